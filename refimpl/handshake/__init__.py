@@ -1,0 +1,78 @@
+"""The opening handshake: from two HTTP heads to an open WebSocket (RFC 6455 section 4).
+
+`head` parses and writes request and response heads, `fields` reads the values in them, `server`
+checks a request and answers it, `client` builds a request and checks the answer. No I/O: bytes in,
+bytes out.
+
+>>> uri = parse_uri("ws://example.com/chat")
+>>> request = build_request(uri, key=make_key(), subprotocols=["v2.chat", "v1.chat"])
+>>> acceptance = check_request(request, Policy(subprotocols=["v1.chat"]))
+>>> check_response(request, acceptance.response).subprotocol
+'v1.chat'
+"""
+
+from refimpl.handshake.client import (
+    URI,
+    Agreement,
+    build_request,
+    check_response,
+    parse_uri,
+    read_body,
+)
+from refimpl.handshake.fields import (
+    GUID,
+    Extension,
+    accept_key,
+    has_token,
+    is_valid_key,
+    make_key,
+    parse_extensions,
+    parse_list,
+    parse_subprotocols,
+    serialize_extension,
+)
+from refimpl.handshake.head import (
+    MAX_HEAD,
+    MAX_HEADERS,
+    MAX_LINE,
+    Headers,
+    MultipleValuesError,
+    Request,
+    Response,
+    parse_request,
+    parse_response,
+)
+from refimpl.handshake.server import Acceptance, Policy, check_origin, check_request, refuse
+
+__all__ = [
+    "GUID",
+    "MAX_HEAD",
+    "MAX_HEADERS",
+    "MAX_LINE",
+    "URI",
+    "Acceptance",
+    "Agreement",
+    "Extension",
+    "Headers",
+    "MultipleValuesError",
+    "Policy",
+    "Request",
+    "Response",
+    "accept_key",
+    "build_request",
+    "check_origin",
+    "check_request",
+    "check_response",
+    "has_token",
+    "is_valid_key",
+    "make_key",
+    "parse_extensions",
+    "parse_list",
+    "parse_request",
+    "parse_response",
+    "parse_subprotocols",
+    "parse_uri",
+    "read_body",
+    "refuse",
+    "serialize_extension",
+]

@@ -1,0 +1,174 @@
+"""The client's side of the opening handshake: build a request, then check the answer.
+
+RFC 6455 sections 3 and 4.1.
+
+>>> uri = parse_uri("ws://example.com:8080/chat?room=1")
+>>> request = build_request(uri, key="dGhlIHNhbXBsZSBub25jZQ==")
+>>> print(request.serialize().decode().splitlines()[0:2])
+['GET /chat?room=1 HTTP/1.1', 'Host: example.com:8080']
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from refimpl.errors import HandshakeError, LocalProtocolError
+from refimpl.handshake.fields import (
+    Extension,
+    accept_key,
+    has_token,
+    parse_extensions,
+    serialize_extension,
+)
+from refimpl.handshake.head import TOKEN, Headers, Request, Response
+
+__all__ = ["URI", "Agreement", "build_request", "check_response", "parse_uri", "read_body"]
+
+PORTS = {"ws": 80, "wss": 443}
+MAX_BODY = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class URI:
+    """Where a WebSocket lives (RFC 6455 section 3). host: an IPv6 literal without its brackets."""
+
+    secure: bool
+    host: str
+    port: int
+    target: str
+
+    @property
+    def host_header(self) -> str:
+        """The Host header: the port only where it is not the scheme's own (RFC 6455 4.1)."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == (443 if self.secure else 80) else f"{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """What a valid 101 agreed on; None where nothing was."""
+
+    subprotocol: str | None = None
+    extension: Extension | None = None
+
+
+def parse_uri(text: str) -> URI:
+    """Return the parts of a ws:// or wss:// URI; LocalProtocolError says what is wrong with it."""
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise LocalProtocolError(f"got a URI with a bad host or port: {error}") from error
+    if parts.scheme not in PORTS or not host:
+        raise LocalProtocolError("got a URI without ws:// or wss:// and a host (RFC 6455 3)")
+    if "#" in text:
+        raise LocalProtocolError("got a URI with a fragment, which has no meaning (RFC 6455 3)")
+    if parts.username is not None:
+        raise LocalProtocolError("got a user in the URI, expected an Authorization header")
+    if not (text.isascii() and text.isprintable()) or " " in text:
+        raise LocalProtocolError("got a URI with a space, control or non-ASCII character")
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return URI(parts.scheme == "wss", host, PORTS[parts.scheme] if port is None else port, target)
+
+
+def build_request(
+    uri: URI,
+    *,
+    key: str,
+    origin: str | None = None,
+    subprotocols: Sequence[str] = (),
+    extensions: Sequence[Extension] = (),
+    additional_headers: Iterable[tuple[str, str]] = (),
+) -> Request:
+    """Return the request that opens a WebSocket (RFC 6455 section 4.1). key: from `make_key`."""
+    if len(set(subprotocols)) != len(subprotocols) or not all(map(TOKEN.fullmatch, subprotocols)):
+        raise LocalProtocolError("got subprotocols that are not unique tokens (RFC 6455 4.1)")
+    headers = Headers(
+        [
+            ("Host", uri.host_header),
+            ("Upgrade", "websocket"),
+            ("Connection", "Upgrade"),
+            ("Sec-WebSocket-Key", key),
+            ("Sec-WebSocket-Version", "13"),
+        ]
+    )
+    if origin is not None:
+        headers.add("Origin", origin)
+    if subprotocols:
+        headers.add("Sec-WebSocket-Protocol", ", ".join(subprotocols))
+    if extensions:
+        headers.add("Sec-WebSocket-Extensions", ", ".join(map(serialize_extension, extensions)))
+    for name, value in additional_headers:
+        headers.add(name, value)
+    return Request(uri.target, headers)
+
+
+def check_response(
+    request: Request, response: Response, agree: Callable[[Extension], None] | None = None
+) -> Agreement:
+    """Return what a 101 agreed on, or raise HandshakeError for any other answer (RFC 6455 4.1).
+
+    agree: checks the one extension that came back and raises HandshakeError where its parameters
+    are not what was offered.
+    """
+    headers = response.headers
+    if response.status != 101:
+        raise _failed(response, f"got status {response.status}, expected 101", "status")
+    for name, token in (("Upgrade", "websocket"), ("Connection", "Upgrade")):
+        if not has_token(headers.get_all(name), token):
+            raise _failed(response, f"got no {name}: {token} (RFC 6455 4.1)", "no-upgrade")
+    expected = accept_key(request.headers["Sec-WebSocket-Key"])
+    if headers.get_all("Sec-WebSocket-Accept") != [expected]:
+        raise _failed(response, "got a wrong Sec-WebSocket-Accept (RFC 6455 4.1)", "accept")
+    try:
+        return Agreement(_agreed_subprotocol(request, headers), _agreed(request, headers, agree))
+    except HandshakeError as error:
+        raise _failed(response, str(error), error.reason) from error
+
+
+def _agreed_subprotocol(request: Request, headers: Headers) -> str | None:
+    """Return the subprotocol of the response: one of those offered, or none (RFC 6455 4.1)."""
+    chosen = headers.get_all("Sec-WebSocket-Protocol")
+    offered = request.headers.get("Sec-WebSocket-Protocol", "") or ""
+    if len(chosen) > 1 or not set(chosen) <= set(offered.split(", ")):
+        raise HandshakeError("got a subprotocol that was not offered", reason="subprotocol")
+    return chosen[0] if chosen else None
+
+
+def _agreed(
+    request: Request, headers: Headers, agree: Callable[[Extension], None] | None
+) -> Extension | None:
+    """Return the extension of the response: one of those offered, or none (RFC 6455 9.1)."""
+    offered = {
+        e.name for e in parse_extensions(request.headers.get_all("Sec-WebSocket-Extensions"))
+    }
+    chosen = parse_extensions(headers.get_all("Sec-WebSocket-Extensions"))
+    if len(chosen) > 1 or not {extension.name for extension in chosen} <= offered:
+        raise HandshakeError("got an extension that was not offered", reason="extension")
+    if chosen and agree is not None:
+        agree(chosen[0])
+    return chosen[0] if chosen else None
+
+
+def _failed(response: Response, message: str, reason: str) -> HandshakeError:
+    return HandshakeError(
+        message,
+        status=response.status,
+        reason=reason,
+        headers=tuple(response.headers),
+        body=response.body,
+    )
+
+
+def read_body(headers: Headers, received: bytes, ended: bool) -> bytes | None:
+    """Return the body of a refusal, or None while more bytes are needed (RFC 9112 section 6.3).
+
+    received: all bytes behind the head so far. ended: whether the peer closed TCP. At most MAX_BODY
+    bytes are returned; a chunked body is returned as it came.
+    """
+    try:
+        length = int(headers.get("Content-Length") or MAX_BODY)
+    except (ValueError, LookupError):
+        length = MAX_BODY
+    length = min(max(length, 0), MAX_BODY)
+    return received[:length] if ended or len(received) >= length else None

@@ -1,0 +1,220 @@
+"""Request and response heads: the HTTP/1.1 that an opening handshake is made of (RFC 9112).
+
+Only what a WebSocket needs is here: a start line, header lines, and strict limits. Lines end in
+CR LF and nothing else, names are tokens, values hold no control character: whatever two programs
+could read in two ways is refused, because that is what request smuggling lives on.
+
+>>> request, end = parse_request(b"GET /chat?room=1 HTTP/1.1\\r\\nHost: example.com\\r\\n\\r\\n")
+>>> request.path, request.headers["host"], end
+('/chat', 'example.com', 48)
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+from refimpl.errors import HandshakeError, LocalProtocolError
+
+__all__ = [
+    "MAX_HEAD",
+    "MAX_HEADERS",
+    "MAX_LINE",
+    "Headers",
+    "MultipleValuesError",
+    "Request",
+    "Response",
+    "parse_request",
+    "parse_response",
+]
+
+Buffer = bytes | bytearray
+
+MAX_LINE = 8 * 1024
+MAX_HEAD = 64 * 1024
+MAX_HEADERS = 100
+
+TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 5.6.2
+FIELD_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")  # RFC 9110 5.5, without the obsolete folding
+REQUEST_LINE = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([\x21-\x7e]+) (HTTP/[0-9]\.[0-9])")
+STATUS_LINE = re.compile(r"HTTP/1\.[0-9] ([1-5][0-9]{2}) ?([\t\x20-\x7e\x80-\xff]*)")
+
+
+class MultipleValuesError(LookupError):
+    """A header that was asked for as one value came on several lines: use `get_all`."""
+
+
+class Headers:
+    """The header lines of a head, in order; names compare in any case (RFC 9110 section 5.1)."""
+
+    def __init__(self, lines: Iterable[tuple[str, str]] = ()) -> None:
+        self._lines: list[tuple[str, str]] = []
+        for name, value in lines:
+            self.add(name, value)
+
+    def add(self, name: str, value: str) -> None:
+        """Append one line; LocalProtocolError where it would not be one line on the wire."""
+        if not TOKEN.fullmatch(name):
+            raise LocalProtocolError(f"got header name {name!r}, expected a token (RFC 9110 5.6.2)")
+        if not FIELD_VALUE.fullmatch(value):  # a CR LF here would begin a header of its own
+            raise LocalProtocolError(f"got a control character or non-Latin-1 text in {name}")
+        self._lines.append((name, value))
+
+    def get_all(self, name: str) -> list[str]:
+        """Return the values of every line of that name, in order."""
+        wanted = name.lower()
+        return [value for name, value in self._lines if name.lower() == wanted]
+
+    def get(self, name: str, default: str | None = None) -> str | None:
+        """Return the one value of that name, or default; MultipleValuesError for two lines."""
+        values = self.get_all(name)
+        if len(values) > 1:
+            raise MultipleValuesError(f"got {len(values)} {name} headers, expected one")
+        return values[0] if values else default
+
+    def __getitem__(self, name: str) -> str:
+        value = self.get(name)
+        if value is None:
+            raise KeyError(name)
+        return value
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and bool(self.get_all(name))
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return iter(self._lines)
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Headers) and self._lines == other._lines
+
+    def __repr__(self) -> str:
+        return f"Headers({self._lines!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The head of an HTTP request (RFC 9112 section 3)."""
+
+    target: str
+    headers: Headers = field(default_factory=Headers)
+    method: str = "GET"
+    version: str = "HTTP/1.1"
+
+    @property
+    def path(self) -> str:
+        """The target without scheme, host and query; what routes and permissions go by."""
+        after_host = re.sub(r"^[A-Za-z]+://[^/?#]*", "", self.target).partition("?")[0]
+        return after_host or "/"
+
+    def serialize(self) -> bytes:
+        """Return the head as it goes over the wire; LocalProtocolError for a bad start line."""
+        line = f"{self.method} {self.target} {self.version}"
+        if not REQUEST_LINE.fullmatch(line):
+            raise LocalProtocolError("got a method or target with a space or control character")
+        return _serialize(line, self.headers)
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """The head of an HTTP response (RFC 9112 section 4), and the body where there is one."""
+
+    status: int
+    headers: Headers = field(default_factory=Headers)
+    body: bytes = b""
+    reason: str = ""
+
+    def serialize(self) -> bytes:
+        """Return head and body as they go over the wire; an empty reason becomes the usual one."""
+        reason = self.reason or HTTPStatus(self.status).phrase
+        line = f"HTTP/1.1 {self.status} {reason}"
+        if not STATUS_LINE.fullmatch(line):
+            raise LocalProtocolError("got a control character in the reason phrase")
+        return _serialize(line, self.headers) + self.body
+
+
+def _serialize(start_line: str, headers: Headers) -> bytes:
+    lines = [start_line, *(f"{name}: {value}" for name, value in headers)]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1")
+
+
+def parse_request(buffer: Buffer, position: int = 0) -> tuple[Request, int] | None:
+    """Return the request head at position and the position after it, or None for more bytes.
+
+    Raises HandshakeError with the status to answer: 414 for a start line and 431 for a header line
+    of more than MAX_LINE bytes, 431 for more than MAX_HEADERS lines or MAX_HEAD bytes, else 400.
+    """
+    if position < len(buffer) and not 0x41 <= buffer[position] <= 0x5A:  # a method begins A-Z
+        found = "TLS, expected plain HTTP" if buffer[position] == 0x16 else "no HTTP request"
+        raise HandshakeError(f"got {found} (RFC 9112 3)", reason="not-http")
+    end = _find_end(buffer, position, long_start=414)
+    if end is None:
+        return None
+    start_line, *lines = buffer[position : end - 4].decode("latin-1").split("\r\n")
+    match = REQUEST_LINE.fullmatch(start_line)
+    if match is None:
+        raise HandshakeError("got a malformed request line (RFC 9112 3)", reason="request-line")
+    method, target, version = match.groups()
+    return Request(target, parse_headers(lines), method, version), end
+
+
+def parse_response(buffer: Buffer, position: int = 0) -> tuple[Response, int] | None:
+    """Return the response head at position and the position after it, or None for more bytes.
+
+    The body is not read here: the bytes behind a 101 are frames. Raises HandshakeError, status 0.
+    """
+    try:
+        end = _find_end(buffer, position, long_start=431)
+        if end is None:
+            return None
+        start_line, *lines = buffer[position : end - 4].decode("latin-1").split("\r\n")
+        match = STATUS_LINE.fullmatch(start_line)
+        if match is None:
+            raise HandshakeError("got a malformed status line (RFC 9112 4)", reason="status-line")
+        status, reason = match.groups()
+        return Response(int(status), parse_headers(lines), reason=reason), end
+    except HandshakeError as error:
+        raise HandshakeError(str(error), status=0, reason=error.reason) from error
+
+
+def parse_headers(lines: list[str]) -> Headers:
+    """Return the header lines, each checked (RFC 9112 section 5)."""
+    if len(lines) > MAX_HEADERS:
+        message = f"got {len(lines)} header lines, expected at most {MAX_HEADERS}"
+        raise HandshakeError(message, status=431, reason="too-many-headers")
+    return Headers(map(parse_header_line, lines))
+
+
+def parse_header_line(line: str) -> tuple[str, str]:
+    """Return the name and value of one header line; HandshakeError with 400 or 431."""
+    if len(line) > MAX_LINE:
+        message = f"got a header line of {len(line)} bytes, expected at most {MAX_LINE}"
+        raise HandshakeError(message, status=431, reason="long-header")
+    name, colon, value = line.partition(":")
+    if not colon or not TOKEN.fullmatch(name):
+        # A space before the colon, or a folded line, which begins with a space (RFC 9112 5.1, 5.2).
+        raise HandshakeError("got a header line that is not `name: value`", reason="header-line")
+    value = value.strip(" \t")
+    if not FIELD_VALUE.fullmatch(value):
+        raise HandshakeError(f"got a control character in {name}", reason="control-character")
+    return name, value
+
+
+def _find_end(buffer: Buffer, position: int, long_start: int) -> int | None:
+    """Return the position after the head's empty line, or None; check what must not wait for it."""
+    found = buffer.find(b"\r\n\r\n", position, position + MAX_HEAD)
+    end = len(buffer) if found < 0 else found + 4
+    if buffer.count(b"\n", position, end) != buffer.count(b"\r\n", position, end):
+        raise HandshakeError(
+            "got LF, expected CR LF to end a line (RFC 9112 2.2)", reason="bare-lf"
+        )
+    start_line = buffer.find(b"\r\n", position, end)
+    if (end if start_line < 0 else start_line) - position > MAX_LINE:
+        message = f"got a start line of over {MAX_LINE} bytes"
+        raise HandshakeError(message, status=long_start, reason="long-start-line")
+    if found < 0 and end - position >= MAX_HEAD:
+        message = f"got a head of over {MAX_HEAD} bytes"
+        raise HandshakeError(message, status=431, reason="long-head")
+    return None if found < 0 else end

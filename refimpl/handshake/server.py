@@ -1,0 +1,209 @@
+"""The server's side of the opening handshake: check a request, then accept or refuse it.
+
+RFC 6455 sections 4.2 and 10.2. Every rule is one short function that returns or raises the
+HandshakeError to answer with, in the order in which a server should look: is it our protocol at
+all, is it well formed, is it welcome.
+
+>>> request = Request("/", Headers([("Host", "a.example"), ("Upgrade", "websocket")]))
+>>> check_request(request)
+Traceback (most recent call last):
+    ...
+refimpl.errors.HandshakeError: got no Connection: Upgrade (RFC 6455 4.2.1)
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from refimpl.errors import HandshakeError
+from refimpl.handshake.fields import (
+    Extension,
+    accept_key,
+    has_token,
+    is_valid_key,
+    parse_extensions,
+    parse_subprotocols,
+    serialize_extension,
+)
+from refimpl.handshake.head import Headers, Request, Response
+
+__all__ = ["Acceptance", "Policy", "check_origin", "check_request", "refuse"]
+
+Negotiate = Callable[[Sequence[Extension]], Extension | None]
+
+HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~%!$&'()*+,;=-]+)(:[0-9]*)?")
+VERSION = re.compile(r"0|[1-9][0-9]{0,2}")  # RFC 6455 4.3: no leading zero
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What a server accepts.
+
+    origins: None for the server's own origin only; otherwise the origins that may connect, where
+    None stands for a client that sends no Origin and "*" for any. subprotocols: the server's, most
+    wanted first. negotiate: given the offered extensions, returns the one to agree on. secure:
+    whether the connection came over TLS.
+    """
+
+    origins: Sequence[str | None] | None = None
+    subprotocols: Sequence[str] = ()
+    negotiate: Negotiate | None = None
+    secure: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """A request that passed every check: the 101 to send, and what it agrees on."""
+
+    response: Response
+    subprotocol: str | None = None
+    extension: Extension | None = None
+
+
+def check_request(request: Request, policy: Policy = Policy()) -> Acceptance:
+    """Return the acceptance of a WebSocket request, or raise the HandshakeError to answer with."""
+    check_http(request)
+    check_upgrade(request.headers)
+    key = check_key(request.headers)
+    check_version(request.headers)
+    check_origin(request.headers, policy)
+    subprotocol = choose_subprotocol(request.headers, policy.subprotocols)
+    offered = parse_extensions(request.headers.get_all("Sec-WebSocket-Extensions"))
+    extension = policy.negotiate(offered) if policy.negotiate else None
+    return Acceptance(_switch_protocols(key, subprotocol, extension), subprotocol, extension)
+
+
+def check_http(request: Request) -> None:
+    """Refuse what is no bodiless HTTP/1.1 GET with one Host (RFC 6455 4.2.1, RFC 9112 3.2)."""
+    headers = request.headers
+    if request.method != "GET":
+        allow = [("Allow", "GET")]
+        raise HandshakeError(
+            "got another method, expected GET", status=405, reason="method", headers=allow
+        )
+    if request.version != "HTTP/1.1":
+        message = f"got {request.version}, expected HTTP/1.1"
+        raise HandshakeError(message, status=505, reason="http-version")
+    if not re.match(r"/|(https?|wss?)://", request.target, re.IGNORECASE):
+        raise HandshakeError("got a target that is no path (RFC 9112 3.2)", reason="target")
+    hosts = headers.get_all("Host")
+    if len(hosts) != 1 or not HOST.fullmatch(hosts[0]):
+        raise HandshakeError(f"got {len(hosts)} Host headers, expected one valid", reason="host")
+    if headers.get_all("Content-Length") not in ([], ["0"]) or "Transfer-Encoding" in headers:
+        # Bytes of a body would be read as frames by us and as a request by a proxy: smuggling.
+        raise HandshakeError("got a request body, expected none", reason="body")
+
+
+def check_upgrade(headers: Headers) -> None:
+    """Refuse a request that asks for no WebSocket with 426 (RFC 6455 4.2.1, RFC 9110 15.5.22)."""
+    for name, token in (("Upgrade", "websocket"), ("Connection", "Upgrade")):
+        if not has_token(headers.get_all(name), token):
+            raise HandshakeError(
+                f"got no {name}: {token} (RFC 6455 4.2.1)",
+                status=426,
+                reason="no-upgrade",
+                headers=[("Upgrade", "websocket")],
+            )
+
+
+def check_key(headers: Headers) -> str:
+    """Return the one Sec-WebSocket-Key: canonical base64 of 16 bytes (RFC 6455 section 4.2.1)."""
+    keys = headers.get_all("Sec-WebSocket-Key")
+    if len(keys) != 1:
+        raise HandshakeError(f"got {len(keys)} keys, expected one", reason="key-count")
+    if not is_valid_key(keys[0]):
+        raise HandshakeError("got a key that is not base64 of 16 bytes", reason="key")
+    return keys[0]
+
+
+def check_version(headers: Headers) -> None:
+    """Refuse all but version 13, naming the one that is spoken here (RFC 6455 section 4.4)."""
+    versions = headers.get_all("Sec-WebSocket-Version")
+    if versions != ["13"]:
+        other = len(versions) == 1 and VERSION.fullmatch(versions[0])
+        raise HandshakeError(
+            "got another Sec-WebSocket-Version, expected 13 once (RFC 6455 4.4)",
+            status=426 if other else 400,
+            reason="version",
+            headers=[
+                ("Sec-WebSocket-Version", "13"),
+                *([("Upgrade", "websocket")] if other else []),
+            ],
+        )
+
+
+def check_origin(headers: Headers, policy: Policy) -> None:
+    """Refuse a page of a foreign origin with 403 (RFC 6455 section 10.2).
+
+    Browsers send our site's cookies along whichever page connects; only Origin tells them apart.
+    """
+    origins = headers.get_all("Origin")
+    if len(origins) > 1:
+        raise HandshakeError("got two Origin headers, expected one", status=403, reason="origin")
+    origin = origins[0] if origins else None
+    if policy.origins is None:
+        scheme = "https" if policy.secure else "http"
+        welcome = origin is None or _same_origin(origin, f"{scheme}://{headers['Host']}")
+    elif "*" in policy.origins:
+        welcome = True
+    elif origin is None:
+        welcome = None in policy.origins
+    else:
+        welcome = any(_same_origin(origin, allowed) for allowed in policy.origins if allowed)
+    if not welcome:
+        raise HandshakeError("got a foreign Origin", status=403, reason="origin")
+
+
+def _same_origin(origin: str, allowed: str) -> bool:
+    """Whether two origins have the same scheme, host and port (RFC 6454 section 5)."""
+    one, other = _parse_origin(origin), _parse_origin(allowed)
+    return one is not None and one == other
+
+
+def _parse_origin(origin: str) -> tuple[str, str, int] | None:
+    """Return scheme, host and port of a serialised origin, or None for `null` and nonsense."""
+    try:
+        parts = urlsplit(origin)
+        scheme, host, port = parts.scheme, parts.hostname, parts.port
+    except ValueError:  # a bad port or IPv6 literal
+        return None
+    # urlsplit forgives much; an origin is `scheme://host` with an optional port (RFC 6454 7.1).
+    if scheme not in DEFAULT_PORTS or not host or not HOST.fullmatch(parts.netloc):
+        return None
+    if parts.path or parts.query or parts.fragment:
+        return None
+    return scheme, host, port or DEFAULT_PORTS[scheme]
+
+
+def choose_subprotocol(headers: Headers, supported: Sequence[str]) -> str | None:
+    """Return the first of the server's subprotocols that is offered (RFC 6455 4.2.2), or None."""
+    offered = parse_subprotocols(headers.get_all("Sec-WebSocket-Protocol"))
+    return next((name for name in supported if name in offered), None)
+
+
+def _switch_protocols(key: str, subprotocol: str | None, extension: Extension | None) -> Response:
+    headers = Headers(
+        [
+            ("Upgrade", "websocket"),
+            ("Connection", "Upgrade"),
+            ("Sec-WebSocket-Accept", accept_key(key)),
+        ]
+    )
+    if subprotocol is not None:
+        headers.add("Sec-WebSocket-Protocol", subprotocol)
+    if extension is not None:
+        headers.add("Sec-WebSocket-Extensions", serialize_extension(extension))
+    return Response(101, headers)
+
+
+def refuse(error: HandshakeError) -> Response:
+    """Return the HTTP answer to a request that failed; the connection closes behind it."""
+    body = error.body or f"{error}\n".encode()
+    connection = "close, Upgrade" if error.status == 426 else "close"  # RFC 9110 7.8
+    headers = Headers([*error.headers, ("Connection", connection)])
+    if "Content-Type" not in headers:
+        headers.add("Content-Type", "text/plain; charset=utf-8")
+    headers.add("Content-Length", str(len(body)))
+    return Response(error.status, headers, body)

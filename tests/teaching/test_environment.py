@@ -180,13 +180,16 @@ class TestOldPython:
 )
 class TestMake:
     def make(self, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-        environment = {
-            name: value for name, value in os.environ.items() if not name.startswith("MAKE")
-        }
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
         return subprocess.run(
-            ["make", "--no-print-directory", "-C", str(ROOT), f"VENV={folder / 'venv'}", *arguments],
-            capture_output=True, text=True, timeout=60, env=environment, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
+            ["make", "--no-print-directory", f"VENV={folder / 'venv'}", *arguments],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env=inherited,
+            stdin=subprocess.DEVNULL,
+        )
 
     @pytest.mark.parametrize("target", ["lab", "test", "setup"])
     def test_a_python_that_is_too_old_stops_make(self, tmp_path: Path, target: str) -> None:

@@ -100,10 +100,10 @@ bench: $(READY)  ## the core's parsing cost beside its peers'
 	@$(BIN)/python -m tests.bench.parse
 
 conformance: $(READY)  ## Autobahn, both roles, the 247 functional cases (needs Python 2.7)
-	@$(BIN)/python tests/conformance/run.py
+	@$(BIN)/python -m tests.conformance.run
 
 conformance-full: $(READY)  ## Autobahn, both roles, all 517 cases (half an hour)
-	@$(BIN)/python tests/conformance/run.py --cases all
+	@$(BIN)/python -m tests.conformance.run --cases all
 
 browser: $(BROWSER_READY) $(NODE_READY)  ## Chromium, Node peers, a chapter run in JupyterLab
 	@$(PYTEST) -q -m "chromium or node" tests/interop tests/browser $(PYTEST_ARGS)

@@ -1,0 +1,1 @@
+"""The Autobahn suite against refimpl, and against its peers for comparison."""

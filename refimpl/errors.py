@@ -23,6 +23,9 @@ __all__ = [
 ]
 
 
+CLEAN = (1000, 1001, 1005)
+
+
 class Close(NamedTuple):
     """What one Close frame said: its code and its reason (RFC 6455 section 5.5.1)."""
 
@@ -106,8 +109,10 @@ class ConnectionClosed(WebSocketError):
 
     @property
     def clean(self) -> bool:
-        """Whether both sides said Close and the code is 1000, 1001 or none at all (1005)."""
-        return self.sent is not None and self.code in (1000, 1001, 1005)
+        """Whether both sides said Close, and said 1000, 1001 or no code at all (1005)."""
+        return all(
+            close is not None and close.code in CLEAN for close in (self.sent, self.received)
+        )
 
     def __str__(self) -> str:
         ours = f"sent Close {_describe(self.sent)}" if self.sent else "sent no Close"

@@ -220,7 +220,7 @@ def parse_header(
             return None
         length, position = extended
     if max_size is not None and length > max_size and not first & 0b1000:
-        too_big = f"got {length} bytes, expected at most {max_size}"
+        too_big = f"got {length} bytes, expected at most {max_size} (RFC 6455 10.4)"
         raise RemoteProtocolError(too_big, CloseCode.MESSAGE_TOO_BIG)
     if not second & MASKED:
         return first, None, position, position + length

@@ -17,7 +17,7 @@ from refimpl.handshake.client import (
     build_request,
     check_response,
     parse_uri,
-    read_body,
+    read_response,
 )
 from refimpl.handshake.fields import (
     GUID,
@@ -72,7 +72,7 @@ __all__ = [
     "parse_response",
     "parse_subprotocols",
     "parse_uri",
-    "read_body",
+    "read_response",
     "refuse",
     "serialize_extension",
 ]

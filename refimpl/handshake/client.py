@@ -9,7 +9,7 @@ RFC 6455 sections 3 and 4.1.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from refimpl.errors import HandshakeError, LocalProtocolError
@@ -20,9 +20,11 @@ from refimpl.handshake.fields import (
     parse_extensions,
     serialize_extension,
 )
-from refimpl.handshake.head import TOKEN, Headers, Request, Response
+from refimpl.handshake.head import TOKEN, Buffer, Headers, Request, Response, parse_response
 
-__all__ = ["URI", "Agreement", "build_request", "check_response", "parse_uri", "read_body"]
+__all__ = ["URI", "Agreement", "build_request", "check_response", "parse_uri", "read_response"]
+
+Agree = Callable[[Extension], None]
 
 PORTS = {"ws": 80, "wss": 443}
 MAX_BODY = 64 * 1024
@@ -103,9 +105,30 @@ def build_request(
     return Request(uri.target, headers)
 
 
-def check_response(
-    request: Request, response: Response, agree: Callable[[Extension], None] | None = None
-) -> Agreement:
+def read_response(
+    request: Request, buffer: Buffer, *, ended: bool = False, agree: Agree | None = None
+) -> tuple[Response, Agreement, int] | None:
+    """Return the 101, what it agrees on and the position behind it, or None for more bytes.
+
+    Any other answer raises HandshakeError with the status, the headers and what there is of the
+    body. ended: whether the server closed TCP. agree: as for `check_response`.
+    """
+    parsed = parse_response(buffer)
+    if parsed is None:
+        if ended:
+            message = f"got {len(buffer)} bytes and the end of the stream, expected a response"
+            raise HandshakeError(message, status=0, reason="no-response")
+        return None
+    response, position = parsed
+    if response.status != 101:
+        body = _read_body(response.headers, bytes(buffer[position:]), ended)
+        if body is None:
+            return None
+        response = replace(response, body=body)
+    return response, check_response(request, response, agree), position
+
+
+def check_response(request: Request, response: Response, agree: Agree | None = None) -> Agreement:
     """Return what a 101 agreed on, or raise HandshakeError for any other answer (RFC 6455 4.1).
 
     agree: checks the one extension that came back and raises HandshakeError where its parameters
@@ -135,9 +158,7 @@ def _agreed_subprotocol(request: Request, headers: Headers) -> str | None:
     return chosen[0] if chosen else None
 
 
-def _agreed(
-    request: Request, headers: Headers, agree: Callable[[Extension], None] | None
-) -> Extension | None:
+def _agreed(request: Request, headers: Headers, agree: Agree | None) -> Extension | None:
     """Return the extension of the response: one of those offered, or none (RFC 6455 9.1)."""
     offered = {
         e.name for e in parse_extensions(request.headers.get_all("Sec-WebSocket-Extensions"))
@@ -160,11 +181,11 @@ def _failed(response: Response, message: str, reason: str) -> HandshakeError:
     )
 
 
-def read_body(headers: Headers, received: bytes, ended: bool) -> bytes | None:
+def _read_body(headers: Headers, received: bytes, ended: bool) -> bytes | None:
     """Return the body of a refusal, or None while more bytes are needed (RFC 9112 section 6.3).
 
-    received: all bytes behind the head so far. ended: whether the peer closed TCP. At most MAX_BODY
-    bytes are returned; a chunked body is returned as it came.
+    received: all bytes behind the head so far. At most MAX_BODY bytes are returned; a chunked body
+    is returned as it came.
     """
     try:
         length = int(headers.get("Content-Length") or MAX_BODY)

@@ -33,6 +33,7 @@ Buffer = bytes | bytearray
 MAX_LINE = 8 * 1024
 MAX_HEAD = 64 * 1024
 MAX_HEADERS = 100
+REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 5.6.2
 FIELD_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")  # RFC 9110 5.5, without the obsolete folding
@@ -128,7 +129,7 @@ class Response:
 
     def serialize(self) -> bytes:
         """Return head and body as they go over the wire; an empty reason becomes the usual one."""
-        reason = self.reason or HTTPStatus(self.status).phrase
+        reason = self.reason or REASONS.get(self.status, "")
         line = f"HTTP/1.1 {self.status} {reason}"
         if not STATUS_LINE.fullmatch(line):
             raise LocalProtocolError("got a control character in the reason phrase")
@@ -210,8 +211,8 @@ def _find_end(buffer: Buffer, position: int, long_start: int) -> int | None:
         raise HandshakeError(
             "got LF, expected CR LF to end a line (RFC 9112 2.2)", reason="bare-lf"
         )
-    start_line = buffer.find(b"\r\n", position, end)
-    if (end if start_line < 0 else start_line) - position > MAX_LINE:
+    line_end = buffer.find(b"\r", position, end)
+    if (end if line_end < 0 else line_end) - position > MAX_LINE:
         message = f"got a start line of over {MAX_LINE} bytes"
         raise HandshakeError(message, status=long_start, reason="long-start-line")
     if found < 0 and end - position >= MAX_HEAD:

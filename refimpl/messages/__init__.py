@@ -1,0 +1,44 @@
+"""Messages: what frames mean together, up to the whole protocol without I/O (RFC 6455, RFC 7692).
+
+`utf8` decodes text as it arrives, `closing` knows the close codes, `deflate` compresses, `assembly`
+joins fragments, `state` is the life of a connection as a table, `events` are what happens, and
+`protocol` puts it all together for clients and servers alike.
+
+>>> assembler = MessageAssembler(max_size=1024)
+>>> assembler.add(0x01, b"Hel")
+>>> assembler.add(0x80, b"lo")
+Text(text='Hello')
+"""
+
+from refimpl.messages.assembly import MessageAssembler
+from refimpl.messages.closing import SENDABLE_CODES, parse_close, serialize_close
+from refimpl.messages.deflate import OFFER, Parameters, PerMessageDeflate, negotiate
+from refimpl.messages.events import Binary, Closed, Event, HandshakeFailed, Ping, Pong, Text
+from refimpl.messages.protocol import Protocol
+from refimpl.messages.state import TRANSITIONS, Role, State, Trigger
+from refimpl.messages.utf8 import Utf8Decoder, decode_text
+
+__all__ = [
+    "OFFER",
+    "SENDABLE_CODES",
+    "TRANSITIONS",
+    "Binary",
+    "Closed",
+    "Event",
+    "HandshakeFailed",
+    "MessageAssembler",
+    "Parameters",
+    "PerMessageDeflate",
+    "Ping",
+    "Pong",
+    "Protocol",
+    "Role",
+    "State",
+    "Text",
+    "Trigger",
+    "Utf8Decoder",
+    "decode_text",
+    "negotiate",
+    "parse_close",
+    "serialize_close",
+]

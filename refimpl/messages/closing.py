@@ -41,7 +41,12 @@ def serialize_close(code: int, reason: str = "") -> bytes:
         return b""
     if code not in SENDABLE_CODES:
         raise LocalProtocolError(f"got close code {code}, expected one that may be sent (7.4)")
-    payload = code.to_bytes(2, "big") + reason.encode()
+    try:
+        payload = code.to_bytes(2, "big") + reason.encode()
+    except UnicodeEncodeError as error:
+        raise LocalProtocolError(
+            "got a reason with a lone surrogate, which has no UTF-8"
+        ) from error
     if len(payload) > 125:
         raise LocalProtocolError(f"got a reason of {len(payload) - 2} bytes, expected at most 123")
     return payload

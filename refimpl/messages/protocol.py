@@ -1,0 +1,335 @@
+"""The protocol without I/O: bytes in, events and bytes out, for both roles (RFC 6455).
+
+Whoever owns the socket feeds `receive_data` and `receive_eof`, hands the events to the application,
+and writes what `data_to_send` returns. Pings and Close frames are answered here, and a peer that
+breaks a rule is told so and heard no more (section 7.1.7).
+
+>>> from refimpl.handshake import build_request, check_request, parse_uri
+>>> protocol = Protocol(Role.CLIENT, random_bytes=lambda size: b"\\0" * size)
+>>> request = build_request(parse_uri("ws://a.example/"), key="dGhlIHNhbXBsZSBub25jZQ==")
+>>> protocol.send_request(request)
+>>> protocol.data_to_send() == request.serialize()
+True
+>>> [answer] = protocol.receive_data(check_request(request).response.serialize())
+>>> protocol.send_text("Hello")
+>>> protocol.data_to_send().hex(" ")
+'81 85 00 00 00 00 48 65 6c 6c 6f'
+>>> protocol.receive_data(bytes.fromhex("81 05 48 65 6c 6c 6f"))
+[Text(text='Hello')]
+"""
+
+import os
+from collections.abc import Callable
+from typing import Literal
+
+from refimpl.errors import (
+    Close,
+    ConnectionClosed,
+    HandshakeError,
+    LocalProtocolError,
+    RemoteProtocolError,
+)
+from refimpl.framing import (
+    FIN,
+    OPCODE,
+    RSV1,
+    Buffer,
+    CloseCode,
+    Opcode,
+    parse_header,
+    read_payload,
+)
+from refimpl.handshake import (
+    Acceptance,
+    Agreement,
+    Request,
+    Response,
+    parse_request,
+    read_response,
+    refuse,
+)
+from refimpl.messages.assembly import FINAL_BINARY, FINAL_TEXT, MessageAssembler
+from refimpl.messages.closing import parse_close, serialize_close
+from refimpl.messages.deflate import PerMessageDeflate, agree, parse_parameters
+from refimpl.messages.events import Closed, Event, HandshakeFailed, Ping, Pong
+from refimpl.messages.output import Output
+from refimpl.messages.state import Role, State, Trigger, next_state
+from refimpl.messages.utf8 import LookAhead
+
+__all__ = ["Protocol"]
+
+UNLIMITED = 2**62
+OPEN = State.OPEN  # an enum member costs two look-ups, and every message asks
+
+
+class Protocol:
+    """One side of one connection.
+
+    max_size: bytes of a message, None for no limit. max_fragments: frames of a message.
+    random_bytes: makes masking keys, 4 bytes a call, which nobody may predict (section 10.3).
+    """
+
+    def __init__(
+        self,
+        role: Role,
+        *,
+        max_size: int | None = 2**20,
+        max_fragments: int = 1024,
+        random_bytes: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        self.role = role
+        self.state = State.CONNECTING
+        self.agreement = Agreement()
+        self.close_sent: Close | None = None
+        self.close_received: Close | None = None
+        self._close_order: Literal["sent", "received"] | None = None
+        self._max_size = UNLIMITED if max_size is None else max_size
+        self._max_fragments = max_fragments
+        self._is_server = role is Role.SERVER
+        self._request = Request("/")
+        self._buffer = bytearray()
+        self._output = Output(None if self._is_server else random_bytes)
+        self._in_message = False
+        self._deflate: PerMessageDeflate | None = None
+        self._assembler = MessageAssembler(max_size=0)
+        self._ahead: LookAhead | None = None
+        # What the next bytes are; each reader takes and returns a position in the buffer.
+        self._read = self._read_request if self._is_server else self._read_response
+
+    # --- the opening handshake (RFC 6455 section 4) ---
+
+    def send_request(self, request: Request) -> None:
+        """Queue a client's request; the answer comes as a Response or HandshakeFailed event."""
+        self._request = request
+        self._output.raw(request.serialize())
+
+    def accept(self, acceptance: Acceptance) -> list[Event]:
+        """Queue a server's 101; return the events of frames that came right behind the request."""
+        self.state = next_state(self.state, Trigger.ACCEPT)
+        self._output.raw(acceptance.response.serialize())
+        self._open(Agreement(acceptance.subprotocol, acceptance.extension))
+        return self.receive_data(b"")
+
+    def reject(self, response: Response) -> None:
+        """Queue a server's refusal; write it, then close TCP."""
+        self.state = next_state(self.state, Trigger.REFUSE)
+        self._output.raw(response.serialize())
+        self._read = self._discard
+
+    def _open(self, agreement: Agreement) -> None:
+        self.agreement = agreement
+        if agreement.extension is not None:
+            self._deflate = PerMessageDeflate(parse_parameters(agreement.extension), self.role)
+        self._assembler = MessageAssembler(
+            max_size=self._max_size, max_fragments=self._max_fragments, deflate=self._deflate
+        )
+        self._read = self._read_frames
+
+    # --- in: bytes to events ---
+
+    def receive_data(self, data: Buffer) -> list[Event]:
+        """Return the events that data completes, in order; never raises for what a peer sent."""
+        buffer: Buffer = data
+        if self._buffer:
+            self._buffer += data
+            buffer = self._buffer
+        self._output.forget_pongs()
+        events: list[Event] = []
+        try:
+            position = self._read(buffer, 0, events)
+        except (RemoteProtocolError, HandshakeError) as error:
+            events.append(self._fail(error))
+            position = len(buffer)
+        if buffer is self._buffer:
+            del buffer[:position]
+        elif position < len(buffer):
+            self._buffer = bytearray(memoryview(buffer)[position:])
+        return events
+
+    def receive_eof(self) -> list[Event]:
+        """Return the last events: the peer closed TCP, or it broke."""
+        events: list[Event] = []
+        if self.state is State.CONNECTING:
+            events.append(self._lose_handshake())
+        elif self._read == self._read_frames:
+            events.append(self._close())
+        self.state = next_state(self.state, Trigger.LOSE_TCP)
+        self._read = self._discard
+        return events
+
+    def _lose_handshake(self) -> Event:
+        try:
+            if not self._is_server:
+                read_response(self._request, self._buffer, ended=True)
+            message = "got the end of the stream inside the handshake"
+            return HandshakeFailed(HandshakeError(message, status=0, reason="end-of-stream"))
+        except HandshakeError as error:
+            return HandshakeFailed(error)
+
+    def _read_request(self, buffer: Buffer, position: int, events: list[Event]) -> int:
+        parsed = parse_request(buffer, position)
+        if parsed is None:
+            return position
+        events.append(parsed[0])
+        self._read = self._wait
+        return parsed[1]
+
+    def _wait(self, buffer: Buffer, position: int, events: list[Event]) -> int:
+        """Keep what comes before `accept`: frames may share a packet with the request."""
+        return position
+
+    def _read_response(self, buffer: Buffer, position: int, events: list[Event]) -> int:
+        answer = read_response(self._request, buffer, agree=agree)
+        if answer is None:
+            return position
+        response, agreement, position = answer
+        self.state = next_state(self.state, Trigger.ACCEPT)
+        self._open(agreement)
+        events.append(response)
+        return self._read_frames(buffer, position, events)
+
+    def _read_frames(self, buffer: Buffer, position: int, events: list[Event]) -> int:
+        """Take every whole frame: the hot path, so nothing here is done twice or for later."""
+        size, assembler = len(buffer), self._assembler
+        compressed, masked = self._deflate is not None, self._is_server
+        while True:
+            header = parse_header(
+                buffer, position, masked=masked, compressed=compressed, max_size=assembler.room
+            )
+            if header is None:
+                return position
+            first, key, start, end = header
+            if end > size:
+                self._look_ahead(buffer, first, key, start)
+                return position
+            self._ahead = None
+            payload = read_payload(buffer, start, end, key)
+            position = end
+            if first & 0b1000:
+                events.append(self._receive_control(first & OPCODE, payload))
+                if self._read == self._discard:
+                    return size
+            elif (message := assembler.add(first, payload)) is not None:
+                events.append(message)
+
+    def _look_ahead(self, buffer: Buffer, first: int, key: bytes | None, start: int) -> None:
+        """Fail on text that cannot become UTF-8 before its frame is whole (RFC 6455 8.1)."""
+        if first & 0b1000:
+            return
+        if self._ahead is None:
+            pending = self._assembler.pending_text(first)
+            if pending is None:
+                return
+            self._ahead = LookAhead(pending)
+        self._ahead.check(buffer, start, key)
+
+    def _discard(self, buffer: Buffer, position: int, events: list[Event]) -> int:
+        """Read on after the end, so that closing TCP resets nothing, and keep nothing."""
+        return len(buffer)
+
+    def _receive_control(self, opcode: int, payload: bytes) -> Event:
+        if opcode == Opcode.PONG:
+            return Pong(payload)
+        if opcode == Opcode.PING:
+            if self.close_sent is None:  # nothing is sent after Close (RFC 6455 5.5.1)
+                self._output.pong(payload)
+            return Ping(payload)
+        received = parse_close(payload)
+        self.state = next_state(self.state, Trigger.RECEIVE_CLOSE)
+        self.close_received = received
+        if self.close_sent is None:
+            self._close_order = "received"
+            self._send_close_frame(Close(received.code))  # RFC 6455 5.5.1: echo the code
+        return self._close()
+
+    # --- the end (RFC 6455 section 7) ---
+
+    def _fail(self, error: RemoteProtocolError | HandshakeError) -> Event:
+        """Fail the connection: say why, and hear nothing more (RFC 6455 section 7.1.7)."""
+        self._read = self._discard
+        if isinstance(error, HandshakeError):
+            self.state = next_state(self.state, Trigger.REFUSE)
+            if self._is_server:
+                self._output.raw(refuse(error).serialize())
+            return HandshakeFailed(error)
+        self.state = next_state(self.state, Trigger.FAIL)
+        if self.close_sent is None:
+            self._close_order = "sent"
+            reason = str(error).encode()[:123].decode(errors="ignore")
+            self._send_close_frame(Close(int(error.close_code), reason))
+        return self._close(error)
+
+    def _close(self, cause: RemoteProtocolError | None = None) -> Event:
+        self._read = self._discard
+        closed = ConnectionClosed(self.close_sent, self.close_received, self._close_order)
+        closed.__cause__ = cause
+        return Closed(closed)
+
+    # --- out: calls to bytes ---
+
+    def send_text(self, text: str) -> None:
+        """Queue a text message."""
+        try:
+            self._send_message(FINAL_TEXT, text.encode())
+        except UnicodeEncodeError as error:
+            raise LocalProtocolError(
+                "got text with a lone surrogate, which has no UTF-8"
+            ) from error
+
+    def send_binary(self, data: bytes) -> None:
+        """Queue a binary message."""
+        self._send_message(FINAL_BINARY, data)
+
+    def send_fragment(self, payload: bytes, *, opcode: Opcode, fin: bool) -> None:
+        """Queue one fragment of a message, never compressed (RFC 6455 section 5.4).
+
+        opcode: the message's type, the same for each of its fragments. fin: whether it is the last.
+        """
+        self._check_open()
+        first = (FIN if fin else 0) | (Opcode.CONTINUATION if self._in_message else opcode)
+        self._in_message = not fin
+        self._output.frame(first, payload)
+
+    def send_ping(self, payload: bytes = b"") -> None:
+        """Queue a ping of at most 125 bytes (RFC 6455 section 5.5.2)."""
+        self._send_control(Opcode.PING, payload)
+
+    def send_pong(self, payload: bytes = b"") -> None:
+        """Queue a pong that nobody asked for; those that answer pings are queued by themselves."""
+        self._send_control(Opcode.PONG, payload)
+
+    def send_close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:
+        """Queue our Close; messages still arrive until the peer's Close (RFC 6455 7.1.2)."""
+        serialize_close(code, reason)  # a code or reason that may not travel changes nothing
+        self.state = next_state(self.state, Trigger.SEND_CLOSE)
+        self._close_order = "sent"
+        self._send_close_frame(Close(int(code), reason))
+
+    def data_to_send(self) -> bytes:
+        """Return everything queued since the last call, for one write."""
+        return self._output.take()
+
+    def _send_message(self, first: int, payload: bytes) -> None:
+        self._check_open()
+        if self._in_message:
+            raise LocalProtocolError("got a message inside a fragmented one: end that one first")
+        if self._deflate is not None and self._deflate.compresses:
+            first, payload = first | RSV1, self._deflate.compress(payload)
+        self._output.frame(first, payload)
+
+    def _send_control(self, opcode: Opcode, payload: bytes) -> None:
+        self._check_open()
+        if len(payload) > 125:
+            raise LocalProtocolError(
+                f"got {len(payload)} bytes, expected at most 125 (RFC 6455 5.5)"
+            )
+        self._output.frame(FIN | opcode, payload)
+
+    def _check_open(self) -> None:
+        if self.state is not OPEN:
+            raise LocalProtocolError(f"cannot send while {self.state.name} (RFC 6455 5.5.1)")
+
+    def _send_close_frame(self, close: Close) -> None:
+        self._output.send_pongs()
+        self._output.frame(FIN | Opcode.CLOSE, serialize_close(close.code, close.reason))
+        self.close_sent = close

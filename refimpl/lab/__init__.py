@@ -1,0 +1,108 @@
+"""Instruments: see what travels, name every bit of it, draw it, time it, leave nothing behind.
+
+Record
+    async with wiretap(host, port) as tap:   a recording proxy: point any program at tap.uri
+    tap.capture, tap.captures                what it heard: the (first) WebSocket; all connections
+    await tap.idle()                         wait until every connection has ended
+    Wire(client, server).run()               two protocol cores joined in memory; .capture, .heard
+    Capture.load("wscat")                    a recording from notebooks/captures; .save(path)
+    Capture.of(("client", b"..."), ...)      a recording from bytes; frames=True: without heads
+Look at a capture
+    capture.text()                           the conversation, the same text each run; headers=False
+                                             exact=True pings=True ends=True limit=40
+    capture.decode()                         steps: .direction .seconds .item .wire .payload .problem
+    capture.draw("claim")                    sequence diagram; times=True ends=True
+    capture.frames_of("client")              its Frames; .wires_of: the same as bytes on the wire
+    capture                                  as the last line of a cell: the diagram
+Look at bytes
+    annotate(data)                           every byte beside its field; hide_key=True where random;
+                                             data: bytes, a Frame, a Request, a Response
+    hexdump(data)                            offset, hex, characters
+    draw_frame(data, "claim")                the bit layout to scale, with names and values
+    dissect(data, position=0)                .fields: name start bits value meaning; .problems
+    draw_states(TRANSITIONS, "claim")        the state diagram from the table; also mermaid_states
+Charts (each returns a Picture: make it the last line of a cell, or call display)
+    bars({name: number}, "claim", unit="bytes a message")
+    lines({name: [(x, y), ...]}, "claim", x="payload, bytes", y="milliseconds", log="xy")
+    histogram({name: samples}, "claim", unit="milliseconds")
+    timeline({row: [(from, to), ...]}, "claim", unit="milliseconds")
+    with canvas("claim", alt="...") as c:    draw on c.axes; then c.picture
+    figure_with_alt(figure, "...")           any matplotlib figure, with its text alternative
+Code, errors, time, order
+    show(parse_frame)                        the package's source, or show("refimpl.framing.FIN");
+                                             docstring=False, outline=True
+    with expect_error(RemoteProtocolError):  must raise; prints the error in a line; async with too
+    compare([f, g], argument)                fair timing: .ratio("f", "g") .at_least(5, "f", "g")
+    await assert_nothing_left()              the last cell: 'nothing left: no task, no socket'
+
+`Frame`, `Request` and `Response` show themselves annotated once this package is imported.
+Matplotlib is imported when the first figure is drawn. `python -m refimpl.lab.record` makes the
+recordings.
+
+>>> annotate(b"GET / HTTP/1.1\\r\\nHost: example.org\\r\\n\\r\\n")
+GET / HTTP/1.1     the request line: method, target, version
+Host: example.org  which site is meant: one address may serve many
+                   the empty line: the head ends here
+"""
+
+from refimpl.lab.annotate import annotate
+from refimpl.lab.bitfields import draw_frame
+from refimpl.lab.capture import Capture
+from refimpl.lab.charts import bars, histogram, lines, timeline
+from refimpl.lab.decode import Body, Chunk, End, Malformed, Step, Unfinished
+from refimpl.lab.displays import register as _register
+from refimpl.lab.dissect import Dissection, Field, dissect, dissect_all
+from refimpl.lab.figures import Picture, canvas, figure_with_alt
+from refimpl.lab.heads import annotate_head
+from refimpl.lab.leaks import assert_nothing_left
+from refimpl.lab.leaks import start_counting as _start_counting
+from refimpl.lab.sequence import draw_sequence
+from refimpl.lab.showing import expect_error, show
+from refimpl.lab.states import draw_states, mermaid_states
+from refimpl.lab.tap import Wire, Wiretap, wiretap
+from refimpl.lab.text import Text, hexdump, preview
+from refimpl.lab.timing import Comparison, compare, duration
+from refimpl.lab.transcript import transcript
+
+__all__ = [
+    "Body",
+    "Capture",
+    "Chunk",
+    "Comparison",
+    "Dissection",
+    "End",
+    "Field",
+    "Malformed",
+    "Picture",
+    "Step",
+    "Text",
+    "Unfinished",
+    "Wire",
+    "Wiretap",
+    "annotate",
+    "annotate_head",
+    "assert_nothing_left",
+    "bars",
+    "canvas",
+    "compare",
+    "dissect",
+    "dissect_all",
+    "draw_frame",
+    "draw_sequence",
+    "draw_states",
+    "duration",
+    "expect_error",
+    "figure_with_alt",
+    "hexdump",
+    "histogram",
+    "lines",
+    "mermaid_states",
+    "preview",
+    "show",
+    "timeline",
+    "transcript",
+    "wiretap",
+]
+
+_start_counting()
+_register()

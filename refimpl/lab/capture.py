@@ -1,0 +1,156 @@
+"""A recorded connection: who said what and when; kept on disk as JSON, decoded when looked at.
+
+>>> capture = Capture.of(("client", bytes.fromhex("8900")), ("server", bytes.fromhex("8a00")), frames=True)
+>>> capture.text()
+client -> server  PING         fin                 0 bytes
+                  WRONG: a frame from a client must be masked (RFC 6455 5.1)
+server -> client  PONG         fin                 0 bytes
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from refimpl.framing import Frame
+from refimpl.lab.decode import Chunk, Decoder, Direction, Step
+from refimpl.lab.text import Text
+from refimpl.lab.transcript import transcript
+
+if TYPE_CHECKING:
+    from refimpl.lab.figures import Picture
+
+FOLDER = Path("notebooks") / "captures"
+
+
+@dataclass(slots=True)
+class Capture:
+    """The bytes of one connection, both directions, as they were read.
+
+    program, version, command: what was recorded and how to record it again. frames: the recording starts
+    behind the opening handshake.
+    """
+
+    program: str = ""
+    version: str = ""
+    command: str = ""
+    chunks: list[Chunk] = field(default_factory=list)
+    frames: bool = False
+
+    @classmethod
+    def of(cls, *said: tuple[Direction, bytes], frames: bool = False) -> Capture:
+        """Return a capture of what each side said in turn, one millisecond apart."""
+        chunks = [Chunk(index / 1000, direction, bytes(data)) for index, (direction, data) in enumerate(said)]
+        return cls(chunks=chunks, frames=frames)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Capture:
+        """Return the capture in a file; a bare name such as "wscat" is looked up in notebooks/captures.
+
+        Raises FileNotFoundError with the names that there are.
+        """
+        values = json.loads(find(path).read_text(encoding="utf-8"))
+        chunks = [
+            Chunk(seconds, direction, bytes.fromhex(data)) for seconds, direction, data in values["chunks"]
+        ]
+        return cls(
+            values["program"],
+            values["version"],
+            values["command"],
+            chunks,
+            values.get("frames", False),
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write the capture as JSON, one chunk a line."""
+        head: dict[str, Any] = {
+            "program": self.program,
+            "version": self.version,
+            "command": self.command,
+        }
+        if self.frames:
+            head["frames"] = True
+        lines = [f" {json.dumps(key)}: {json.dumps(value)}," for key, value in head.items()]
+        rows = [
+            f"  [{seconds:.6f}, {json.dumps(direction)}, {json.dumps(data.hex())}]"
+            for seconds, direction, data in self.chunks
+        ]
+        text = "\n".join(["{", *lines, ' "chunks": [', ",\n".join(rows), " ]", "}"]) + "\n"
+        Path(path).write_text(text, encoding="utf-8")
+
+    def add(self, seconds: float, direction: Direction, data: bytes) -> None:
+        """Record one read; no bytes record the end of that direction."""
+        self.chunks.append(Chunk(seconds, direction, bytes(data)))
+
+    def decode(self) -> list[Step]:
+        """Return heads and frames in the order they were complete; broken bytes are steps too."""
+        decoder = Decoder(frames=self.frames)
+        steps = [step for chunk in self.chunks for step in decoder.feed(chunk)]
+        return steps + list(decoder.finish())
+
+    def sent(self, direction: Direction) -> bytes:
+        """Return all bytes of one direction."""
+        return b"".join(chunk.data for chunk in self.chunks if chunk.direction == direction)
+
+    def frames_of(self, direction: Direction | None = None) -> list[Frame]:
+        """Return the readable frames in order, of one direction or of both."""
+        return [
+            step.item
+            for step in self.decode()
+            if isinstance(step.item, Frame) and direction in (None, step.direction)
+        ]
+
+    def wires_of(self, direction: Direction | None = None) -> list[bytes]:
+        """Return the readable frames as the bytes that travelled, in the order of `frames_of`."""
+        return [
+            step.wire
+            for step in self.decode()
+            if isinstance(step.item, Frame) and direction in (None, step.direction)
+        ]
+
+    def text(self, **options: Any) -> Text:
+        """Return the conversation as text that is the same each run; see `transcript` for the options."""
+        return transcript(self.decode(), **options)
+
+    def draw(self, claim: str = "", **options: Any) -> Picture:
+        """Return the conversation as a sequence diagram; see `draw_sequence` for the options."""
+        from refimpl.lab.sequence import draw_sequence
+
+        return draw_sequence(self.decode(), claim or self._claim(), **options)
+
+    def _claim(self) -> str:
+        return f"{self.program} {self.version}".strip() or "What went over the wire"
+
+    def __len__(self) -> int:
+        return len(self.chunks)
+
+    def __iter__(self) -> Iterator[Step]:
+        return iter(self.decode())
+
+    def __repr__(self) -> str:
+        who = f" {self.program} {self.version}".rstrip()
+        return f"<Capture{who}: {len(self.decode())} steps>"
+
+    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        bundle, metadata = self.draw().mimebundle()
+        return bundle | {"text/plain": str(self.text())}, metadata
+
+
+def find(path: str | Path) -> Path:
+    """Return the file of a capture; a bare name is looked for in notebooks/captures, here and above."""
+    given = Path(path)
+    if given.suffix == ".json" and given.exists():
+        return given
+    here = Path.cwd()
+    for folder in (
+        *(each / FOLDER for each in (here, *here.parents)),
+        Path(__file__).parents[2] / FOLDER,
+    ):
+        candidate = folder / f"{given.stem}.json"
+        if candidate.exists():
+            return candidate
+    known = sorted(each.stem for each in (Path(__file__).parents[2] / FOLDER).glob("*.json"))
+    raise FileNotFoundError(f"no capture {str(path)!r}; there are: {', '.join(known) or 'none'}")

@@ -1,0 +1,304 @@
+"""Decode what was recorded of one connection: heads, then frames, in the order they were complete.
+
+Both directions are read at once, as a third party on the wire sees them: the client's frames start once
+the server has said 101, and what the two heads negotiated (permessage-deflate) is applied to what follows.
+Nothing here raises for what was recorded: what cannot be read is a `Malformed`, what is readable and yet
+breaks a rule carries the rule in `Step.problem`.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from refimpl.errors import HandshakeError
+from refimpl.framing import Frame, Opcode
+from refimpl.handshake import Request, Response, parse_request, parse_response
+from refimpl.lab.dissect import OPCODES, Dissection, dissect
+
+Direction = Literal["client", "server"]
+
+INFLATE_LIMIT = 2**22
+"""How much of one message is inflated at most: a recorded bomb must not go off in the instrument."""
+
+
+class Chunk(NamedTuple):
+    """One read: seconds since the connection began, who sent it, the bytes; no bytes are the stream's end."""
+
+    seconds: float
+    direction: Direction
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """Bytes of an HTTP body: what follows a head that did not become a WebSocket."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """Bytes that cannot be read as what should be there, and why."""
+
+    data: bytes
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """Bytes of a head or a frame whose rest never came; missing: how many, at least, or None."""
+
+    data: bytes
+    missing: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The end of one direction: this side sends no more."""
+
+
+Item = Request | Response | Frame | Body | Malformed | Unfinished | End
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that one side said.
+
+    seconds: when its last byte was seen. wire: its bytes as they travelled. inflated: this frame's share of
+    the plain message, where the frame was compressed. problem: the rule it breaks, or an empty string.
+    """
+
+    seconds: float
+    direction: Direction
+    item: Item
+    wire: bytes
+    inflated: bytes | None = None
+    problem: str = ""
+
+    @property
+    def payload(self) -> bytes:
+        """What a frame or a body carries, inflated where it was compressed; otherwise no bytes."""
+        if self.inflated is not None:
+            return self.inflated
+        if isinstance(self.item, Frame):
+            return self.item.payload
+        return self.item.data if isinstance(self.item, Body) else b""
+
+
+class Inflater:
+    """The plain bytes of one direction's compressed messages, frame by frame (RFC 7692 7.2.2)."""
+
+    def __init__(self, *, window_bits: int = 15, context_takeover: bool = True) -> None:
+        self._window_bits = window_bits
+        self._context_takeover = context_takeover
+        self._decompressor = zlib.decompressobj(-window_bits)
+        self._compressed = False
+        self._inflated = 0
+
+    def frame(self, frame: Frame) -> bytes | None:
+        """Return the frame's plain bytes, or None where it is not compressed; zlib.error when broken."""
+        if frame.opcode >= 8:
+            return None
+        if frame.opcode is not Opcode.CONTINUATION:
+            self._compressed = frame.rsv1
+            self._inflated = 0
+        if not self._compressed:
+            return None
+        data = frame.payload + (b"\x00\x00\xff\xff" if frame.fin else b"")
+        room = INFLATE_LIMIT - self._inflated
+        plain = self._decompressor.decompress(data, room) if room > 0 else b""
+        self._inflated += len(plain)
+        if frame.fin and not self._context_takeover:
+            self._decompressor = zlib.decompressobj(-self._window_bits)
+        return plain
+
+
+class Side:
+    """What one side of the connection has said so far and how far it is read."""
+
+    def __init__(self, direction: Direction) -> None:
+        self.direction = direction
+        self.buffer = bytearray()
+        self.mode: Literal["head", "waiting", "frames", "body", "broken"] = "head"
+        self.body_left: int | None = 0  # None: until the stream ends
+        self.inflater: Inflater | None = None
+
+    def take(self, size: int) -> bytes:
+        """Remove and return the first `size` bytes of what is not read yet."""
+        data = bytes(self.buffer[:size])
+        del self.buffer[:size]
+        return data
+
+
+class Decoder:
+    """An incremental decoder of one connection: feed it chunks, get steps; `finish` returns what is left.
+
+    frames: the recording starts behind the opening handshake.
+    """
+
+    def __init__(self, *, frames: bool = False) -> None:
+        self._sides = {"client": Side("client"), "server": Side("server")}
+        self._seconds = 0.0
+        self._methods: list[str] = []
+        if frames:
+            for side in self._sides.values():
+                side.mode = "frames"
+
+    def feed(self, chunk: Chunk) -> Iterator[Step]:
+        """Yield what the chunk completes."""
+        self._seconds = chunk.seconds
+        side = self._sides[chunk.direction]
+        side.buffer += chunk.data
+        yield from self._read(side)
+        if side.direction == "server":
+            yield from self._read(self._sides["client"])  # it may have waited for the 101
+        if not chunk.data:
+            yield from self._left_over(side)
+            yield Step(chunk.seconds, chunk.direction, End(), b"")
+
+    def finish(self) -> Iterator[Step]:
+        """Yield what each side began and never finished."""
+        for side in self._sides.values():
+            yield from self._left_over(side)
+
+    def _left_over(self, side: Side) -> Iterator[Step]:
+        if side.mode == "waiting":
+            side.mode = "broken"
+        if side.mode == "broken":
+            yield from self._read(side)
+        elif side.buffer:
+            missing = dissect(bytes(side.buffer)).missing if side.mode == "frames" else None
+            data = side.take(len(side.buffer))
+            yield self._step(side, Unfinished(data, missing), data)
+
+    def _read(self, side: Side) -> Iterator[Step]:
+        while side.buffer:
+            before = (len(side.buffer), side.mode)
+            if side.mode == "head":
+                yield from self._head(side)
+            elif side.mode == "body":
+                yield from self._body(side)
+            elif side.mode == "frames":
+                yield from self._frame(side)
+            elif side.mode == "broken":
+                data = side.take(len(side.buffer))
+                yield self._step(side, Malformed(data, "behind bytes that could not be read"), data)
+            if (len(side.buffer), side.mode) == before:
+                return
+
+    def _step(self, side: Side, item: Item, wire: bytes, problem: str = "") -> Step:
+        return Step(self._seconds, side.direction, item, wire, problem=problem)
+
+    def _head(self, side: Side) -> Iterator[Step]:
+        data = bytes(side.buffer)
+        try:
+            parsed = parse_request(data) if side.direction == "client" else parse_response(data)
+        except HandshakeError as error:
+            end = data.find(b"\r\n\r\n")
+            wire = side.take(end + 4 if end >= 0 else len(data))
+            side.mode = "waiting" if side.direction == "client" else "broken"
+            yield self._step(side, Malformed(wire, str(error)), wire)
+            return
+        if parsed is None:
+            return
+        head, size = parsed
+        yield self._step(side, head, side.take(size))
+        if isinstance(head, Request):
+            self._after_request(side, head)
+        else:
+            self._after_response(side, head)
+
+    def _after_request(self, side: Side, request: Request) -> None:
+        self._methods.append(request.method)
+        length = _content_length(request)
+        if length:
+            side.mode, side.body_left = "body", length
+        elif "upgrade" in ",".join(request.headers.get_all("Connection")).lower():
+            side.mode = "waiting"
+
+    def _after_response(self, side: Side, response: Response) -> None:
+        client = self._sides["client"]
+        method = self._methods.pop(0) if self._methods else "GET"
+        if response.status == 101:
+            side.mode = client.mode = "frames"
+            client.inflater, side.inflater = _inflaters(response)
+            return
+        if client.mode == "waiting":
+            client.mode = "head"
+        if method == "HEAD" or response.status in (204, 304) or response.status < 200:
+            return
+        side.body_left = _content_length(response)
+        if side.body_left != 0:
+            side.mode = "body"
+
+    def _body(self, side: Side) -> Iterator[Step]:
+        """Yield what is there of a body: cut by Content-Length, else all up to the stream's end."""
+        size = len(side.buffer) if side.body_left is None else min(side.body_left, len(side.buffer))
+        wire = side.take(size)
+        if side.body_left is not None:
+            side.body_left -= size
+            if side.body_left == 0:
+                side.mode = "head"
+        yield self._step(side, Body(wire), wire)
+
+    def _frame(self, side: Side) -> Iterator[Step]:
+        pieces = dissect(
+            bytes(side.buffer),
+            masked=side.direction == "client",
+            compressed=side.inflater is not None,
+        )
+        problem = "; ".join(pieces.problems)
+        if pieces.length is not None and pieces.length >= 2**63:
+            side.mode = "broken"
+            wire = side.take(len(side.buffer))
+            yield self._step(side, Malformed(wire, problem), wire)
+        elif pieces.complete:
+            yield self._whole_frame(side, pieces, problem, side.take(len(pieces.data)))
+
+    def _whole_frame(self, side: Side, pieces: Dissection, problem: str, wire: bytes) -> Step:
+        opcode = pieces.value("opcode")
+        if opcode not in OPCODES or pieces.value("RSV2") or pieces.value("RSV3"):
+            return self._step(side, Malformed(wire, problem), wire)
+        frame = Frame(
+            Opcode(opcode),
+            pieces.payload,
+            bool(pieces.value("FIN")),
+            bool(pieces.value("RSV1")),
+            pieces.key or None,
+        )
+        inflated = None
+        if side.inflater is not None:
+            try:
+                inflated = side.inflater.frame(frame)
+            except zlib.error as error:
+                problem = "; ".join(filter(None, [problem, f"cannot be inflated: {error} (RFC 7692 7.2.2)"]))
+        return Step(self._seconds, side.direction, frame, wire, inflated, problem)
+
+
+def _content_length(head: Request | Response) -> int | None:
+    """Return the body's length; for a response that states none, None: up to the stream's end."""
+    values = head.headers.get_all("Content-Length")
+    if values and values[0].strip().isdecimal():
+        return int(values[0])
+    return 0 if isinstance(head, Request) else None
+
+
+def _inflaters(response: Response) -> tuple[Inflater | None, Inflater | None]:
+    """Return the client's and the server's inflater as the response agreed to them (RFC 7692 7.1)."""
+    value = ",".join(response.headers.get_all("Sec-WebSocket-Extensions"))
+    name, *rest = [part.strip() for part in value.partition(",")[0].split(";")]
+    if name.lower() != "permessage-deflate":
+        return None, None
+    params = dict(part.replace(" ", "").partition("=")[::2] for part in rest)
+
+    def inflater(side: str) -> Inflater:
+        bits = params.get(f"{side}_max_window_bits", "").strip('"')
+        return Inflater(
+            window_bits=int(bits) if bits in map(str, range(9, 16)) else 15,
+            context_takeover=f"{side}_no_context_takeover" not in params,
+        )
+
+    return inflater("client"), inflater("server")

@@ -1,0 +1,110 @@
+"""The last cell of a notebook: no task of ours runs any more, and no socket of ours is open.
+
+A kernel has tasks and sockets of its own. What was there when `refimpl.lab` was imported is not counted,
+nor is a task whose code belongs to the kernel.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import socket
+import weakref
+
+from refimpl.lab.text import Text, plural
+
+KERNEL = (
+    "ipykernel",
+    "IPython",
+    "jupyter_client",
+    "tornado",
+    "zmq",
+    "traitlets",
+    "anyio",
+    "debugpy",
+    "nbclient",
+)
+PATIENCE = 3.0
+"""Seconds in which tasks may end and sockets may close by themselves before they count as left."""
+
+_known_tasks: weakref.WeakSet[asyncio.Task[object]] = weakref.WeakSet()
+_known_sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+
+
+def start_counting() -> None:
+    """Take what exists now for granted; done once when `refimpl.lab` is imported."""
+    _known_sockets.update(_open_sockets())
+    try:
+        _known_tasks.update(asyncio.all_tasks())
+    except RuntimeError:
+        pass  # imported outside a running loop: no task exists
+
+
+def tasks_left() -> list[asyncio.Task[object]]:
+    """Return the unfinished tasks of the running loop that a notebook or its libraries made, by name."""
+    current = asyncio.current_task()
+    left = [
+        task
+        for task in asyncio.all_tasks()
+        if task is not current and task not in _known_tasks and not _is_kernels(task)
+    ]
+    return sorted(left, key=lambda task: task.get_name())
+
+
+def sockets_left() -> list[socket.socket]:
+    """Return the open TCP sockets made since `refimpl.lab` was imported."""
+    return [each for each in _open_sockets() if each not in _known_sockets]
+
+
+def _open_sockets() -> list[socket.socket]:
+    """Return every open Internet socket object in this process; a loop's own wake-up pair is not one."""
+    families = (socket.AF_INET, socket.AF_INET6)
+    found = []
+    for each in gc.get_objects():
+        # type(), not isinstance(): a proxy object's __class__ may run code
+        if issubclass(type(each), socket.socket) and each.fileno() != -1 and each.family in families:
+            found.append(each)
+    return found
+
+
+def _is_kernels(task: asyncio.Task[object]) -> bool:
+    code = getattr(task.get_coro(), "cr_code", None)
+    path = getattr(code, "co_filename", "").replace("\\", "/")
+    return any(f"/{package}/" in path for package in KERNEL)
+
+
+def _name(task: asyncio.Task[object]) -> str:
+    return getattr(task.get_coro(), "__qualname__", task.get_name())
+
+
+def _address(each: socket.socket) -> str:
+    try:
+        here = each.getsockname()
+    except OSError:
+        return "a socket"
+    try:
+        return f"a connection to port {each.getpeername()[1]}"
+    except OSError:
+        return f"a socket on port {here[1]}"
+
+
+async def assert_nothing_left() -> Text:
+    """Return 'nothing left: no task, no socket', or raise AssertionError that names what is left.
+
+    Waits for up to three seconds, since a closing connection may need a few turns of the loop.
+    """
+    deadline = asyncio.get_running_loop().time() + PATIENCE
+    while True:
+        gc.collect()
+        tasks, sockets = tasks_left(), sockets_left()
+        if not tasks and not sockets:
+            return Text("nothing left: no task, no socket")
+        if asyncio.get_running_loop().time() > deadline:
+            break
+        await asyncio.sleep(0.02)
+    parts = []
+    if tasks:
+        parts.append(f"{plural(len(tasks), 'task')} ({', '.join(map(_name, tasks))})")
+    if sockets:
+        parts.append(f"{plural(len(sockets), 'socket')} ({', '.join(map(_address, sockets))})")
+    raise AssertionError(f"still there: {' and '.join(parts)}; close what the notebook opened")

@@ -1,0 +1,212 @@
+"""A recorded conversation as a sequence diagram: two lifelines, one arrow for each head or frame."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from refimpl.framing import Frame, Opcode
+from refimpl.handshake import Request, Response
+from refimpl.lab.decode import Body, End, Malformed, Step, Unfinished
+from refimpl.lab.dissect import close_name
+from refimpl.lab.figures import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    PINK,
+    RED,
+    WIDTH,
+    Picture,
+    canvas,
+    text_colour,
+)
+from refimpl.lab.heads import head_lines
+from refimpl.lab.text import plural, quoted
+from refimpl.lab.transcript import carried
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+LEFT, RIGHT = 1.1, 9.3
+ROW = 0.52
+
+
+class Look(NamedTuple):
+    """How one kind of step is drawn: colour, dash, width; the dash is the cue without colour."""
+
+    colour: str
+    dash: str | tuple[int, tuple[float, ...]]
+    width: float
+
+
+HEAD = Look(BLACK, "-", 2.6)
+TEXT = Look(BLUE, "-", 1.8)
+BINARY = Look(GREEN, "-", 1.8)
+CONTROL = Look(RED, (0, (5, 2)), 1.8)
+BROKEN = Look(PINK, (0, (1, 1)), 2.6)
+STREAM = Look(GREY, (0, (1, 2)), 1.2)
+
+
+def draw_sequence(
+    steps: Sequence[Step],
+    claim: str = "What went over the wire",
+    *,
+    times: bool = False,
+    ends: bool = False,
+    limit: int = 30,
+    alt: str = "",
+) -> Picture:
+    """Return the conversation as arrows between the client's and the server's lifeline, downwards in time.
+
+    Black: heads; blue: text; green: binary; dashed red: control frames; dotted pink: what breaks a rule.
+    times: milliseconds at the left. ends: the ends of the streams too. limit: characters of payload.
+    """
+    shown = [step for step in steps if ends or not isinstance(step.item, End)]
+    height = ROW * (len(shown) + 1.6)
+    with canvas(claim, alt=alt or in_words(shown), size=(WIDTH, height + 0.5), bare=True) as drawn:
+        axes = drawn.axes
+        axes.set_xlim(0, 10)
+        axes.set_ylim(len(shown) + 0.6, -1.0)
+        for place, name in ((LEFT, "client"), (RIGHT, "server")):
+            axes.plot([place, place], [-0.45, len(shown) + 0.3], color=GREY, linewidth=1.4, zorder=1)
+            axes.text(
+                place,
+                -0.75,
+                name,
+                ha="center",
+                va="center",
+                weight="bold",
+                bbox=_box("white", GREY),
+                fontsize=12,
+            )
+        for row, step in enumerate(shown):
+            _arrow(axes, row, step, limit)
+            if times:
+                axes.text(
+                    LEFT - 0.25,
+                    row + 0.2,
+                    f"{step.seconds * 1000:.1f} ms",
+                    ha="right",
+                    va="center",
+                    color=GREY,
+                    fontsize=10,
+                )
+    return drawn.picture
+
+
+def _arrow(axes: Axes, row: int, step: Step, limit: int) -> None:
+    """Draw one step: its label above an arrow from who said it to who heard it."""
+    style = look(step)
+    start, end = (LEFT, RIGHT) if step.direction == "client" else (RIGHT, LEFT)
+    inward = 0.06 if end > start else -0.06
+    axes.annotate(
+        "",
+        (end - inward, row + 0.2),
+        (start + inward, row + 0.2),
+        arrowprops={
+            "arrowstyle": "-|>,head_width=0.32,head_length=0.6",
+            "color": style.colour,
+            "linestyle": style.dash,
+            "linewidth": style.width,
+            "shrinkA": 0,
+            "shrinkB": 0,
+        },
+    )
+    kind, rest = label(step, limit)
+    middle = (LEFT + RIGHT) / 2
+    text = f"{kind}  {rest}" if rest else kind
+    axes.text(
+        middle,
+        row + 0.06,
+        text.replace("$", r"\$"),
+        ha="center",
+        va="bottom",
+        color=text_colour(style.colour),
+        fontsize=10.5,
+    )
+
+
+def _box(face: str, edge: str) -> dict[str, object]:
+    return {"boxstyle": "square,pad=0.35", "facecolor": face, "edgecolor": edge}
+
+
+def look(step: Step) -> Look:
+    """Return how the step is drawn."""
+    item = step.item
+    if step.problem or isinstance(item, (Malformed, Unfinished)):
+        return BROKEN
+    if isinstance(item, (Request, Response, Body)):
+        return HEAD
+    if isinstance(item, Frame):
+        if item.opcode >= 8:
+            return CONTROL
+        return TEXT if item.opcode is Opcode.TEXT else BINARY
+    return STREAM
+
+
+def label(step: Step, limit: int = 30) -> tuple[str, str]:
+    """Return what is written on the arrow: the kind, and a few words about the rest."""
+    item = step.item
+    if isinstance(item, (Request, Response)):
+        return _shorten(head_lines(step.wire)[0], 52), plural(len(step.wire), "byte")
+    if isinstance(item, Body):
+        return "body", f"{quoted(item.data, limit)}  {plural(len(item.data), 'byte')}"
+    if isinstance(item, Malformed):
+        return "MALFORMED", _shorten(item.reason, 60)
+    if isinstance(item, Unfinished):
+        return "UNFINISHED", plural(len(item.data), "byte")
+    if isinstance(item, Frame):
+        return item.opcode.name, _frame_words(step, item, limit)
+    return "end of stream", ""
+
+
+def _frame_words(step: Step, frame: Frame, limit: int) -> str:
+    words = [f"{plural(len(step.wire), 'byte')}"]
+    if not frame.fin:
+        words.append("more follows")
+    if frame.rsv1:
+        words.append("compressed")
+    if frame.opcode is Opcode.CLOSE and len(frame.payload) >= 2:
+        code = int.from_bytes(frame.payload[:2])
+        carries = f"{code} {close_name(code)}"
+    elif step.inflated is not None:
+        carries = quoted(step.inflated, limit)
+    else:
+        carries = carried(step, pings=False, limit=limit)
+    if step.problem:
+        carries = f"{_shorten(step.problem, 78)}"
+        words = []
+    return "  ".join(filter(None, [carries, f"({', '.join(words)})" if words else ""]))
+
+
+def _shorten(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "\N{HORIZONTAL ELLIPSIS}"
+
+
+def in_words(steps: Sequence[Step]) -> str:
+    """Return the diagram as a sentence: who sends what, in order; repeated lines are counted."""
+    said: list[list[object]] = []
+    for step in steps:
+        words = f"{step.direction} {_short(step)}"
+        if said and said[-1][0] == words:
+            said[-1][1] = int(str(said[-1][1])) + 1
+        else:
+            said.append([words, 1])
+    parts = [f"{words}" + (f" ({count} times)" if count != 1 else "") for words, count in said[:24]]
+    if len(said) > 24:
+        parts.append(f"and {len(said) - 24} more")
+    return "Sequence diagram, in order: " + "; ".join(parts) + "."
+
+
+def _short(step: Step) -> str:
+    item = step.item
+    if isinstance(item, Request):
+        return f"{item.method} request"
+    if isinstance(item, Response):
+        return f"{item.status} response"
+    if isinstance(item, Frame):
+        return f"{item.opcode.name.capitalize()} frame" + (" that breaks a rule" if step.problem else "")
+    return {Body: "body", Malformed: "malformed bytes", Unfinished: "an unfinished frame"}.get(
+        type(item), "end of stream"
+    )

@@ -1,0 +1,94 @@
+"""`check` and `hint`: what a learner calls after writing an answer, and before giving up on one."""
+
+import textwrap
+from collections.abc import Generator
+from typing import Any
+
+from .cases import Answer, Exercise
+from .judging import State, Verdict, judge, judge_value
+from .limits import wait_in_thread
+from .registry import find_exercise
+from .reports import HINTS, CheckFailed, quantity, report
+
+_hints_given: dict[str, int] = {}  # in this kernel; a restart forgives
+
+KINDS = ("the idea", "the rule, on real bytes", "the outline")
+
+
+class PendingCheck:
+    """The check of an async exercise: to be awaited, and it says so where it was not."""
+
+    def __init__(self, exercise: Exercise, answer: object) -> None:
+        self._exercise = exercise
+        self._answer = answer
+
+    def __await__(self) -> Generator[Any, None, None]:
+        return self._run().__await__()
+
+    async def _run(self) -> None:
+        # In a thread, so that servers which run in the notebook's own loop go on answering.
+        verdict = await wait_in_thread(lambda: judge(self._exercise, self._answer))
+        _deliver(self._exercise, verdict)
+
+    def __repr__(self) -> str:
+        name = self._exercise.name
+        return f"{name} - not checked yet: write  await check({name})"
+
+
+def check(answer: object, value: object = ...) -> PendingCheck | None:
+    """Check an answer; print one line when it passes. Raises CheckFailed, whose text is the report, when it does not.
+
+    `check(parse_frame)` checks a function, found by its name; `await check(read_head)` a coroutine
+    function; `check("broken_frame", broken_frame)` a value, or a function under another name. Time
+    limits and errors of the answer are the report's business: a check neither hangs nor crashes.
+    """
+    name = name_of(answer)
+    _, exercise = find_exercise(name)
+    subject = value if isinstance(answer, str) else answer
+    if isinstance(exercise, Answer):
+        _deliver(exercise, judge_value(exercise, subject))
+        return None
+    if exercise.is_async:
+        return PendingCheck(exercise, subject)
+    _deliver(exercise, judge(exercise, subject))
+    return None
+
+
+def name_of(answer: object) -> str:
+    """The exercise that a learner's object is the answer to: by its name, or the name itself."""
+    return (
+        answer
+        if isinstance(answer, str)
+        else str(getattr(answer, "__name__", type(answer).__name__))
+    )
+
+
+def _deliver(exercise: Exercise | Answer, verdict: Verdict) -> None:
+    text = report(exercise, verdict, hints_left=HINTS - _hints_given.get(exercise.name, 0))
+    if verdict.state is not State.PASSED:
+        raise CheckFailed(text, verdict.state)
+    print(text)
+
+
+def hint(answer: object) -> None:
+    """Print the next of an exercise's three hints, and how many are left; after the last, that one again."""
+    chapter, exercise = find_exercise(name_of(answer))
+    number = min(_hints_given.get(exercise.name, 0), HINTS - 1)
+    _hints_given[exercise.name] = number + 1
+    left = HINTS - number - 1
+    rest = (
+        f"{quantity(left, 'hint')} left"
+        if left
+        else f"no more hints; the solution is in solutions/{chapter.label}.ipynb"
+    )
+    print(f"{exercise.name} - hint {number + 1} of {HINTS}: {KINDS[number]}")
+    print(textwrap.indent(exercise.hints[number], "  "))
+    print(f"  ({rest})")
+
+
+def forget_hints() -> None:
+    """Begin again with the first hints, as a restart of the kernel does."""
+    _hints_given.clear()
+
+
+__all__ = ["PendingCheck", "check", "forget_hints", "hint", "name_of"]

@@ -1,0 +1,95 @@
+"""The exercises of chapter 02."""
+
+from refimpl.errors import RemoteProtocolError
+from refimpl.framing import Frame, Opcode, serialize_frame
+
+from .. import wire
+from ..cases import Case, Exercise, call, raises
+
+KEY = bytes.fromhex("37fa213d")  # the masking key of the RFC's own example (5.7)
+
+HELLO = Frame(Opcode.TEXT, b"Hello")
+MASKED_HELLO = Frame(Opcode.TEXT, b"Hello", masking_key=KEY)
+LETTERS = Frame(Opcode.TEXT, b"abc" * 100, masking_key=KEY)
+PICTURE = Frame(Opcode.BINARY, bytes(range(256)) * 274, masking_key=KEY)  # 70,144 bytes
+FRAGMENT = Frame(Opcode.CONTINUATION, b"lo", fin=False)
+PING = Frame(Opcode.PING, b"", masking_key=KEY)
+
+PARSE_FRAME = Exercise(
+    "parse_frame",
+    points=4,
+    rule='RFC 6455 5.2 "Payload length"',
+    hints=(
+        "Read the head first, one field after the other, and move a position along. After each field ask whether the "
+        "next\none is there yet; if not, the answer is None and nothing is lost, because the caller keeps the bytes.",
+        "RFC 6455 5.2: after 81 fe come 01 2c. fe is 1111 1110: MASK is set, and the other seven bits are 126,\n"
+        "so the length is not 126 but 0x012c, 300. Four bytes of masking key follow, then 300 bytes of payload.",
+        "1. Fewer than two bytes: None. 2. Take FIN and opcode from the first byte; refuse what 5.2 reserves.\n"
+        "3. Take MASK and the short length from the second. 4. For 126 read two more bytes, for 127 eight.\n"
+        "5. Refuse a control frame over 125. 6. Where MASK is set, read the key. 7. Payload complete? Unmask it.",
+    ),
+    cases=(
+        Case("an unmasked text frame", call(serialize_frame(HELLO), 0), expect=(HELLO, 7)),
+        Case(
+            "the same frame, masked",
+            call(serialize_frame(MASKED_HELLO), 0),
+            expect=(MASKED_HELLO, 11),
+        ),
+        Case(
+            "an empty ping",
+            call(serialize_frame(PING), 0),
+            expect=(PING, 6),
+            why="no payload is still a frame",
+        ),
+        Case(
+            "a 300-byte text frame, fed whole",
+            call(serialize_frame(LETTERS), 0),
+            expect=(LETTERS, 308),
+        ),
+        Case(
+            "a 70,144-byte binary frame",
+            call(serialize_frame(PICTURE), 0),
+            expect=(PICTURE, 70_158),
+        ),
+        Case(
+            "a fragment",
+            call(serialize_frame(FRAGMENT), 0),
+            expect=(FRAGMENT, 4),
+            why="FIN is a bit of its own",
+        ),
+        Case(
+            "the first byte only",
+            call(b"\x81", 0),
+            expect=None,
+            why="look before you read: the rest may be on its way",
+        ),
+        Case(
+            "a payload that lacks its last byte",
+            call(serialize_frame(MASKED_HELLO)[:-1], 0),
+            expect=None,
+            why="a slice that is too short is no error in Python: compare lengths first",
+        ),
+        Case(
+            "the second frame of a buffer",
+            call(serialize_frame(PING) + serialize_frame(HELLO), 6),
+            expect=(HELLO, 13),
+            why="positions count from the buffer's first byte, not from the frame's",
+        ),
+        Case(
+            "a reserved opcode",
+            call(b"\x83\x00", 0),
+            error=raises(RemoteProtocolError, close_code=1002),
+        ),
+        Case(
+            "a ping that announces 126 bytes",
+            call(b"\x89\x7e\x00\x7e", 0),
+            error=raises(RemoteProtocolError, close_code=1002),
+            why="a control frame has at most 125 bytes (5.5), and the head alone says so",
+        ),
+    ),
+    show=wire.show_result,
+    explain=wire.frame_result,
+    replaces="framing.parse_frame",
+)
+
+EXERCISES = (PARSE_FRAME,)

@@ -1,0 +1,190 @@
+"""Says where a result first differs from the expected one: the entries that stand under "expected" and "got".
+
+>>> differences("Upgrade: websocket", "Upgrade: WebSocket")
+[('differs', "at character 9: 'websocket' expected, got 'WebSocket'")]
+>>> differences([1, 2], [1, 2, 3])
+[('differs', 'one item too many: 3')]
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from enum import Enum
+
+from .cases import Row
+from .rendering import render
+
+HEAD_END = b"\r\n"
+SHOWN = 20  # characters on each side of a difference in text
+
+
+def same(expected: object, got: object) -> bool:
+    """Whether a result is the expected one: equal, and of the same kind.
+
+    Stricter than ==: True is not 1, a bytearray is not bytes. Looser in one thing: a dataclass or
+    an enum that was defined again in the notebook, under the same name, counts as the package's.
+    """
+    if dataclasses.is_dataclass(expected) and not isinstance(expected, type):
+        return _same_fields(expected, got)
+    if isinstance(expected, list | tuple):
+        return (
+            isinstance(got, list if isinstance(expected, list) else tuple)
+            and len(expected) == len(got)
+            and all(map(same, expected, got))
+        )
+    if isinstance(expected, Mapping):
+        return (
+            isinstance(got, Mapping)
+            and expected.keys() == got.keys()
+            and all(same(expected[key], got[key]) for key in expected)
+        )
+    return bool(expected == got) and _same_kind(expected, got)
+
+
+def _same_fields(expected: object, got: object) -> bool:
+    if type(expected).__name__ != type(got).__name__ or not dataclasses.is_dataclass(got):
+        return False
+    names = [field.name for field in dataclasses.fields(expected) if field.compare]  # type: ignore[arg-type]
+    return all(
+        hasattr(got, name) and same(getattr(expected, name), getattr(got, name)) for name in names
+    )
+
+
+def _same_kind(expected: object, got: object) -> bool:
+    if isinstance(expected, bool) or isinstance(got, bool):
+        return isinstance(expected, bool) and isinstance(got, bool)
+    if isinstance(
+        expected, Enum
+    ):  # an int enum's value may come as the plain int, and the other way round
+        return True
+    return isinstance(got, type(expected)) or isinstance(expected, type(got))
+
+
+def differences(expected: object, got: object) -> list[Row]:
+    """The first difference between two unequal values, in words; nothing where the values alone say it all."""
+    if isinstance(expected, bytes) and isinstance(got, bytes):
+        return _in_heads(expected, got) if HEAD_END in expected else _in_bytes(expected, got)
+    if isinstance(expected, str) and isinstance(got, str):
+        return _in_text(expected, got)
+    if type(expected) is not type(got) and expected == got:
+        return [
+            (
+                "differs",
+                f"equal, but a {type(got).__name__} where a {type(expected).__name__} is expected",
+            )
+        ]
+    if isinstance(expected, list | tuple) and isinstance(got, list | tuple):
+        return _in_sequence(expected, got)
+    if isinstance(expected, Mapping) and isinstance(got, Mapping):
+        return _in_mapping(expected, got)
+    if dataclasses.is_dataclass(expected) and type(expected).__name__ == type(got).__name__:
+        return _in_fields(expected, got)
+    if expected is not None and got is None:
+        return [
+            (
+                "differs",
+                "None is also what a function returns that comes to its end without a return",
+            )
+        ]
+    if type(expected) is not type(got) and expected is not None:
+        return [
+            ("differs", f"a {type(got).__name__} where a {type(expected).__name__} is expected")
+        ]
+    return []
+
+
+def _first_index(expected: Sequence[object], got: Sequence[object]) -> int:
+    pairs = zip(expected, got, strict=False)
+    return next(
+        (index for index, (a, b) in enumerate(pairs) if not same(a, b)),
+        min(len(expected), len(got)),
+    )
+
+
+def _in_bytes(expected: bytes, got: bytes) -> list[Row]:
+    index = _first_index(expected, got)
+    if index == len(got):
+        return [
+            (
+                "differs",
+                f"{len(got)} bytes where {len(expected)} are expected; so far they are right",
+            )
+        ]
+    if index == len(expected):
+        return [
+            (
+                "differs",
+                f"{len(got) - index} bytes too many, from byte {index}: {render(got[index:])}",
+            )
+        ]
+    return [("differs", f"at byte {index}: {expected[index]:02x} expected, got {got[index]:02x}")]
+
+
+def _in_heads(expected: bytes, got: bytes) -> list[Row]:
+    """The first line of an HTTP head that differs."""
+    wanted, held = expected.split(HEAD_END), got.split(HEAD_END)
+    index = _first_index(wanted, held)
+    if HEAD_END not in got and b"\n" in got:
+        return [("differs", r"lines end in \n; HTTP ends each in \r\n")]
+    here = render(held[index]) if index < len(held) else "(nothing more)"
+    there = render(wanted[index]) if index < len(wanted) else "(nothing more)"
+    if there == "b''":
+        there = "(an empty line: the end of the head)"
+    return [("differs", f"in line {index + 1}\nexpected {there}\ngot      {here}")]
+
+
+def _in_text(expected: str, got: str) -> list[Row]:
+    index = _first_index(expected, got)
+    wanted, held = expected[index : index + SHOWN], got[index : index + SHOWN]
+    if not held:
+        return [("differs", f"ends after {index} characters; {wanted!r} should follow")]
+    if not wanted:
+        return [("differs", f"right up to character {index}, then too much: {held!r}")]
+    return [("differs", f"at character {index}: {wanted!r} expected, got {held!r}")]
+
+
+def _in_sequence(expected: Sequence[object], got: Sequence[object]) -> list[Row]:
+    if type(expected) is not type(got) and list(expected) == list(got):
+        return [
+            (
+                "differs",
+                f"equal items, but a {type(got).__name__} where a {type(expected).__name__} is expected",
+            )
+        ]
+    index = _first_index(expected, got)
+    if index == len(got):
+        return [
+            (
+                "differs",
+                f"{len(got)} items where {len(expected)} are expected; missing is {render(expected[index])}",
+            )
+        ]
+    if index == len(expected):
+        return [("differs", f"one item too many: {render(got[index])}")]
+    return [
+        (
+            "differs",
+            f"at item {index}: {render(expected[index])} expected, got {render(got[index])}",
+        )
+    ]
+
+
+def _in_mapping(expected: Mapping[object, object], got: Mapping[object, object]) -> list[Row]:
+    for key in expected:
+        if key not in got:
+            return [("differs", f"no key {render(key)}")]
+        if not same(expected[key], got[key]):
+            return [
+                (
+                    "differs",
+                    f"at key {render(key)}: {render(expected[key])} expected, got {render(got[key])}",
+                )
+            ]
+    return [("differs", f"keys too many: {render(sorted(map(str, got.keys() - expected.keys())))}")]
+
+
+def _in_fields(expected: object, got: object) -> list[Row]:
+    for field in dataclasses.fields(expected):  # type: ignore[arg-type]
+        wanted, held = getattr(expected, field.name), getattr(got, field.name, None)
+        if field.compare and not same(wanted, held):
+            return [("differs", f"in {field.name}: {render(wanted)} expected, got {render(held)}")]
+    return []

@@ -1,0 +1,219 @@
+"""Runs a learner's code so that nothing it does reaches the notebook: an endless loop, a flood of output, an exit.
+
+The code runs in a daemon thread of its own. When its time is up, `TimeLimitReached` is raised
+inside that thread (`PyThreadState_SetAsyncExc`: every platform, no signals), which ends any loop of
+Python code. A call that blocks in C, such as `time.sleep(999)`, cannot be ended from outside: its
+thread is left behind and dies with its next line of Python. Left out: stopping code that means
+harm. A learner's own machine needs no sandbox.
+
+    >>> def endless():
+    ...     while True:
+    ...         pass
+    >>> run_limited(endless, 0.1).timed_out
+    True
+"""
+
+import asyncio
+import contextlib
+import ctypes
+import sys
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Generic, TextIO, TypeVar, cast
+
+T = TypeVar("T")
+
+MAX_PRINTED = (
+    64 * 1024
+)  # characters kept; a loop that prints would fill memory before its time is up
+GRACE = (0.01, 0.02, 0.05, 0.1, 0.1, 0.2, 0.2)  # seconds between attempts to end a thread
+
+
+class TimeLimitReached(SystemExit):
+    """The time limit, raised inside the code that reached it.
+
+    A SystemExit, so that `except Exception` lets it pass and a thread that it ends does so without
+    a word.
+    """
+
+
+class Printed:
+    """What code printed: the first 64 Ki characters, and how many there were in all."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.length = 0
+
+    def add(self, text: str) -> None:
+        """Take one write."""
+        self.length += len(text)
+        if len(self.text) < MAX_PRINTED:
+            self.text = (self.text + text)[:MAX_PRINTED]
+
+
+@dataclass(slots=True)
+class Outcome(Generic[T]):
+    """How a limited run ended: a value, an error (of any kind, SystemExit too), or the time limit."""
+
+    value: T | None = None
+    error: BaseException | None = None
+    timed_out: bool = False
+    still_running: bool = False  # the thread could not be ended
+    printed: Printed = field(default_factory=Printed)
+
+
+def run_limited(work: Callable[[], T], limit: float) -> Outcome[T]:
+    """Call `work` in a thread of its own and wait for it, at most `limit` seconds. Raises nothing that `work` raises."""
+    outcome: Outcome[T] = Outcome()
+    done = threading.Event()
+
+    def body() -> None:
+        try:
+            with capture(outcome.printed):
+                outcome.value = work()
+        except TimeLimitReached:
+            outcome.timed_out = True
+        except (
+            BaseException
+        ) as error:  # SystemExit and KeyboardInterrupt are a learner's mistakes like any other
+            outcome.error = error
+        finally:
+            done.set()
+
+    thread = threading.Thread(target=body, daemon=True, name="refimpl-check")
+    thread.start()
+    try:
+        finished = done.wait(limit)
+    except KeyboardInterrupt:  # the notebook's stop button
+        end_thread(thread)
+        raise
+    if finished:
+        return outcome
+    late: Outcome[T] = Outcome(timed_out=True, printed=outcome.printed)
+    late.still_running = not end_thread(thread)
+    return late
+
+
+async def wait_in_thread(work: Callable[[], T]) -> T:
+    """What `work` returns, computed in a daemon thread while the caller's event loop runs on."""
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[T] = loop.create_future()
+
+    def deliver(value: T | None, error: BaseException | None) -> None:
+        if answer.done():  # the caller was cancelled
+            return
+        if error is None:
+            answer.set_result(value)  # type: ignore[arg-type]
+        else:
+            answer.set_exception(error)
+
+    def body() -> None:
+        value, error = None, None
+        try:
+            value = work()
+        except Exception as caught:
+            error = caught
+        with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile: no one waits
+            loop.call_soon_threadsafe(deliver, value, error)
+
+    threading.Thread(target=body, daemon=True, name="refimpl-check").start()
+    return await answer
+
+
+def run_coroutine(start: Callable[[], Coroutine[Any, Any, T]], limit: float) -> T:
+    """What a coroutine returns, run to its end in a new event loop. Raises TimeLimitReached after `limit` seconds.
+
+    For use inside `run_limited`, with the shorter limit here: a coroutine that waits is cancelled
+    and cleans up, one that blocks the loop or will not be cancelled is ended by the thread's limit.
+    """
+
+    async def limited() -> T:
+        timer = asyncio.timeout(limit)
+        try:
+            async with timer:
+                return await start()
+        except TimeoutError:
+            if timer.expired():
+                raise TimeLimitReached from None
+            raise
+
+    return asyncio.run(limited())
+
+
+def interrupt(thread_id: int) -> bool:
+    """Raise TimeLimitReached in a thread at its next line of Python; False where this interpreter cannot."""
+    return _set_async_exception(thread_id, ctypes.py_object(TimeLimitReached))
+
+
+def withdraw_interrupt(thread_id: int) -> None:
+    """Take back an interrupt that has not been raised yet."""
+    _set_async_exception(thread_id, None)
+
+
+def _set_async_exception(thread_id: int, exception: Any) -> bool:
+    api = getattr(ctypes, "pythonapi", None)  # CPython only; elsewhere threads are left behind
+    return bool(api) and api.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread_id), exception) == 1
+
+
+def end_thread(thread: threading.Thread) -> bool:
+    """Interrupt a thread until it ends; False where it does not within about a second.
+
+    More than once, because a bare `except:` inside the learner's loop swallows the first.
+    """
+    for wait in GRACE:
+        if thread.ident is None or not interrupt(thread.ident):
+            break
+        thread.join(wait)
+        if not thread.is_alive():
+            return True
+    return not thread.is_alive()
+
+
+class _Router:
+    """Stands in for a standard stream: threads that are captured write to their own buffer, all others through."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+        self.captured: dict[int, Printed] = {}
+
+    def write(self, text: str) -> int:
+        printed = self.captured.get(threading.get_ident())
+        if printed is None:
+            return self.stream.write(text)
+        printed.add(text)
+        return len(text)
+
+    def flush(self) -> None:
+        if threading.get_ident() not in self.captured:
+            self.stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
+_routing = threading.Lock()
+
+
+@contextlib.contextmanager
+def capture(printed: Printed) -> Iterator[None]:
+    """Collect what the current thread prints, to stdout and stderr, while the other threads print as ever."""
+    here = threading.get_ident()
+    with _routing:
+        if not isinstance(sys.stdout, _Router):
+            sys.stdout = cast(TextIO, _Router(sys.stdout))
+        if not isinstance(sys.stderr, _Router):
+            sys.stderr = cast(TextIO, _Router(sys.stderr))
+        routers = (cast(_Router, sys.stdout), cast(_Router, sys.stderr))
+        for router in routers:
+            router.captured[here] = printed
+    try:
+        yield
+    finally:
+        with _routing:
+            for router in routers:
+                router.captured.pop(here, None)
+            if sys.stdout is routers[0] and not routers[0].captured:
+                sys.stdout = routers[0].stream
+            if sys.stderr is routers[1] and not routers[1].captured:
+                sys.stderr = routers[1].stream

@@ -1,0 +1,151 @@
+"""Executes notebooks from top to bottom, each in a fresh kernel, and writes them in the one normal form.
+
+    python -m refimpl.classroom.notebooks                           notebooks/ and solutions/, one
+    after the other python -m refimpl.classroom.notebooks notebooks/02_framing.ipynb python -m
+    refimpl.classroom.notebooks --check                   execute nothing; exit 1 and say what is
+    wrong
+
+A notebook in which a cell fails is left as it was, and the cell's error is shown. Needs nbformat,
+nbclient and ipykernel, which come with JupyterLab.
+"""
+
+import argparse
+import os
+import re
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from . import notebook_file
+from .chapters import notebook_paths
+
+CELL_LIMIT = 120  # seconds; a whole notebook should take less than 60
+# A kernel's environment: nothing of the machine's may show in an output.
+KERNEL_ENVIRONMENT = {"PYDEVD_DISABLE_FILE_VALIDATION": "1", "PYTHONHASHSEED": "0", "NO_COLOR": "1"}
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+Step = Callable[[int, int], None]
+
+
+class ExecutionError(Exception):
+    """A cell of a notebook failed; the text names it and shows its error."""
+
+
+def execute(
+    path: Path,
+    *,
+    step: Step | None = None,
+    keep_going: bool = False,
+    cell_limit: float = CELL_LIMIT,
+) -> notebook_file.Notebook:
+    """The notebook in a file, executed in a fresh kernel whose working directory is the notebook's folder.
+
+    step: told the number of each code cell that starts, and how many there are. keep_going: cells
+    may fail; their errors stay in their outputs. Raises ExecutionError otherwise, and where the
+    kernel dies.
+    """
+    import nbformat
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+
+    book = nbformat.read(path, as_version=4)
+    total = sum(cell.cell_type == "code" for cell in book.cells)
+    started = 0
+
+    def on_start(cell: object, cell_index: int) -> None:
+        nonlocal started
+        started += book.cells[cell_index].cell_type == "code"
+        if step:
+            step(started, total)
+
+    client = NotebookClient(
+        book,
+        timeout=int(cell_limit),
+        interrupt_on_timeout=keep_going,
+        kernel_name="python3",
+        allow_errors=keep_going,
+        record_timing=False,
+        extra_arguments=["--IPKernelApp.log_level=40"],  # not its remarks on TCP and encryption
+        resources={"metadata": {"path": str(path.parent.resolve())}},
+        on_cell_start=on_start,
+    )
+    try:
+        client.execute(env=os.environ | KERNEL_ENVIRONMENT)
+    except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+        text = COLOUR.sub("", str(error)).strip()
+        if not keep_going:
+            raise ExecutionError(f"{path.name}, code cell {started} of {total}:\n{text}") from error
+    return dict(nbformat.from_dict(book))
+
+
+def refresh(path: Path, *, step: Step | None = None) -> bool:
+    """Execute a notebook and write it in normal form; whether its file changed. Raises ExecutionError."""
+    import nbformat
+
+    book = execute(path, step=step)
+    nbformat.validate(nbformat.from_dict(book))
+    return notebook_file.write(path, book)
+
+
+def check(path: Path) -> list[str]:
+    """What is wrong with a committed notebook, without executing it."""
+    text = path.read_text(encoding="utf-8")
+    return notebook_file.faults(notebook_file.read(path), text)
+
+
+def _progress(path: Path, place: str) -> Step | None:
+    """A line that counts cells on a terminal; nothing in a log."""
+    if not sys.stderr.isatty():
+        return None
+    start = time.monotonic()
+
+    def step(number: int, total: int) -> None:
+        seconds = time.monotonic() - start
+        print(
+            f"\r{place} {path.name}  cell {number} of {total}  {seconds:.0f} s ",
+            end="",
+            file=sys.stderr,
+            flush=True,
+        )
+
+    return step
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line: exit status 1 where a notebook fails or is unsound."""
+    parser = argparse.ArgumentParser(
+        prog="python -m refimpl.classroom.notebooks", description=(__doc__ or "").split("\n\n")[0]
+    )
+    parser.add_argument(
+        "paths", nargs="*", help="notebooks or folders (default: notebooks and solutions)"
+    )
+    parser.add_argument("--check", action="store_true", help="execute nothing, say what is wrong")
+    options = parser.parse_args(arguments)
+    status = 0
+    paths = notebook_paths(options.paths, folders=("notebooks", "solutions"))
+    for number, path in enumerate(paths, 1):
+        if options.check:
+            found = check(path)
+            status |= bool(found)
+            print(
+                "\n".join(f"{path.name}: {sentence}" for sentence in found) or f"{path.name}: sound"
+            )
+            continue
+        start = time.monotonic()
+        place = f"{number} of {len(paths)}:"
+        try:
+            changed = refresh(path, step=_progress(path, place))
+        except ExecutionError as error:
+            print(f"\r{place} {error}", file=sys.stderr)
+            status = 1
+            continue
+        result = "written" if changed else "unchanged"
+        print(
+            f"\r{place} {path.parent.name}/{path.name} executed in {time.monotonic() - start:.0f} s, {result}"
+        )
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

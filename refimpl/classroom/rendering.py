@@ -1,0 +1,62 @@
+"""Values as text for a report: short, on one line, and safe even for objects whose repr is broken.
+
+>>> render(bytes.fromhex("81fe012c37fa213d7f9f"))
+"b'\\\\x81\\\\xfe\\\\x01\\\\x2c\\\\x37\\\\xfa\\\\x21\\\\x3d...'"
+>>> render(b"GET / HTTP/1.1")
+"b'GET / HTTP/1.1'"
+"""
+
+import re
+import reprlib
+
+MAX_BYTES = 8  # of binary data in a call or a result: a head and a masking key's beginning
+MAX_TEXT = 60  # characters
+LARGEST = 200  # characters of any other object's repr
+ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")  # never the same twice, and of no use to a reader
+
+
+class _Short(reprlib.Repr):
+    """The repr of containers with each bytes object cut as `render` does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxtuple = self.maxlist = self.maxdict = self.maxset = self.maxfrozenset = 6
+        self.maxstring = MAX_TEXT
+        self.maxother = LARGEST
+        self.maxlevel = 4
+
+    def repr_bytes(self, value: bytes, level: int) -> str:
+        return show_bytes(value)
+
+    def repr_bytearray(self, value: bytearray, level: int) -> str:
+        return f"bytearray({show_bytes(bytes(value))})"
+
+    def repr_instance(self, value: object, level: int) -> str:
+        text = ADDRESS.sub("", repr(value))
+        return text if len(text) <= self.maxother else text[: self.maxother] + "..."
+
+
+def render(value: object) -> str:
+    """A value's repr on one line, cut to a readable length; of an object that cannot be shown, its type."""
+    try:
+        text = _Short().repr(value)
+    except Exception as error:
+        return f"<{type(value).__name__} whose repr raises {type(error).__name__}>"
+    return ADDRESS.sub("", " ".join(text.splitlines()))[: 4 * LARGEST]
+
+
+def show_bytes(data: bytes, *, most: int = MAX_BYTES) -> str:
+    """Bytes as a literal: text as text, anything else all in hex, so that its columns can be compared."""
+    if all(32 <= byte < 127 or byte in b"\r\n\t" for byte in data):
+        return repr(data) if len(data) <= MAX_TEXT else repr(data[:MAX_TEXT])[:-1] + "...'"
+    shown = "".join(f"\\x{byte:02x}" for byte in data[:most])
+    return f"b'{shown}...'" if len(data) > most else f"b'{shown}'"
+
+
+def show_error(error: BaseException) -> str:
+    """An error's class and message on one line, cut; its message may be broken too."""
+    try:
+        text = " ".join(str(error).split())
+    except Exception:
+        text = "(an error whose message cannot be shown)"
+    return f"{type(error).__name__}: {text[:LARGEST]}" if text else type(error).__name__

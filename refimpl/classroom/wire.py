@@ -1,0 +1,221 @@
+"""Frames field by field, for reports about bytes: which bit of which byte, and what it means (RFC 6455 section 5.2).
+
+`frame_result` explains a wrong result of a function that parses, `frame_bytes` one of a function
+that serialises; both fit `Exercise.explain`. The fields are read off the real bytes, the broken
+ones too.
+
+    >>> [field.text for field in fields(bytes.fromhex("81fe012c37fa213d"))][1]
+    'bit 0 is MASK; the other seven say 126, and 126 means: the length is in the next two bytes'
+"""
+
+from collections.abc import Iterator
+from itertools import zip_longest
+from typing import NamedTuple
+
+from refimpl.framing import Frame, Opcode
+
+from .cases import Case, Row
+from .difference import differences
+from .rendering import render
+
+BITS = (
+    ("FIN", "RSV1", "RSV2", "RSV3", "opcode", "opcode", "opcode", "opcode"),
+    ("MASK", *["length"] * 7),
+)
+SHOWN_PAYLOAD = 8  # bytes
+NAMES = {int(opcode): opcode.name for opcode in Opcode}
+
+
+class Field(NamedTuple):
+    """One field of a frame: where it lies (from the frame's first byte), and what its bytes say."""
+
+    name: str
+    start: int
+    stop: int
+    text: str
+
+
+def fields(data: bytes) -> list[Field]:
+    """The fields of one frame's bytes, as far as they are there."""
+    found = []
+    if data:
+        opcode = data[0] & 15
+        meaning = NAMES.get(opcode, "reserved")
+        bits = f"FIN is {data[0] >> 7}, RSV is {data[0] >> 4 & 7:03b}"
+        found.append(Field("first", 0, 1, f"{bits}, the low four bits say {opcode:#x}: {meaning}"))
+    if len(data) > 1:
+        found += _length_fields(data)
+    return [field for field in found if field.start < len(data)]
+
+
+def _length_fields(data: bytes) -> Iterator[Field]:
+    """From the second byte on: MASK and length, the longer length, the masking key, the payload."""
+    short, masked = data[1] & 127, data[1] >> 7
+    size = {126: 2, 127: 8}.get(short, 0)
+    where = {126: "the next two bytes", 127: "the next eight bytes"}.get(short)
+    means = f"and {short} means: the length is in {where}" if where else "which is the length"
+    mask_bit = "bit 0 is MASK" if masked else "bit 0, MASK, is 0"
+    yield Field("second", 1, 2, f"{mask_bit}; the other seven say {short}, {means}")
+    length = int.from_bytes(data[2 : 2 + size], "big") if size else short
+    if size:
+        yield Field(
+            "length", 2, 2 + size, f"the length, {size} bytes, most significant first: {length}"
+        )
+    start = 2 + size
+    if masked:
+        yield Field(
+            "key", start, start + 4, "the masking key: payload byte i was XORed with key byte i % 4"
+        )
+        start += 4
+    if length:
+        yield Field("payload", start, start + length, f"the payload, {length} bytes")
+
+
+def draw(data: bytes, *, mark: str = "", note: str = "") -> str:
+    """A frame's bytes in hex, field by field, with the marked field underlined and what it says beside it."""
+    text, line = "", ""
+    for field in fields(data):
+        shown = data[field.start : field.stop]
+        piece = shown.hex(" ") + (" ..." if len(data) < field.stop else "")
+        if len(shown) > SHOWN_PAYLOAD:
+            piece = "..."
+        text += " | " if text else ""
+        if field.name == mark:
+            line = (
+                " " * len(text) + "^" * len(piece.removesuffix(" ...")) + " " + (note or field.text)
+            )
+        text += piece
+    return f"{text}\n{line or note}" if line or note else text
+
+
+def frame_result(case: Case, got: object) -> list[Row]:
+    """What to add to the report of a function that parses: what differs, and the field that decides it.
+
+    The case's first argument is the bytes, the second, where there is one, the frame's position in
+    them.
+    """
+    position = case.call.args[1] if len(case.call.args) > 1 else case.call.kwargs.get("position", 0)
+    data = bytes(case.call.args[0])[position:]
+    expected = case.expect
+    if expected is None:
+        rows = [("expected", "None: the frame is not complete yet")]
+        return [*rows, ("bytes", draw(data, mark=_last_field(data)))]
+    if case.error is not None:
+        return [("bytes", draw(data, mark=_refused_field(data)))]
+    if got is None:
+        return [("got", "None: more bytes needed"), ("bytes", draw(data, mark="second"))]
+    if not _is_result(got):
+        return [
+            ("differs", "expected a pair: a Frame, and the position after it"),
+            ("bytes", draw(data)),
+        ]
+    wanted, held = _describe(expected, got)
+    return [
+        ("expected", wanted),
+        ("got", held),
+        ("bytes", draw(data, mark=_deciding_field(data, expected, got))),
+    ]
+
+
+def show_result(result: tuple[Frame, int] | None) -> str:
+    """A parsed frame and the position after it in words, for `Exercise.show`."""
+    if result is None:
+        return "None"
+    frame, position = result
+    payload = (
+        f"payload {render(frame.payload)}"
+        if len(frame.payload) < 16
+        else f"payload of {len(frame.payload)} bytes"
+    )
+    return f"{NAMES[frame.opcode]}, {payload}, next position {position}"
+
+
+def _is_result(got: object) -> bool:
+    names = ("opcode", "payload", "fin", "rsv1", "masking_key")
+    return isinstance(got, tuple) and len(got) == 2 and all(hasattr(got[0], name) for name in names)
+
+
+def _describe(expected: tuple[Frame, int], got: tuple[Frame, int]) -> tuple[str, str]:
+    """Two results in words, but only what differs."""
+    texts: tuple[list[str], list[str]] = ([], [])
+    for (frame, end), (other, other_end), words in (
+        (expected, got, texts[0]),
+        (got, expected, texts[1]),
+    ):
+        if frame.opcode != other.opcode:
+            words.append(NAMES.get(frame.opcode, f"opcode {render(frame.opcode)}"))
+        words += [
+            f"{name} {getattr(frame, name)!r}"
+            for name in ("fin", "rsv1")
+            if getattr(frame, name) != getattr(other, name)
+        ]
+        if not isinstance(frame.payload, type(other.payload)):
+            words.append(f"payload a {type(frame.payload).__name__}")
+        elif len(frame.payload) != len(other.payload):
+            words.append(f"payload of {len(frame.payload)} bytes")
+        elif frame.payload != other.payload:
+            words.append(f"payload {render(frame.payload)}")
+        elif frame.masking_key != other.masking_key:
+            words.append(f"masking key {render(frame.masking_key)}")
+        if end != other_end:
+            words.append(f"next position {render(end)}")
+    return ", ".join(texts[0]), ", ".join(texts[1])
+
+
+def _deciding_field(data: bytes, expected: tuple[Frame, int], got: tuple[Frame, int]) -> str:
+    """The name of the field that was read wrongly, as the first of the differences shows it."""
+    (frame, _), (other, _) = expected, got
+    if any(getattr(frame, name) != getattr(other, name) for name in ("opcode", "fin", "rsv1")):
+        return "first"
+    if len(frame.payload) != len(other.payload):
+        return (
+            "length"
+            if len(data) > 3 and data[1] & 127 > 125 and len(other.payload) not in (126, 127)
+            else "second"
+        )
+    if frame.masking_key != other.masking_key or frame.payload != other.payload:
+        return "key" if frame.masking_key else "payload"
+    return "second"
+
+
+def _last_field(data: bytes) -> str:
+    found = fields(data)
+    return found[-1].name if found else ""
+
+
+def _refused_field(data: bytes) -> str:
+    """The field for which a head is refused: the first byte, unless that one is sound."""
+    reserved = data[0] & 0x70 or data[0] & 15 not in NAMES
+    fragmented_control = data[0] & 0x88 == 0x08
+    if reserved or fragmented_control:
+        return "first"
+    return "length" if data[1] & 127 > 125 and not data[0] & 8 else "second"
+
+
+def frame_bytes(case: Case, got: object) -> list[Row]:
+    """What to add to the report of a function that serialises: both frames drawn, the first wrong bit named."""
+    expected = case.expect
+    if not isinstance(expected, bytes) or not isinstance(got, bytes | bytearray) or not expected:
+        return differences(expected, got)
+    index = next((i for i, (a, b) in enumerate(zip_longest(expected, got)) if a != b), None)
+    if index is None:
+        return differences(expected, got)
+    at = next((field for field in fields(expected) if field.start <= index < field.stop), None)
+    name = at.name if at else ""
+    return [
+        ("expected", draw(expected)),
+        ("got", draw(bytes(got), mark=name, note=_difference_at(expected, bytes(got), index))),
+    ]
+
+
+def _difference_at(expected: bytes, got: bytes, index: int) -> str:
+    if index >= len(got):
+        return f"ends here, {len(got)} of {len(expected)} bytes"
+    if index >= len(expected):
+        return f"{len(got) - len(expected)} bytes too many"
+    wanted, held = expected[index], got[index]
+    if index < 2:
+        bit = next(bit for bit in range(8) if (wanted ^ held) >> 7 - bit & 1)
+        values = f"expected {wanted >> 7 - bit & 1}, got {held >> 7 - bit & 1}"
+        return f"byte {index}, bit {bit} ({BITS[index][bit]}): {values} (RFC 6455 5.2)"
+    return f"byte {index}: expected {wanted:02x}, got {held:02x} (RFC 6455 5.2)"

@@ -1,0 +1,1 @@
+"""refimpl and its notebooks in Chromium."""

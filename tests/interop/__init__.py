@@ -1,0 +1,1 @@
+"""refimpl against programs that no one here wrote, both ways."""

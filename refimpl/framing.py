@@ -102,7 +102,7 @@ class Frame:
 # --- masking (RFC 6455 section 5.3) ---
 
 
-def mask_int(data: Buffer | memoryview, key: bytes) -> bytes:
+def mask_int(data: Buffer | memoryview, key: Buffer) -> bytes:
     """Return data XOR the repeated key, as one XOR of two very long integers."""
     size = len(data)
     pad = (key * (size // 4 + 1))[:size]
@@ -115,7 +115,7 @@ def xor_table(value: int) -> bytes:
     return bytes(byte ^ value for byte in range(256))
 
 
-def mask_strides(data: Buffer | memoryview, key: bytes) -> bytes:
+def mask_strides(data: Buffer | memoryview, key: Buffer) -> bytes:
     """Return data XOR the repeated key, every fourth byte at a time, each through a table."""
     masked = bytearray(data)
     for offset in range(4):
@@ -123,7 +123,7 @@ def mask_strides(data: Buffer | memoryview, key: bytes) -> bytes:
     return bytes(masked)
 
 
-def mask_pure(data: Buffer | memoryview, key: bytes) -> bytes:
+def mask_pure(data: Buffer | memoryview, key: Buffer) -> bytes:
     """Return data XOR the repeated key: the quicker of the two pure forms for its size."""
     return mask_int(data, key) if len(data) < 1024 else mask_strides(data, key)
 
@@ -131,23 +131,11 @@ def mask_pure(data: Buffer | memoryview, key: bytes) -> bytes:
 ACCELERATED = _apply_mask is not None
 """Whether `mask` is the C function; where it is not, it is `mask_pure`."""
 
-mask: Callable[[Buffer | memoryview, bytes], bytes] = _apply_mask or mask_pure
+mask: Callable[[Buffer | memoryview, Buffer], bytes] = _apply_mask or mask_pure
 """Return data XOR the repeated 4-byte key: masks and unmasks alike (RFC 6455 section 5.3)."""
 
 
 # --- parsing (RFC 6455 section 5.2) ---
-
-
-def explain_first_byte(first: int, compressed: bool) -> RemoteProtocolError:
-    """Return the error for a first byte that no frame may begin with."""
-    opcode = OPCODES.get(first & OPCODE)
-    if opcode is None:
-        return RemoteProtocolError(f"got reserved opcode {first & OPCODE:#x} (RFC 6455 5.2)")
-    if first & RSV2_RSV3 or (first & RSV1 and not compressed):
-        return RemoteProtocolError("got a reserved bit that no extension defines (RFC 6455 5.2)")
-    if first & RSV1:
-        return RemoteProtocolError(f"got RSV1 on a {opcode.name} frame (RFC 7692 6)")
-    return RemoteProtocolError(f"got a fragmented {opcode.name} frame (RFC 6455 5.5)")
 
 
 def _allowed_first_bytes(compressed: bool) -> frozenset[int]:
@@ -183,15 +171,20 @@ def parse_length(buffer: Buffer, position: int, short: int) -> tuple[int, int] |
     return length, end
 
 
-def check_head(first: int, second: int, masked: bool | None, compressed: bool) -> None:
-    """Raise RemoteProtocolError where the first two bytes of a frame break a rule."""
-    if first not in (FIRST_BYTES_COMPRESSED if compressed else FIRST_BYTES):
-        raise explain_first_byte(first, compressed)
-    if masked is not None and bool(second & MASKED) != masked:
-        got, wanted = ("an unmasked", "masked") if masked else ("a masked", "unmasked")
-        raise RemoteProtocolError(f"got {got} frame, expected {wanted} (RFC 6455 5.1)")
+def explain_head(first: int, second: int, compressed: bool) -> RemoteProtocolError:
+    """Return the error for a head whose first two bytes break a rule: which, and its section."""
+    opcode = OPCODES.get(first & OPCODE)
+    if opcode is None:
+        return RemoteProtocolError(f"got reserved opcode {first & OPCODE:#x} (RFC 6455 5.2)")
+    if first & RSV2_RSV3 or (first & RSV1 and not compressed):
+        return RemoteProtocolError("got a reserved bit that no extension defines (RFC 6455 5.2)")
+    if first not in FIRST_BYTES_COMPRESSED:
+        fault = "RSV1 on" if first & RSV1 else "a fragment of"
+        return RemoteProtocolError(f"got {fault} a {opcode.name} frame (RFC 6455 5.5, RFC 7692 6)")
     if first & 0b1000 and second & LENGTH > 125:
-        raise RemoteProtocolError("got a control frame over 125 bytes (RFC 6455 5.5)")
+        return RemoteProtocolError("got a control frame over 125 bytes (RFC 6455 5.5)")
+    got, wanted = ("masked", "unmasked") if second & MASKED else ("unmasked", "masked")
+    return RemoteProtocolError(f"got an {got} frame, expected {wanted} (RFC 6455 5.1)")
 
 
 def parse_header(
@@ -201,7 +194,7 @@ def parse_header(
     masked: bool | None = None,
     compressed: bool = False,
     max_size: int | None = None,
-) -> tuple[int, bytes | None, int, int] | None:
+) -> tuple[int, Buffer | None, int, int] | None:
     """Return (first byte, masking key, payload's start and end) of a frame, or None for more bytes.
 
     All that a head alone can break is refused here, before a byte of payload is kept: a wrong first
@@ -212,8 +205,14 @@ def parse_header(
     if len(buffer) < position + 2:
         return None
     first, second = buffer[position], buffer[position + 1]
-    check_head(first, second, masked, compressed)
-    position, length = position + 2, second & LENGTH
+    length = second & LENGTH
+    if (
+        first not in (FIRST_BYTES_COMPRESSED if compressed else FIRST_BYTES)
+        or (masked is not None and masked is not (second >= MASKED))
+        or (length > 125 and first & 0b1000)
+    ):
+        raise explain_head(first, second, compressed)
+    position += 2
     if length > 125:
         extended = parse_length(buffer, position, length)
         if extended is None:
@@ -226,10 +225,10 @@ def parse_header(
         return first, None, position, position + length
     if len(buffer) < position + 4:
         return None
-    return first, bytes(buffer[position : position + 4]), position + 4, position + 4 + length
+    return first, buffer[position : position + 4], position + 4, position + 4 + length
 
 
-def read_payload(buffer: Buffer, start: int, end: int, key: bytes | None) -> bytes:
+def read_payload(buffer: Buffer, start: int, end: int, key: Buffer | None) -> bytes:
     """Return a copy of buffer[start:end], unmasked where there is a key."""
     if type(buffer) is bytes:
         payload = buffer[start:end]
@@ -259,7 +258,9 @@ def parse_frame(
         return None
     first, key, start, end = header
     payload = read_payload(buffer, start, end, key)
-    return Frame(OPCODES[first & OPCODE], payload, bool(first & FIN), bool(first & RSV1), key), end
+    return Frame(
+        OPCODES[first & OPCODE], payload, bool(first & FIN), bool(first & RSV1), key and bytes(key)
+    ), end
 
 
 # --- serialising ---

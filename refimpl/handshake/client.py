@@ -18,6 +18,7 @@ from refimpl.handshake.fields import (
     accept_key,
     has_token,
     parse_extensions,
+    parse_list,
     serialize_extension,
 )
 from refimpl.handshake.head import TOKEN, Buffer, Headers, Request, Response, parse_response
@@ -83,6 +84,8 @@ def build_request(
     additional_headers: Iterable[tuple[str, str]] = (),
 ) -> Request:
     """Return the request that opens a WebSocket (RFC 6455 section 4.1). key: from `make_key`."""
+    if isinstance(subprotocols, str):
+        raise LocalProtocolError("got subprotocols as one str, expected a list of str")
     if len(set(subprotocols)) != len(subprotocols) or not all(map(TOKEN.fullmatch, subprotocols)):
         raise LocalProtocolError("got subprotocols that are not unique tokens (RFC 6455 4.1)")
     headers = Headers(
@@ -101,6 +104,8 @@ def build_request(
     if extensions:
         headers.add("Sec-WebSocket-Extensions", ", ".join(map(serialize_extension, extensions)))
     for name, value in additional_headers:
+        if name in headers:
+            raise LocalProtocolError(f"got {name} as an additional header, but it is set already")
         headers.add(name, value)
     return Request(uri.target, headers)
 
@@ -152,8 +157,8 @@ def check_response(request: Request, response: Response, agree: Agree | None = N
 def _agreed_subprotocol(request: Request, headers: Headers) -> str | None:
     """Return the subprotocol of the response: one of those offered, or none (RFC 6455 4.1)."""
     chosen = headers.get_all("Sec-WebSocket-Protocol")
-    offered = request.headers.get("Sec-WebSocket-Protocol", "") or ""
-    if len(chosen) > 1 or not set(chosen) <= set(offered.split(", ")):
+    offered = parse_list(request.headers.get_all("Sec-WebSocket-Protocol"))
+    if len(chosen) > 1 or not set(chosen) <= set(offered):
         raise HandshakeError("got a subprotocol that was not offered", reason="subprotocol")
     return chosen[0] if chosen else None
 

@@ -90,7 +90,10 @@ def parse_subprotocols(lines: Sequence[str]) -> list[str]:
 
 
 def parse_extensions(lines: Sequence[str]) -> list[Extension]:
-    """Return the extensions offered or agreed on these header lines (RFC 6455 section 9.1)."""
+    """Return the extensions offered or agreed on these header lines (RFC 6455 section 9.1).
+
+    A value may be quoted; a backslash in the quotes, which nothing needs, is refused.
+    """
     return [_parse_extension(part) for line in lines for part in _split(line, ",") if part]
 
 

@@ -38,7 +38,7 @@ REASONS = {status.value: status.phrase for status in HTTPStatus}
 TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 5.6.2
 FIELD_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")  # RFC 9110 5.5, without the obsolete folding
 REQUEST_LINE = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([\x21-\x7e]+) (HTTP/[0-9]\.[0-9])")
-STATUS_LINE = re.compile(r"HTTP/1\.[0-9] ([1-5][0-9]{2}) ?([\t\x20-\x7e\x80-\xff]*)")
+STATUS_LINE = re.compile(r"HTTP/1\.([0-9]) ([1-5][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?")
 
 
 class MultipleValuesError(LookupError):
@@ -172,10 +172,10 @@ def parse_response(buffer: Buffer, position: int = 0) -> tuple[Response, int] | 
             return None
         start_line, *lines = buffer[position : end - 4].decode("latin-1").split("\r\n")
         match = STATUS_LINE.fullmatch(start_line)
-        if match is None:
+        if match is None or match.group(1, 2) == ("0", "101"):  # HTTP/1.0 cannot switch protocols
             raise HandshakeError("got a malformed status line (RFC 9112 4)", reason="status-line")
-        status, reason = match.groups()
-        return Response(int(status), parse_headers(lines), reason=reason), end
+        _, status, reason = match.groups()
+        return Response(int(status), parse_headers(lines), reason=reason or ""), end
     except HandshakeError as error:
         raise HandshakeError(str(error), status=0, reason=error.reason) from error
 
@@ -207,7 +207,8 @@ def _find_end(buffer: Buffer, position: int, long_start: int) -> int | None:
     """Return the position after the head's empty line, or None; check what must not wait for it."""
     found = buffer.find(b"\r\n\r\n", position, position + MAX_HEAD)
     end = len(buffer) if found < 0 else found + 4
-    if buffer.count(b"\n", position, end) != buffer.count(b"\r\n", position, end):
+    last = buffer.rfind(b"\n", position, end)  # a head with bare LFs would never end
+    if last >= 0 and buffer[max(position, last - 1)] != 0x0D:
         raise HandshakeError(
             "got LF, expected CR LF to end a line (RFC 9112 2.2)", reason="bare-lf"
         )

@@ -14,7 +14,6 @@ refimpl.errors.HandshakeError: got no Connection: Upgrade (RFC 6455 4.2.1)
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from refimpl.errors import HandshakeError
 from refimpl.handshake.fields import (
@@ -33,6 +32,7 @@ __all__ = ["Acceptance", "Policy", "check_origin", "check_request", "refuse"]
 Negotiate = Callable[[Sequence[Extension]], Extension | None]
 
 HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~%!$&'()*+,;=-]+)(:[0-9]*)?")
+ORIGIN = re.compile(r"(https?)://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?")  # RFC 6454 7.1
 VERSION = re.compile(r"0|[1-9][0-9]{0,2}")  # RFC 6455 4.3: no leading zero
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -83,7 +83,7 @@ def check_http(request: Request) -> None:
         raise HandshakeError(
             "got another method, expected GET", status=405, reason="method", headers=allow
         )
-    if request.version != "HTTP/1.1":
+    if not re.fullmatch(r"HTTP/1\.[1-9]", request.version):
         message = f"got {request.version}, expected HTTP/1.1"
         raise HandshakeError(message, status=505, reason="http-version")
     if not re.match(r"/|(https?|wss?)://", request.target, re.IGNORECASE):
@@ -164,17 +164,11 @@ def _same_origin(origin: str, allowed: str) -> bool:
 
 def _parse_origin(origin: str) -> tuple[str, str, int] | None:
     """Return scheme, host and port of a serialised origin, or None for `null` and nonsense."""
-    try:
-        parts = urlsplit(origin)
-        scheme, host, port = parts.scheme, parts.hostname, parts.port
-    except ValueError:  # a bad port or IPv6 literal
+    match = ORIGIN.fullmatch(origin.lower())
+    if match is None:
         return None
-    # urlsplit forgives much; an origin is `scheme://host` with an optional port (RFC 6454 7.1).
-    if scheme not in DEFAULT_PORTS or not host or not HOST.fullmatch(parts.netloc):
-        return None
-    if parts.path or parts.query or parts.fragment:
-        return None
-    return scheme, host, port or DEFAULT_PORTS[scheme]
+    scheme, host, port = match.groups()
+    return scheme, host, DEFAULT_PORTS[scheme] if port is None else int(port)
 
 
 def choose_subprotocol(headers: Headers, supported: Sequence[str]) -> str | None:

@@ -92,6 +92,7 @@ class Protocol:
         self._in_message = False
         self._deflate: PerMessageDeflate | None = None
         self._assembler = MessageAssembler(max_size=0)
+        self._missing = 0  # bytes that the frame at the start of the buffer lacks
         self._ahead: LookAhead | None = None
         # What the next bytes are; each reader takes and returns a position in the buffer.
         self._read = self._read_request if self._is_server else self._read_response
@@ -129,10 +130,7 @@ class Protocol:
 
     def receive_data(self, data: Buffer) -> list[Event]:
         """Return the events that data completes, in order; never raises for what a peer sent."""
-        buffer: Buffer = data
-        if self._buffer:
-            self._buffer += data
-            buffer = self._buffer
+        buffer = self._join(data) if self._buffer else data
         self._output.forget_pongs()
         events: list[Event] = []
         try:
@@ -145,6 +143,19 @@ class Protocol:
         elif position < len(buffer):
             self._buffer = bytearray(memoryview(buffer)[position:])
         return events
+
+    def _join(self, data: Buffer) -> Buffer:
+        """Return what is left of earlier reads and data as one buffer, in linear time.
+
+        Appending copies data only, but taking small frames out of a bytearray costs 1.6 times as
+        much as out of bytes (32 B messages, `make bench`), so a small rest is joined anew.
+        """
+        if len(self._buffer) >= len(data) or self._missing > len(data):
+            self._buffer += data
+            return self._buffer
+        joined = b"".join((self._buffer, data))
+        self._buffer.clear()
+        return joined
 
     def receive_eof(self) -> list[Event]:
         """Return the last events: the peer closed TCP, or it broke."""
@@ -192,6 +203,7 @@ class Protocol:
         """Take every whole frame: the hot path, so nothing here is done twice or for later."""
         size, assembler = len(buffer), self._assembler
         compressed, masked = self._deflate is not None, self._is_server
+        self._missing = 0
         while True:
             header = parse_header(
                 buffer, position, masked=masked, compressed=compressed, max_size=assembler.room
@@ -200,6 +212,7 @@ class Protocol:
                 return position
             first, key, start, end = header
             if end > size:
+                self._missing = end - size
                 self._look_ahead(buffer, first, key, start)
                 return position
             self._ahead = None
@@ -212,7 +225,7 @@ class Protocol:
             elif (message := assembler.add(first, payload)) is not None:
                 events.append(message)
 
-    def _look_ahead(self, buffer: Buffer, first: int, key: bytes | None, start: int) -> None:
+    def _look_ahead(self, buffer: Buffer, first: int, key: Buffer | None, start: int) -> None:
         """Fail on text that cannot become UTF-8 before its frame is whole (RFC 6455 8.1)."""
         if first & 0b1000:
             return

@@ -3,7 +3,8 @@
 Record
     async with wiretap(host, port) as tap:   a recording proxy: point any program at tap.uri
     tap.capture, tap.captures                what it heard: the (first) WebSocket; all connections
-    await tap.idle()                         wait until every connection has ended
+    await tap.idle()                         wait until every connection has ended; or await
+                                             tap.until(lambda capture: len(capture.frames_of()) > 2)
     Wire(client, server).run()               two protocol cores joined in memory; .capture, .heard
     Capture.load("wscat")                    a recording from notebooks/captures; .save(path)
     Capture.of(("client", b"..."), ...)      a recording from bytes; frames=True: without heads

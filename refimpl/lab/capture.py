@@ -122,7 +122,7 @@ class Capture:
         return draw_sequence(self.decode(), claim or self._claim(), **options)
 
     def _claim(self) -> str:
-        return f"{self.program} {self.version}".strip() or "What went over the wire"
+        return f"{self.program} and a server" if self.program else "What went over the wire"
 
     def __len__(self) -> int:
         return len(self.chunks)
@@ -134,9 +134,8 @@ class Capture:
         who = f" {self.program} {self.version}".rstrip()
         return f"<Capture{who}: {len(self.decode())} steps>"
 
-    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        bundle, metadata = self.draw().mimebundle()
-        return bundle | {"text/plain": str(self.text())}, metadata
+    def _ipython_display_(self) -> None:
+        self.draw().show()
 
 
 def find(path: str | Path) -> Path:

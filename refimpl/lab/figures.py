@@ -109,13 +109,17 @@ class Picture:
     def __repr__(self) -> str:
         return f"[figure] {self.words}"
 
-    def _ipython_display_(self) -> None:
+    def show(self) -> None:
+        """Display the figure now, for a cell whose last line it is not."""
         from IPython.display import display
 
         data, metadata = self.mimebundle()
         display(data, raw=True, metadata=metadata)  # type: ignore[no-untyped-call]
         words = f"<details><summary>The figure in words</summary>{html.escape(self.alt)}</details>"
         display({"text/html": words, "text/plain": self.alt}, raw=True)  # type: ignore[no-untyped-call]
+
+    def _ipython_display_(self) -> None:
+        self.show()
 
 
 def _fewer_colours(png: bytes) -> bytes:

@@ -15,7 +15,7 @@ from refimpl.lab.capture import Capture
 from refimpl.lab.decode import Direction
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 READ_SIZE = 64 * 1024
 GRACE = 2.0
@@ -32,6 +32,7 @@ class Wiretap:
         self._about = (program, version, command)
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._heard = asyncio.Event()
         self.captures: list[Capture] = []
 
     async def __aenter__(self) -> Self:
@@ -78,6 +79,14 @@ class Wiretap:
             while self._tasks:
                 await asyncio.wait(set(self._tasks))
 
+    async def until(self, condition: Callable[[Capture], bool], timeout: float = 5.0) -> Capture:
+        """Wait until `condition` holds for the capture, and return it; TimeoutError after `timeout` seconds."""
+        async with asyncio.timeout(timeout):
+            while not (self.captures and condition(self.capture)):
+                self._heard.clear()
+                await self._heard.wait()
+        return self.capture
+
     async def close(self) -> None:
         """Stop listening, give open connections a moment to end, then cut them."""
         if self._server is None:
@@ -113,30 +122,32 @@ class Wiretap:
             for each in (writer, far_writer):
                 each.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             async with asyncio.TaskGroup() as group:
-                group.create_task(pump(capture, "client", reader, far_writer, started))
-                group.create_task(pump(capture, "server", far_reader, writer, started))
+                group.create_task(self._pump(capture, "client", reader, far_writer, started))
+                group.create_task(self._pump(capture, "server", far_reader, writer, started))
         except* OSError:
             pass
         finally:
             far_writer.transport.abort()
 
-
-async def pump(
-    capture: Capture,
-    direction: Direction,
-    reader: asyncio.StreamReader,
-    writer: asyncio.StreamWriter,
-    started: float,
-) -> None:
-    """Pass on what one side says until it ends, writing it down before the other side can answer it."""
-    loop = asyncio.get_running_loop()
-    while data := await reader.read(READ_SIZE):
-        capture.add(loop.time() - started, direction, data)
-        writer.write(data)
-        await writer.drain()
-    capture.add(loop.time() - started, direction, b"")
-    if writer.can_write_eof() and not writer.is_closing():
-        writer.write_eof()
+    async def _pump(
+        self,
+        capture: Capture,
+        direction: Direction,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        started: float,
+    ) -> None:
+        """Pass on what one side says until it ends, noting it before the other side can answer it."""
+        loop = asyncio.get_running_loop()
+        while data := await reader.read(READ_SIZE):
+            capture.add(loop.time() - started, direction, data)
+            self._heard.set()
+            writer.write(data)
+            await writer.drain()
+        capture.add(loop.time() - started, direction, b"")
+        self._heard.set()
+        if writer.can_write_eof() and not writer.is_closing():
+            writer.write_eof()
 
 
 def wiretap(host: str, port: int, *, program: str = "", version: str = "", command: str = "") -> Wiretap:

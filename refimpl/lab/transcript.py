@@ -103,7 +103,7 @@ def carried(step: Step, *, pings: bool = True, limit: int = 40) -> str:
 def close_words(payload: bytes) -> str:
     """Return what a Close frame says: '1000 NORMAL_CLOSURE', its reason behind it where there is one."""
     if len(payload) < 2:
-        return "no code" if not payload else "half a code"
+        return "no code (1005)" if not payload else "half a code"
     code = int.from_bytes(payload[:2])
     reason = f" {quoted(payload[2:])}" if payload[2:] else ""
     return f"{code} {close_name(code)}{reason}"

@@ -14,6 +14,9 @@ BROWSER_READY := $(VENV)/.ready-browser
 NODE_READY    := tests/interop/node/node_modules/.ready
 LOCKED := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no-input -c requirements.lock
 PYTEST := $(BIN)/python -m pytest
+# JupyterLab asks at first start whether it may fetch news: not in a lesson.
+LAB_SETTINGS := $(VENV)/share/jupyter/lab/settings
+QUIET := {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}}
 CHAPTER_00 := notebooks/00_first_echo.ipynb
 
 .DEFAULT_GOAL := help
@@ -47,6 +50,7 @@ $(READY): pyproject.toml requirements.lock refimpl/classroom/bootstrap.py
 	fi
 	@$(LOCKED) hatchling editables
 	@$(LOCKED) --no-build-isolation -e '.[lab,test]'
+	@mkdir -p $(LAB_SETTINGS) && echo '$(QUIET)' > $(LAB_SETTINGS)/overrides.json
 	@touch $@
 
 setup: $(READY)  ## create the environment and nothing more
@@ -64,8 +68,7 @@ $(NODE_READY): tests/interop/node/package.json tests/interop/node/package-lock.j
 
 lab: $(READY)  ## open JupyterLab on chapter 00
 	@$(BIN)/refimpl start
-	@$(BIN)/python -m jupyter lab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/$(CHAPTER_00) \
-	    --LabApp.news_url= $(LAB_ARGS)
+	@$(BIN)/python -m jupyter lab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/$(CHAPTER_00) $(LAB_ARGS)
 
 # --- everything that pip alone can run --------------------------------------------------------
 

@@ -1,0 +1,213 @@
+"""A connection on the server's side, from TCP to the first frame (RFC 6455 section 4.2).
+
+The handshake runs in the callbacks of the transport, without a task: only an asynchronous
+`process_request` gets one. Whatever goes wrong, the client gets exactly one answer, the end of the
+stream, and no handler is started.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Protocol
+
+from refimpl.errors import ConnectionClosed, HandshakeError
+from refimpl.framing import CloseCode
+from refimpl.handshake import Headers, Policy, Request, Response, check_request, refuse
+from refimpl.handshake.server import check_http
+from refimpl.lifecycle.connection import WebSocket
+from refimpl.lifecycle.page import with_page
+from refimpl.lifecycle.settings import Settings
+from refimpl.messages import Event, HandshakeFailed, Role, State
+
+__all__ = ["ProcessRequest", "ServerConnection"]
+
+logger = logging.getLogger("refimpl.server")
+
+
+class ServerConnection(WebSocket):
+    """A WebSocket that a server accepts; a handler gets it when it is open."""
+
+    __slots__ = ("_open_timer", "_request_task", "server")
+
+    def __init__(self, server: "Owner") -> None:
+        super().__init__(server.settings.new_core(Role.SERVER), server.settings)
+        self.server = server
+        self._open_timer: asyncio.TimerHandle | None = None
+        self._request_task: asyncio.Task[None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Give the client open_timeout seconds for its whole handshake, however slowly it drips."""
+        super().connection_made(transport)
+        self.server.joined(self)
+        if self.settings.open_timeout is not None:
+            self._open_timer = self._loop.call_later(self.settings.open_timeout, self._too_slow)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Leave the server's list, whether or not the handshake ever came through."""
+        self._stop_opening()
+        super().connection_lost(exc)
+        self.server.left(self)
+
+    def _stop_opening(self) -> None:
+        if self._open_timer is not None:
+            self._open_timer.cancel()
+        if self._request_task is not None and self._request_task is not asyncio.current_task():
+            self._request_task.cancel()
+
+    def _handle(self, event: Event) -> None:
+        if type(event) is Request:
+            self.request = event
+            self._consider(event)
+        elif type(event) is HandshakeFailed:
+            self._refused(event.error)
+        else:
+            super()._handle(event)
+
+    # --- deciding ---
+
+    def _consider(self, request: Request) -> None:
+        """Ask process_request where there is one, then check the handshake."""
+        process_request = self.server.process_request
+        if process_request is None:
+            self._accept(request)
+            return
+        try:
+            check_http(request)  # what could be smuggled reaches no application code
+            answer = process_request(self, request)
+        except Exception as error:
+            self._refuse_for(error)
+        else:
+            if isinstance(answer, Awaitable):
+                self.transport.pause_reading()  # nothing may pile up while the application thinks
+                self._request_task = self.server.own(self._answer_later(request, answer))
+            else:
+                self._answer(request, answer)
+
+    async def _answer_later(self, request: Request, answer: Awaitable[Response | None]) -> None:
+        try:
+            response = await answer
+        except Exception as error:
+            self._refuse_for(error)
+        else:
+            self._answer(request, response)
+        if not self._lost:
+            self.transport.resume_reading()
+
+    def _answer(self, request: Request, response: Response | None) -> None:
+        """Go on with the handshake, or give the application's own answer."""
+        if response is None:
+            self._accept(request)
+        elif response.status == 101:
+            self._refuse_for(
+                ValueError("got status 101 from process_request, expected another or None")
+            )
+        else:
+            self.server.refused[f"process-request-{response.status}"] += 1
+            self._reject(response)
+
+    def _refuse_for(self, error: Exception) -> None:
+        """Refuse as a HandshakeError says; log any other error, which is ours, and answer 500."""
+        if isinstance(error, HandshakeError):
+            self.refuse(error)
+        else:
+            logger.error("process_request failed", exc_info=error)
+            self.refuse(HandshakeError("the server failed", status=500, reason="process-request"))
+
+    def _accept(self, request: Request) -> None:
+        """Check the request; send 101 and start the handler, or refuse."""
+        if self.core.state is not State.CONNECTING:
+            return  # too late: the client left, or open_timeout was over
+        if self.server.is_closing:
+            self.leave()
+            return
+        policy = self.server.policy
+        try:
+            acceptance = check_request(request, policy)
+        except HandshakeError as error:
+            self.refuse(with_page(error, request, secure=policy.secure))
+            return
+        self.response = acceptance.response
+        events = self.core.accept(acceptance)
+        self._stop_opening()
+        self.start_heartbeat()
+        self.server.opened(self)
+        self._deal_out(events)  # frames that came right behind the request
+        self._flush()
+
+    # --- refusing ---
+
+    def refuse(self, error: HandshakeError) -> None:
+        """Answer a request with the error's status, and close."""
+        if self.core.state is State.CONNECTING:
+            self._queue(refuse(error))
+            self._refused(error)
+
+    def _reject(self, response: Response) -> None:
+        if self.core.state is State.CONNECTING:
+            self._queue(closing(response))
+            self._finish(ConnectionClosed(None, None, None))
+
+    def _queue(self, response: Response) -> None:
+        self.response = response
+        self.core.reject(response)
+
+    def _refused(self, error: HandshakeError) -> None:
+        """Count a refusal whose answer is queued, send it, and let TCP go."""
+        if self._heard:  # a probe that connects and leaves asked for nothing
+            self.server.refused[error.reason] += 1
+        self._stop_opening()
+        self._finish(ConnectionClosed(None, None, None))
+
+    def _too_slow(self) -> None:
+        message = "got no whole request in time"
+        self.refuse(HandshakeError(message, status=408, reason="open-timeout"))
+
+    def leave(self, code: int = CloseCode.GOING_AWAY, reason: str = "") -> None:
+        """Close the connection because the server closes; refuse it where it is not open yet."""
+        self.refuse(HandshakeError("the server is closing", status=503, reason="server-closing"))
+        self.start_close(code, reason)
+
+    def respond(self, status: int, text: str) -> Response:
+        """Return a plain-text response for process_request to return."""
+        return Response(
+            status, Headers([("Content-Type", "text/plain; charset=utf-8")]), text.encode()
+        )
+
+
+def closing(response: Response) -> Response:
+    """Return a response with the headers that end a connection: nothing may follow its body."""
+    headers = Headers(
+        line for line in response.headers if line[0].lower() not in ("connection", "content-length")
+    )
+    headers.add("Connection", "close")
+    headers.add("Content-Length", str(len(response.body)))
+    return Response(response.status, headers, response.body, response.reason)
+
+
+ProcessRequest = Callable[[ServerConnection, Request], Response | Awaitable[Response | None] | None]
+
+
+class Owner(Protocol):
+    """What a connection needs of the server it belongs to."""
+
+    settings: Settings
+    policy: Policy
+    process_request: ProcessRequest | None
+    refused: Counter[str]
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether new connections are refused."""
+
+    def joined(self, connection: ServerConnection) -> None:
+        """Note a new TCP connection."""
+
+    def left(self, connection: ServerConnection) -> None:
+        """Forget a connection that is gone."""
+
+    def opened(self, connection: ServerConnection) -> None:
+        """Run the handler for a connection whose handshake is through."""
+
+    def own(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        """Run work as a task that closing the server waits for."""

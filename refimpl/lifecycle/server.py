@@ -1,0 +1,254 @@
+"""The server: `serve` listens, and runs a handler for every WebSocket that opens.
+
+>>> async def echo(websocket):
+...     async for message in websocket:
+...         await websocket.send("echo: " + message)
+>>> async def main():
+...     async with serve(echo, "127.0.0.1", 8765) as server:
+...         await server.serve_forever()
+
+Every handler is a task that the server owns: closing waits for it, an exception in it closes its
+connection with 1011 and is logged, and returning closes it with 1000.
+"""
+
+import asyncio
+import logging
+import socket
+import ssl as tls
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
+
+from refimpl.errors import ConnectionClosed
+from refimpl.framing import CloseCode
+from refimpl.handshake import Extension, Policy
+from refimpl.lifecycle.accepting import ProcessRequest, ServerConnection
+from refimpl.lifecycle.settings import Settings
+from refimpl.messages import State, negotiate
+
+__all__ = ["Server", "Serving", "serve"]
+
+Handler = Callable[[ServerConnection], Awaitable[None]]
+Listen = Callable[[Callable[[], ServerConnection]], Awaitable[asyncio.Server]]
+
+GRACE = 1.0  # seconds a handler has to notice that its connection is gone
+
+logger = logging.getLogger("refimpl.server")
+
+
+class Server:
+    """A listening server and its connections; `serve` makes it."""
+
+    def __init__(
+        self,
+        handler: Handler,
+        settings: Settings,
+        policy: Policy,
+        process_request: ProcessRequest | None,
+    ) -> None:
+        self.settings = settings
+        self.policy = policy
+        self.process_request = process_request
+        self.refused: Counter[str] = Counter()
+        """How many handshakes failed, by reason: the slugs of `HandshakeError.reason`."""
+        self._handler = handler
+        self._listener: asyncio.Server
+        self._accepted: set[ServerConnection] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.is_closing = False
+        """Whether `close` was called: who asks to connect now is refused."""
+        self._gone = asyncio.Event()
+        self._grace: asyncio.TimerHandle | None = None
+
+    @property
+    def sockets(self) -> tuple[socket.socket, ...]:
+        """The listening sockets, where the port shows that was chosen for port 0."""
+        return tuple(self._listener.sockets)
+
+    @property
+    def connections(self) -> set[ServerConnection]:
+        """The connections that are open now; `broadcast` takes them as they are."""
+        return {each for each in self._accepted if each.state is State.OPEN}
+
+    def is_serving(self) -> bool:
+        """Return whether new connections are accepted."""
+        return self._listener.is_serving()
+
+    async def listen(self, listen: Listen) -> None:
+        """Open the listening sockets; `serve` calls it once."""
+        self._listener = await listen(lambda: ServerConnection(self))
+
+    # --- what its connections tell it ---
+
+    def joined(self, connection: ServerConnection) -> None:
+        """Note a new TCP connection."""
+        self._accepted.add(connection)
+
+    def left(self, connection: ServerConnection) -> None:
+        """Forget a connection that is gone."""
+        self._accepted.discard(connection)
+        self._check_gone()
+
+    def opened(self, connection: ServerConnection) -> None:
+        """Run the handler for a connection whose handshake is through."""
+        self.own(self._handle(connection))
+
+    def own(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        """Run work as a task that closing the server waits for."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._check_gone()
+
+    async def _handle(self, connection: ServerConnection) -> None:
+        """Run the handler, then close: with 1000 where it returned, with 1011 where it raised."""
+        code = CloseCode.INTERNAL_ERROR
+        try:
+            await self._handler(connection)
+            code = CloseCode.NORMAL_CLOSURE
+        except ConnectionClosed as error:
+            logger.debug("the handler's connection closed: %s", error)
+        except Exception:
+            logger.exception("the connection handler failed")
+        finally:  # cancelled too: the Close goes out, and the deadline sees to the rest
+            connection.start_close(code)
+        await connection.wait_closed()
+
+    # --- serving and closing ---
+
+    async def serve_forever(self) -> None:
+        """Wait until the server is closed; being cancelled closes it."""
+        try:
+            await self._listener.start_serving()
+            await self.wait_closed()
+        except asyncio.CancelledError:
+            self.close()
+            await self.wait_closed()
+            raise
+
+    def close(
+        self, close_connections: bool = True, code: int = CloseCode.GOING_AWAY, reason: str = ""
+    ) -> None:
+        """Stop listening, and send every connection Close; `wait_closed` waits for the rest.
+
+        A handler that still runs a second after close_timeout is cancelled. With
+        close_connections=False the connections live on, and the server waits for them.
+        """
+        self.is_closing = True
+        self._listener.close()
+        if close_connections:
+            for connection in list(self._accepted):
+                connection.leave(code, reason)
+            timeout = self.settings.close_timeout
+            if timeout is not None and self._grace is None:
+                self._grace = asyncio.get_running_loop().call_later(
+                    timeout + GRACE, self._cancel_handlers
+                )
+        self._check_gone()
+
+    def _cancel_handlers(self) -> None:
+        for task in self._tasks:
+            logger.warning("%s did not end with its connection and is cancelled", task.get_name())
+            task.cancel()
+
+    def _check_gone(self) -> None:
+        if self.is_closing and not self._accepted and not self._tasks:
+            self._gone.set()
+            if self._grace is not None:
+                self._grace.cancel()
+
+    async def wait_closed(self) -> None:
+        """Wait until the server was closed, all connections are gone and all handlers ended."""
+        await self._gone.wait()
+        await self._listener.wait_closed()
+
+
+class Serving:
+    """A server about to start: `await` it, or enter it with `async with`, which also closes it."""
+
+    def __init__(self, server: Server, listen: Listen) -> None:
+        self._server = server
+        self._listen = listen
+
+    def __await__(self) -> Generator[None, None, Server]:
+        return self.__aenter__().__await__()
+
+    async def __aenter__(self) -> Server:
+        await self._server.listen(self._listen)
+        return self._server
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        await self._server.wait_closed()
+
+
+def serve(
+    handler: Handler,
+    host: str | Sequence[str] | None = None,
+    port: int = 0,
+    *,
+    origins: Sequence[str | None] | None = None,
+    subprotocols: Sequence[str] | None = None,
+    process_request: ProcessRequest | None = None,
+    compression: str | None = None,
+    open_timeout: float | None = 10,
+    ping_interval: float | None = 20,
+    ping_timeout: float | None = 20,
+    close_timeout: float | None = 10,
+    max_size: int | None = 2**20,
+    max_fragments: int = 1024,
+    max_queue: int | None = 16,
+    write_limit: int = 32 * 1024,
+    ssl: tls.SSLContext | None = None,
+    reuse_port: bool | None = None,
+    backlog: int = 100,
+) -> Serving:
+    """Return a server to `await` or to enter, which runs handler(websocket) for every connection.
+
+    host: None or "" for every interface. port: 0 for a free one; see `Server.sockets`. origins:
+    None for pages of the server's own origin only; a list names others, None in it admits clients
+    that send no Origin and "*" any. process_request: called with the connection and the request
+    before the handshake is checked; returns a Response to answer with instead, or None; may be a
+    coroutine. compression: "deflate" or None. The limits are those of `Settings`. Raises ValueError
+    for a limit that is none, OSError where the address cannot be had.
+    """
+    settings = Settings(
+        open_timeout=open_timeout,
+        ping_interval=ping_interval,
+        ping_timeout=ping_timeout,
+        close_timeout=close_timeout,
+        max_size=max_size,
+        max_fragments=max_fragments,
+        max_queue=max_queue,
+        write_limit=write_limit,
+    )
+    policy = Policy(
+        origins=origins,
+        subprotocols=tuple(subprotocols or ()),
+        negotiate=negotiator(compression),
+        secure=ssl is not None,
+    )
+
+    def listen(new_connection: Callable[[], ServerConnection]) -> Awaitable[asyncio.Server]:
+        return asyncio.get_running_loop().create_server(
+            new_connection,
+            host or None,
+            port,
+            ssl=ssl,
+            backlog=backlog,
+            reuse_port=reuse_port,
+            ssl_handshake_timeout=open_timeout if ssl else None,
+            ssl_shutdown_timeout=close_timeout if ssl else None,
+        )
+
+    return Serving(Server(handler, settings, policy, process_request), listen)
+
+
+def negotiator(compression: str | None) -> Callable[[Sequence[Extension]], Extension | None] | None:
+    """Return what negotiates extensions for a value of `compression`, or raise ValueError."""
+    if compression not in (None, "deflate"):
+        raise ValueError(f"got compression={compression!r}, expected 'deflate' or None")
+    return negotiate if compression else None

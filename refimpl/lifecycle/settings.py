@@ -1,0 +1,66 @@
+"""What an application may set about a connection, in one frozen record shared by both roles.
+
+Seconds are seconds, sizes are bytes; None switches a limit off where that is allowed. A wrong value
+is refused when the server or client is made, not an hour later when the limit is first met.
+
+>>> Settings(max_queue=4).low_water
+1
+>>> Settings(open_timeout=-1)
+Traceback (most recent call last):
+    ...
+ValueError: got open_timeout=-1, expected a number of seconds above 0, or None
+"""
+
+from dataclasses import dataclass
+
+from refimpl.messages import Protocol, Role
+
+__all__ = ["Settings"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The time limits and sizes of a connection; arguments of `serve` and `connect` too.
+
+    max_size and max_fragments: of one incoming message. max_queue: messages received and not yet
+    taken by `recv`. write_limit: bytes that may wait to be sent before `send` waits too.
+    """
+
+    open_timeout: float | None = 10
+    ping_interval: float | None = 20
+    ping_timeout: float | None = 20
+    close_timeout: float | None = 10
+    max_size: int | None = 2**20
+    max_fragments: int = 1024
+    max_queue: int | None = 16
+    write_limit: int = 32 * 1024
+
+    def __post_init__(self) -> None:
+        for name in ("open_timeout", "ping_interval", "ping_timeout", "close_timeout"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(
+                    f"got {name}={value}, expected a number of seconds above 0, or None"
+                )
+        for name in ("max_size", "max_queue"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(f"got {name}={value}, expected a number above 0, or None")
+        for name in ("max_fragments", "write_limit"):
+            value = getattr(self, name)
+            if not value > 0:
+                raise ValueError(f"got {name}={value}, expected a number above 0")
+
+    def new_core(self, role: Role) -> Protocol:
+        """Return the protocol core of a new connection with these limits."""
+        return Protocol(role, max_size=self.max_size, max_fragments=self.max_fragments)
+
+    @property
+    def high_water(self) -> float:
+        """Messages in the receive queue at which reading stops."""
+        return float("inf") if self.max_queue is None else self.max_queue
+
+    @property
+    def low_water(self) -> int:
+        """Messages in the receive queue at which reading goes on."""
+        return 0 if self.max_queue is None else self.max_queue // 4

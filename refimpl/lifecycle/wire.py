@@ -1,0 +1,279 @@
+"""The lower half of a connection: bytes between an asyncio transport and the protocol core.
+
+Three rules live here. **One write per batch**: replies sent while parsed messages still wait in the
+inbox are held and leave together, with a `call_soon` flush as the net (one write per message costs
+five times as much). **Back-pressure both ways**: a full inbox pauses reading, a full transport
+makes `send` wait. **One deadline** for closing, set once, which no amount of chatter extends;
+behind a Close we go on reading and throwing away, because closing a socket with unread bytes resets
+it and tears up what the peer has not read yet.
+
+RFC 6455 sections 5.5.1, 7.1.1 and 7.1.7. What a program sees of a connection is the upper half,
+`connection`.
+"""
+
+import asyncio
+from collections import deque
+from typing import cast
+
+from refimpl.errors import ConnectionClosed
+from refimpl.framing import CloseCode
+from refimpl.lifecycle.settings import Settings
+from refimpl.messages import Binary, Event, Protocol, Role, State, Text
+
+__all__ = ["Wire"]
+
+OPEN = State.OPEN  # an enum member costs two look-ups, and every message asks
+
+
+class Wire(asyncio.Protocol):
+    """Feeds a `Protocol` core from a transport, and the transport from the core."""
+
+    __slots__ = (
+        "__dict__",
+        "__weakref__",
+        "_closed",
+        "_deadline",
+        "_drainers",
+        "_flush_scheduled",
+        "_gone",
+        "_heard",
+        "_held",
+        "_inbox",
+        "_loop",
+        "_lost",
+        "_lost_error",
+        "_reader",
+        "_reading_paused",
+        "_unparsed",
+        "_writing_paused",
+        "_written",
+        "core",
+        "settings",
+        "transport",
+    )
+
+    def __init__(self, core: Protocol, settings: Settings) -> None:
+        self.core = core
+        self.settings = settings
+        self.transport: asyncio.Transport
+        self._loop = asyncio.get_running_loop()
+        self._inbox: deque[str | bytes] = deque()
+        self._reader: asyncio.Future[None] | None = None  # the recv() that waits
+        self._reading_paused = False
+        self._unparsed = b""  # what came between a full inbox and the pause
+        self._heard = 0  # reads that brought something: what a heartbeat calls life
+        self._written = 0  # bytes given to the transport
+        self._held = 0  # bytes of messages that wait for a flush, about
+        self._flush_scheduled = False
+        self._writing_paused = False
+        self._drainers: list[asyncio.Future[None]] = []
+        self._closed: ConnectionClosed | None = (
+            None  # the WebSocket is over; TCP may live on to drain
+        )
+        self._deadline: asyncio.TimerHandle | None = None
+        self._lost = False  # TCP is over too
+        self._lost_error: Exception | None = None
+        self._gone: asyncio.Future[None] | None = None  # for those who wait until then
+
+    def _handle(self, event: Event) -> None:
+        """Deal with an event that is no message; the upper half says how."""
+        raise NotImplementedError
+
+    # --- reading ---
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the transport; asyncio calls it once, first."""
+        self.transport = cast(asyncio.Transport, transport)
+        self.transport.set_write_buffer_limits(self.settings.write_limit)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came, or put it by where the inbox is full."""
+        self._heard += 1
+        if self._closed is not None:
+            return  # RFC 6455 7.1.7: nothing is processed any more; reading on only avoids a reset
+        full = len(self._inbox) >= self.settings.high_water
+        if not full:
+            self._take(data)
+        elif self.core.state is OPEN:
+            # Pausing a read late, when more really comes, spares two system calls a batch: an
+            # application that keeps up has emptied the inbox by then.
+            self._reading_paused = True
+            self.transport.pause_reading()
+            self._unparsed += data
+        else:
+            # We are closing and must read on for the peer's Close (7.1.1), so what has no room is
+            # dropped.
+            room = len(self._inbox)
+            self._take(data)
+            while len(self._inbox) > room:
+                self._inbox.pop()
+
+    def _take(self, data: bytes) -> None:
+        """Parse data: messages go to the inbox, answers that the core queued go out."""
+        self._deal_out(self.core.receive_data(data))
+        if (
+            not self._writing_paused
+        ):  # else the core keeps one pong, the latest, for a peer that does not read
+            self._flush()
+
+    def _deal_out(self, events: list[Event]) -> None:
+        inbox = self._inbox
+        for event in events:
+            if type(event) is Text:
+                inbox.append(event.text)
+            elif type(event) is Binary:
+                inbox.append(event.data)
+            else:
+                self._handle(event)
+        if inbox:
+            self._wake_reader()
+
+    def _wake_reader(self) -> None:
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)
+
+    def _resume_reading(self) -> None:
+        """Parse what was put by and read on: the inbox has emptied, or matters no more."""
+        self._reading_paused = False
+        data, self._unparsed = self._unparsed, b""
+        if data and self._closed is None:
+            self._take(data)
+        if not self._lost:
+            self.transport.resume_reading()
+
+    def eof_received(self) -> None:
+        """Tell the core that the peer sends no more; asyncio then closes the transport."""
+        self._start_deadline()
+        for event in self.core.receive_eof():
+            self._handle(event)
+        self._flush()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wake everyone who waits: there is no connection any more; asyncio calls it once, last."""
+        self._lost = True
+        self._lost_error = self._lost_error or exc
+        if self._unparsed:
+            self._resume_reading()
+        for event in self.core.receive_eof():
+            self._handle(event)
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._wake_all()
+        if self._gone is not None:
+            self._gone.set_result(None)
+
+    def _wake_all(self) -> None:
+        self._wake_reader()
+        self.resume_writing()
+
+    # --- writing ---
+
+    def _flush(self) -> None:
+        """Give everything that the core has queued to the transport, in one write."""
+        self._held = 0
+        data = self.core.data_to_send()
+        if data and not self._lost:
+            self._written += len(data)
+            self.transport.write(data)
+
+    def _hold(self, size: int) -> None:
+        """Leave a message of size bytes for the next flush, at latest in the loop's next turn."""
+        self._held += size
+        if self._held > self.settings.write_limit:
+            self._flush()
+        elif not self._flush_scheduled:
+            self._flush_scheduled = True
+            self._loop.call_soon(self._flush_held)
+
+    def _flush_held(self) -> None:
+        self._flush_scheduled = False
+        if self._held:
+            self._flush()
+
+    def pause_writing(self) -> None:
+        """Make `send` wait: the transport holds more than write_limit bytes."""
+        self._writing_paused = True
+
+    def resume_writing(self) -> None:
+        """Let every waiting `send` go on: the transport has sent most of what it held."""
+        self._writing_paused = False
+        self._flush()
+        for waiter in self._drainers:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def _drain(self) -> None:
+        """Wait until the transport takes more; raises ConnectionClosed where it never will."""
+        while self._writing_paused and self._closed is None:
+            waiter = self._loop.create_future()
+            self._drainers.append(waiter)
+            try:
+                await waiter
+            finally:
+                self._drainers.remove(waiter)
+        if self._closed is not None:
+            raise self._closed_error()
+
+    # --- closing ---
+
+    def _start_deadline(self) -> None:
+        """Give what is left of the connection close_timeout seconds, whatever the peer sends."""
+        timeout = self.settings.close_timeout
+        if self._deadline is None and timeout is not None and not self._lost:
+            self._deadline = self._loop.call_later(
+                timeout, self._give_up, "the peer did not end the connection in time"
+            )
+
+    def _give_up(self, why: str) -> None:
+        """Cut the connection without waiting; why becomes the cause that callers see."""
+        self._lost_error = TimeoutError(why)
+        self.transport.abort()
+
+    def start_close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:
+        """Send Close without waiting; the deadline of closing runs from here.
+
+        Does nothing on a connection that is not open. Raises LocalProtocolError for a code that may
+        not be sent or a reason of more than 123 bytes.
+        """
+        if self.core.state is not OPEN:
+            return
+        self.core.send_close(code, reason)
+        self._flush()
+        self._start_deadline()
+        if self._reading_paused:
+            self._resume_reading()
+
+    def _finish(self, error: ConnectionClosed) -> None:
+        """End the WebSocket, wake everyone, and let TCP go, the server first (RFC 6455 7.1.1)."""
+        self._closed = error
+        self._flush()
+        self._start_deadline()
+        self._wake_all()
+        if self._reading_paused:
+            self._resume_reading()
+        if self.core.role is Role.SERVER or error.sent is None or error.received is None:
+            self._end_output()
+
+    def _end_output(self) -> None:
+        """Tell the peer that nothing more comes, and go on reading until it says so too."""
+        if self.transport.is_closing():
+            return
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        else:
+            self.transport.close()  # TLS knows no half-close: its close flushes and waits
+
+    def _closed_error(self) -> ConnectionClosed:
+        """Return a fresh copy of the error that ended the connection, with its cause."""
+        closed = self._closed
+        assert closed is not None
+        error = ConnectionClosed(closed.sent, closed.received, closed.order)
+        error.__cause__ = closed.__cause__ or self._lost_error
+        return error
+
+    async def wait_closed(self) -> None:
+        """Wait until the connection is over and its transport closed."""
+        if not self._lost:
+            if self._gone is None:
+                self._gone = self._loop.create_future()
+            await asyncio.shield(self._gone)  # one waiter's cancellation is not the others'

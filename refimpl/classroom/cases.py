@@ -1,11 +1,14 @@
-"""What an exercise is: its cases, its rule, its hints. Plain data, written by a chapter's author (see `checks`).
+"""What an exercise is: cases, rule, hints. Plain data, written by chapters' authors (`checks`).
 
 >>> double = Exercise(
 ...     "double",
 ...     points=1,
 ...     rule="arithmetic",
 ...     hints=("Twice as much.", "Two and two is four.", "Add the number to itself."),
-...     cases=(Case("a two", call(2), expect=4), Case("no number", call(None), error=raises(TypeError))),
+...     cases=(
+...         Case("a two", call(2), expect=4),
+...         Case("no number", call(None), error=raises(TypeError)),
+...     ),
 ... )
 >>> double.cases[0].call.text("double")
 'double(2)'
@@ -22,12 +25,12 @@ Row = tuple[str, str]
 
 
 class Wrong(Exception):
-    """Raised by a case's `drive` or `holds`: the result is wrong, and the text says what was got."""
+    """Raised by a case's `drive` or `holds`: the result is wrong; the text says what was got."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """The arguments of one call. Every check passes copies, so that no answer can spoil the next."""
+    """The arguments of one call. Every check passes copies, so no answer can spoil the next."""
 
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)

@@ -47,7 +47,7 @@ CHAPTERS = tuple(Chapter(number, stem) for number, stem in enumerate(STEMS))
 
 
 def chapter(name: str | int) -> Chapter:
-    """The chapter that a number, a stem or a file name means: 2, "2", "02", "framing", "02_framing.ipynb".
+    """The chapter that a name means: 2, "2", "02", "framing", "02_framing" or a notebook's path.
 
     Raises LookupError, with the names to choose from, for anything else.
     """
@@ -62,7 +62,7 @@ def chapter(name: str | int) -> Chapter:
 
 
 def project_root() -> Path:
-    """The folder that holds refimpl/ and exercises/: the checkout this package is imported from, or one around us.
+    """The folder that holds notebooks/ and solutions/: around this package, or around us.
 
     REFIMPL_ROOT overrides both. Raises FileNotFoundError where there is none, as for a wheel used
     far from a checkout.
@@ -82,7 +82,7 @@ def project_root() -> Path:
 def notebook_paths(
     names: list[str], *, folders: tuple[str, ...], root: Path | None = None
 ) -> list[Path]:
-    """The notebooks that the arguments of a command name; every notebook of `folders` where there are none.
+    """The notebooks that a command's arguments name; without any, every notebook of `folders`.
 
     Raises FileNotFoundError for a name that is neither a notebook nor a folder.
     """

@@ -5,10 +5,11 @@ from collections.abc import Generator
 from typing import Any
 
 from .cases import Answer, Exercise
-from .judging import State, Verdict, judge, judge_value
+from .judging import judge, judge_value
 from .limits import wait_in_thread
 from .registry import find_exercise
 from .reports import HINTS, CheckFailed, quantity, report
+from .verdicts import State, Verdict
 
 _hints_given: dict[str, int] = {}  # in this kernel; a restart forgives
 
@@ -36,7 +37,7 @@ class PendingCheck:
 
 
 def check(answer: object, value: object = ...) -> PendingCheck | None:
-    """Check an answer; print one line when it passes. Raises CheckFailed, whose text is the report, when it does not.
+    """Check an answer and print one line when it passes; raise CheckFailed, the report, otherwise.
 
     `check(parse_frame)` checks a function, found by its name; `await check(read_head)` a coroutine
     function; `check("broken_frame", broken_frame)` a value, or a function under another name. Time
@@ -71,7 +72,7 @@ def _deliver(exercise: Exercise | Answer, verdict: Verdict) -> None:
 
 
 def hint(answer: object) -> None:
-    """Print the next of an exercise's three hints, and how many are left; after the last, that one again."""
+    """Print the next of an exercise's three hints, and how many are left."""
     chapter, exercise = find_exercise(name_of(answer))
     number = min(_hints_given.get(exercise.name, 0), HINTS - 1)
     _hints_given[exercise.name] = number + 1
@@ -82,7 +83,8 @@ def hint(answer: object) -> None:
         else f"no more hints; the solution is in solutions/{chapter.label}.ipynb"
     )
     print(f"{exercise.name} - hint {number + 1} of {HINTS}: {KINDS[number]}")
-    print(textwrap.indent(exercise.hints[number], "  "))
+    for line in exercise.hints[number].splitlines():
+        print(textwrap.fill(line, 88, initial_indent="  ", subsequent_indent="  "))
     print(f"  ({rest})")
 
 

@@ -1,4 +1,4 @@
-"""Where a name of the package is defined: its source text, found by `ast` and never by importing it.
+"""Where a name of the package is defined: its source, found by `ast`, never by importing it.
 
 A name is qualified relative to the package: "framing.mask_int" (a function), "framing.Frame" (a
 class), "framing.Frame.serialize" (a method), "messages.protocol.TRANSITIONS" (an assignment). Names
@@ -71,7 +71,7 @@ def _split(name: str, package: Path) -> tuple[Path, list[str]]:
 
 
 def _bound_names(statement: ast.stmt) -> Iterator[str]:
-    """The names a statement binds, looking into `if` and `try` but not into functions and classes."""
+    """The names a statement binds, also inside `if` and `try`, not in functions and classes."""
     if isinstance(statement, DEFINITIONS):
         yield statement.name
     elif isinstance(statement, ast.Assign):
@@ -115,7 +115,7 @@ def _module_of(path: Path, source: tuple[int, str, str], package: Path) -> list[
 
 
 def _extent(node: ast.stmt, scope: list[ast.stmt], lines: list[str]) -> tuple[int, int]:
-    """First and last line of a definition, with its decorators, the comment directly above and a docstring below."""
+    """First and last line of a definition with its decorators, comment and docstring."""
     decorators = getattr(node, "decorator_list", [])
     first = min([node.lineno, *(decorator.lineno for decorator in decorators)])
     indent = " " * node.col_offset

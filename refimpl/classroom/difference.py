@@ -1,4 +1,4 @@
-"""Says where a result first differs from the expected one: the entries that stand under "expected" and "got".
+"""Says where a result first differs from the expected one, below "expected" and "got".
 
 >>> differences("Upgrade: websocket", "Upgrade: WebSocket")
 [('differs', "at character 9: 'websocket' expected, got 'WebSocket'")]
@@ -60,7 +60,7 @@ def _same_kind(expected: object, got: object) -> bool:
 
 
 def differences(expected: object, got: object) -> list[Row]:
-    """The first difference between two unequal values, in words; nothing where the values alone say it all."""
+    """The first difference between two unequal values; nothing where showing them says it all."""
     if isinstance(expected, bytes) and isinstance(got, bytes):
         return _in_heads(expected, got) if HEAD_END in expected else _in_bytes(expected, got)
     if isinstance(expected, str) and isinstance(got, str):
@@ -147,7 +147,7 @@ def _in_sequence(expected: Sequence[object], got: Sequence[object]) -> list[Row]
         return [
             (
                 "differs",
-                f"equal items, but a {type(got).__name__} where a {type(expected).__name__} is expected",
+                f"equal items, but in a {type(got).__name__}, expected a {type(expected).__name__}",
             )
         ]
     index = _first_index(expected, got)
@@ -155,7 +155,7 @@ def _in_sequence(expected: Sequence[object], got: Sequence[object]) -> list[Row]
         return [
             (
                 "differs",
-                f"{len(got)} items where {len(expected)} are expected; missing is {render(expected[index])}",
+                f"{len(got)} of {len(expected)} items; missing is {render(expected[index])}",
             )
         ]
     if index == len(expected):
@@ -176,7 +176,7 @@ def _in_mapping(expected: Mapping[object, object], got: Mapping[object, object])
             return [
                 (
                     "differs",
-                    f"at key {render(key)}: {render(expected[key])} expected, got {render(got[key])}",
+                    f"at {render(key)}: {render(expected[key])} expected, got {render(got[key])}",
                 )
             ]
     return [("differs", f"keys too many: {render(sorted(map(str, got.keys() - expected.keys())))}")]

@@ -40,7 +40,7 @@ class Check(NamedTuple):
 
 
 def find_check(source: str) -> Check | None:
-    """The check that a cell makes; None where it makes none. Raises StubError for one that is not alone in its cell."""
+    """The check that a cell makes, or None. Raises StubError where it is not alone in it."""
     try:
         body = ast.parse(source).body
     except SyntaxError:  # a cell with a magic command
@@ -110,7 +110,7 @@ def stamped(book: Notebook, stem: str) -> Notebook:
         where = notebook_file.name_of(index, cell)
         if found.name not in known:
             raise StubError(
-                f"{where}: the chapter's exercises in refimpl/classroom/checks have no {found.name!r}"
+                f"{where}: refimpl/classroom/checks has no {found.name!r} for this chapter"
             )
         if found.name in seen:
             raise StubError(f"{where}: {found.name!r} is checked twice")
@@ -168,7 +168,10 @@ def exercise_of(solutions: Notebook) -> Notebook:
 
 
 def generate(path: Path, *, check_only: bool = False) -> list[str]:
-    """Stamp one solutions notebook and write its exercises beside it; what it changed, or, checking, should have."""
+    """Stamp one solutions notebook and write its exercises; the names of the files that changed.
+
+    check_only: change nothing, and name what would.
+    """
     book = notebook_file.read(path)
     solutions = stamped(book, path.stem)
     target = path.parent.parent / "exercises" / path.name

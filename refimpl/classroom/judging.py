@@ -6,12 +6,8 @@ text.
 """
 
 import copy
-import dis
 import inspect
-import linecache
-from dataclasses import dataclass, field
-from enum import Enum
-from types import TracebackType
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from refimpl.errors import WebSocketError
@@ -20,71 +16,46 @@ from .cases import UNSET, Answer, Case, Exercise, Raises, Row, Wrong
 from .difference import differences, same
 from .limits import Outcome, TimeLimitReached, run_coroutine, run_limited
 from .rendering import render, show_error
+from .verdicts import State, Verdict, crash, is_empty, shorten_output
 
-# What the compiler puts around an empty body, in one version of Python or another.
-FRAMEWORK = (
-    "RESUME",
-    "RETURN_GENERATOR",
-    "POP_TOP",
-    "RETURN_VALUE",
-    "CALL_INTRINSIC_1",
-    "RERAISE",
-    "NOP",
-    "CACHE",
-)
-THREAD_GRACE = (
-    0.5  # seconds that a coroutine has to clean up after its own limit, before its thread is ended
-)
-
-
-class State(Enum):
-    """What a check can find."""
-
-    PASSED = "passed"
-    NOT_ATTEMPTED = "not attempted"
-    WRONG = "wrong"
-    CRASHED = "crashed"
-    TOO_SLOW = "too slow"
-
-
-@dataclass(slots=True)
-class Verdict:
-    """What a check found, with the failing case's number (from 1), name and report entries."""
-
-    state: State
-    number: int = 0
-    case: str = ""
-    rows: list[Row] = field(default_factory=list)
+# Seconds that a coroutine has to clean up after its own limit, before its thread is ended.
+THREAD_GRACE = 0.5
 
 
 def judge(exercise: Exercise, answer: object) -> Verdict:
     """The verdict on a function or class: that of the first case that fails, or PASSED."""
     if answer is ... or answer is NotImplemented or is_empty(answer):
         return Verdict(State.NOT_ATTEMPTED)
-    if not callable(answer):
-        return Verdict(State.WRONG, rows=[("got", f"{render(answer)}, which cannot be called")])
-    if exercise.is_async and inspect.isfunction(answer) and not inspect.iscoroutinefunction(answer):
-        if not inspect.isasyncgenfunction(answer):
-            return Verdict(
-                State.WRONG, rows=[("got", "a plain function; this one needs `async def`")]
-            )
+    if complaint := _misfit(exercise, answer):
+        return wrong(complaint)
     for number, case in enumerate(exercise.cases, 1):
         verdict = _judge_case(exercise, case, answer)
         if verdict.state is State.NOT_ATTEMPTED and number > 1:
-            verdict = Verdict(
-                State.WRONG,
-                rows=[("got", "..., the placeholder: one path still ends in `return ...`")],
-            )
+            verdict = wrong("..., the placeholder: one path still ends in `return ...`")
         if verdict.state is not State.PASSED:
             verdict.number, verdict.case = number, case.name
-            shown = case.shown or ("await " if exercise.is_async else "") + case.call.text(
-                exercise.name
-            )
+            before = "await " if exercise.is_async else ""
+            shown = case.shown or before + case.call.text(exercise.name)
             verdict.rows.insert(0, ("call", shown))
             if case.why:
                 verdict.rows.append(("why", case.why))
             return verdict
     return Verdict(State.PASSED)
+
+
+def wrong(got: str, *rows: Row) -> Verdict:
+    """The verdict on a wrong answer, with what was got and whatever stands before it."""
+    return Verdict(State.WRONG, rows=[*rows, ("got", got)])
+
+
+def _misfit(exercise: Exercise, answer: Any) -> str:
+    """Why an answer cannot even be tried; nothing where it can."""
+    if not callable(answer):
+        return f"{render(answer)}, which cannot be called"
+    is_plain = inspect.isfunction(answer) and not inspect.iscoroutinefunction(answer)
+    if exercise.is_async and is_plain and not inspect.isasyncgenfunction(answer):
+        return "a plain function; this one needs `async def`"
+    return ""
 
 
 def _judge_case(exercise: Exercise, case: Case, answer: Any) -> Verdict:
@@ -96,64 +67,45 @@ def _judge_case(exercise: Exercise, case: Case, answer: Any) -> Verdict:
     limit = exercise.limit + (THREAD_GRACE if exercise.is_async else 0)
     outcome: Outcome[Verdict] = run_limited(attempt, limit)
     if outcome.timed_out:
-        rows = [
-            (
-                "waited",
-                f"{exercise.limit:g} s for an answer; a loop or a wait that never ends looks like this",
-            )
-        ]
+        waited = f"{exercise.limit:g} s for an answer; a loop or wait without end looks like this"
+        verdict = Verdict(State.TOO_SLOW, rows=[("waited", waited)])
         if outcome.still_running:
-            rows.append(
-                (
-                    "note",
-                    "your code is still running in the background; restarting the kernel ends it",
-                )
-            )
-        verdict = Verdict(State.TOO_SLOW, rows=rows)
+            verdict.rows.append(("note", "it is still running; restarting the kernel ends it"))
     elif outcome.value is not None:
         verdict = outcome.value
     else:
         assert outcome.error is not None
-        verdict = _crash(outcome.error, answer)
-    if outcome.printed.length and verdict.state is not State.PASSED:
-        verdict.rows.append(("printed", _printed(outcome.printed.text, outcome.printed.length)))
+        verdict = crash(outcome.error, answer)
+    printed = outcome.printed
+    if printed.length and verdict.state is not State.PASSED:
+        verdict.rows.append(("printed", shorten_output(printed.text, printed.length)))
     return verdict
 
 
 def _attempt(exercise: Exercise, case: Case, answer: Any) -> Verdict:
-    """Make the call and judge what comes back. Runs in the limited thread; may raise whatever the answer raises."""
+    """Make the call and judge what comes back. Runs in the limited thread."""
     args, kwargs = _copies(case)
-    act = case.drive or answer
-    given = ([answer], {}) if case.drive else (args, kwargs)
+
+    def act() -> Any:
+        return case.drive(answer) if case.drive else answer(*args, **kwargs)
+
     try:
-        if exercise.is_async:
-            result = run_coroutine(lambda: act(*given[0], **given[1]), exercise.limit)
-        else:
-            result = act(*given[0], **given[1])
-    except Wrong as wrong:
-        return Verdict(State.WRONG, rows=[*_expected(exercise, case), ("got", str(wrong))])
+        result = run_coroutine(act, exercise.limit) if exercise.is_async else act()
+    except Wrong as complaint:
+        return wrong(str(complaint), *_expected(exercise, case))
     except TimeLimitReached:
         raise
-    except BaseException as error:
+    except BaseException as error:  # SystemExit and KeyboardInterrupt too: mistakes like any other
         return _judge_error(exercise, case, error, answer)
     if result is ... or result is NotImplemented:
         return Verdict(State.NOT_ATTEMPTED)
     if inspect.iscoroutine(result):
         result.close()
-        return Verdict(
-            State.WRONG,
-            rows=[("got", "a coroutine: this one is a plain function, without `async`")],
-        )
+        return wrong("a coroutine: this one is a plain function, without `async`")
     verdict = _judge_result(exercise, case, result)
-    if (
-        verdict.state is State.PASSED
-        and not case.drive
-        and not case.mutates
-        and not _unchanged(case, args, kwargs)
-    ):
-        return Verdict(
-            State.WRONG, rows=[("got", "the right result, but the call changed its arguments")]
-        )
+    may_change = case.drive or case.mutates
+    if verdict.state is State.PASSED and not may_change and not _unchanged(case, args, kwargs):
+        return wrong("the right result, but the call changed its arguments")
     return verdict
 
 
@@ -180,25 +132,42 @@ def _expected(exercise: Exercise, case: Case) -> list[Row]:
 def _judge_result(exercise: Exercise, case: Case, result: object) -> Verdict:
     rows: dict[str, str] = dict(_expected(exercise, case))
     if case.holds is not None:
-        try:
-            right = bool(case.holds(result))
-            rows["got"] = render(result) if not right else ""
-        except Wrong as wrong:
-            right, rows["got"] = False, str(wrong)
-    else:
-        right = case.error is None and same(case.expect, result)
-        rows["got"] = "" if right else _shown(exercise, result)
-    if right:
+        complaint = _complaint(case.holds, result)
+        if not complaint:
+            return Verdict(State.PASSED)
+        rows["got"] = complaint
+    elif case.error is None and same(case.expect, result):
         return Verdict(State.PASSED)
-    if exercise.explain is not None:
-        rows.update(exercise.explain(case, result))
-    elif case.expect is not UNSET:
-        rows.update(differences(case.expect, result))
+    else:
+        rows["got"] = _shown(exercise, result)
+    rows.update(_explained(exercise, case, result))
     return Verdict(State.WRONG, rows=list(rows.items()))
 
 
+def _complaint(holds: Callable[[Any], object], result: object) -> str:
+    """What was got, where a result has not the property that the case wants."""
+    try:
+        return "" if holds(result) else render(result)
+    except Wrong as complaint:
+        return str(complaint)
+    except (AttributeError, TypeError, ValueError, LookupError):  # not the kind of thing at all
+        return f"{render(result)}, a {type(result).__name__}"
+
+
+def _explained(exercise: Exercise, case: Case, result: object) -> Iterable[Row]:
+    """The entries that explain a wrong result, or an error that was raised in its place."""
+    try:
+        if exercise.explain is not None:
+            return list(exercise.explain(case, result))
+    except (AttributeError, TypeError, ValueError, LookupError):
+        pass  # an explanation for the usual wrong results may stumble over an odd one
+    if case.expect is UNSET or isinstance(result, BaseException):
+        return []
+    return differences(case.expect, result)
+
+
 def _shown(exercise: Exercise, result: object) -> str:
-    """A result in the exercise's words; as its repr where it is not the kind of thing those words are for."""
+    """A result in the exercise's words, or its repr where those words do not fit it."""
     try:
         return exercise.show(result)
     except (AttributeError, TypeError, ValueError, LookupError):
@@ -206,70 +175,33 @@ def _shown(exercise: Exercise, result: object) -> str:
 
 
 def _judge_error(exercise: Exercise, case: Case, error: BaseException, answer: object) -> Verdict:
-    """The verdict on a call that raised: the expected error, another one of ours on purpose, or a crash."""
+    """The verdict on a call that raised: the expected error, a refusal that is none, or a crash."""
     if isinstance(error, NotImplementedError):
         return Verdict(State.NOT_ATTEMPTED)
     if case.error is not None and _is_kind(error, case.error):
-        wrong = {name: getattr(error, name, None) for name in case.error.attributes}
-        if all(same(value, wrong[name]) for name, value in case.error.attributes.items()):
+        held = {name: getattr(error, name, None) for name in case.error.attributes}
+        if all(same(value, held[name]) for name, value in case.error.attributes.items()):
             return Verdict(State.PASSED)
-        got = Raises(type(error), wrong).text()
-        return Verdict(State.WRONG, rows=[*_expected(exercise, case), ("got", got)])
+        return wrong(Raises(type(error), held).text(), *_expected(exercise, case))
     if isinstance(error, WebSocketError):
         rows = dict([*_expected(exercise, case), ("got", f"raises {show_error(error)}")])
+        rows.update(_explained(exercise, case, error))
         return Verdict(State.WRONG, rows=list(rows.items()))
-    verdict = _crash(error, answer)
+    verdict = crash(error, answer)
     verdict.rows = [*_expected(exercise, case), *verdict.rows]
     return verdict
 
 
 def _is_kind(error: BaseException, wanted: Raises) -> bool:
-    """Whether an error is of the wanted class, or of one of the same name that the notebook defined."""
+    """Whether an error is of the wanted class, or of one that the notebook gave the same name."""
     return any(
         base is wanted.error or base.__name__ == wanted.error.__name__
         for base in type(error).__mro__
     )
 
 
-def _crash(error: BaseException, answer: object) -> Verdict:
-    rows = [("raised", show_error(error))]
-    place = _place(error.__traceback__, answer)
-    return Verdict(State.CRASHED, rows=[*rows, ("at", place)] if place else rows)
-
-
-def _place(traceback: TracebackType | None, answer: object) -> str:
-    """The last line of the learner's own file that an error passed through."""
-    home = getattr(
-        getattr(inspect.unwrap(answer) if callable(answer) else answer, "__code__", None),
-        "co_filename",
-        "",
-    )
-    found = ""
-    while traceback is not None:
-        code = traceback.tb_frame.f_code
-        if code.co_filename == home:
-            number = traceback.tb_lineno - code.co_firstlineno + 1
-            found = f"line {number} of {code.co_name}: {linecache.getline(home, traceback.tb_lineno).strip()}"
-        traceback = traceback.tb_next
-    return found
-
-
-def _printed(text: str, length: int) -> str:
-    return repr(text) if length <= 200 else f"{text[:200]!r}... ({length:,} characters in all)"
-
-
-def is_empty(answer: object) -> bool:
-    """Whether a function does nothing at all: `pass`, `...` or a docstring is its whole body."""
-    if not inspect.isfunction(answer):
-        return False
-    steps = [step for step in dis.get_instructions(answer) if step.opname not in FRAMEWORK]
-    return all(
-        step.opname in ("LOAD_CONST", "RETURN_CONST") and step.argval is None for step in steps
-    )
-
-
 def judge_value(exercise: Answer, value: object) -> Verdict:
-    """The verdict on a value. What was expected is never shown: reading the trace is the exercise."""
+    """The verdict on a value; the report never says what was expected, for that is the exercise."""
     if value is ... or value is NotImplemented:
         return Verdict(State.NOT_ATTEMPTED)
     rows = [("got", render(value))]

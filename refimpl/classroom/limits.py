@@ -1,4 +1,4 @@
-"""Runs a learner's code so that nothing it does reaches the notebook: an endless loop, a flood of output, an exit.
+"""Runs a learner's code so that an endless loop, a flood of output or an exit stays its own affair.
 
 The code runs in a daemon thread of its own. When its time is up, `TimeLimitReached` is raised
 inside that thread (`PyThreadState_SetAsyncExc`: every platform, no signals), which ends any loop of
@@ -54,7 +54,7 @@ class Printed:
 
 @dataclass(slots=True)
 class Outcome(Generic[T]):
-    """How a limited run ended: a value, an error (of any kind, SystemExit too), or the time limit."""
+    """How a limited run ended: a value, an error (of any kind), or the time limit."""
 
     value: T | None = None
     error: BaseException | None = None
@@ -64,7 +64,10 @@ class Outcome(Generic[T]):
 
 
 def run_limited(work: Callable[[], T], limit: float) -> Outcome[T]:
-    """Call `work` in a thread of its own and wait for it, at most `limit` seconds. Raises nothing that `work` raises."""
+    """Call `work` in a thread of its own and wait for it, at most `limit` seconds.
+
+    What `work` raises is in the outcome; the stop button's KeyboardInterrupt ends both.
+    """
     outcome: Outcome[T] = Outcome()
     done = threading.Event()
 
@@ -122,7 +125,7 @@ async def wait_in_thread(work: Callable[[], T]) -> T:
 
 
 def run_coroutine(start: Callable[[], Coroutine[Any, Any, T]], limit: float) -> T:
-    """What a coroutine returns, run to its end in a new event loop. Raises TimeLimitReached after `limit` seconds.
+    """What a coroutine returns, run in a new event loop. Raises TimeLimitReached after `limit` s.
 
     For use inside `run_limited`, with the shorter limit here: a coroutine that waits is cancelled
     and cleans up, one that blocks the loop or will not be cancelled is ended by the thread's limit.
@@ -142,7 +145,7 @@ def run_coroutine(start: Callable[[], Coroutine[Any, Any, T]], limit: float) -> 
 
 
 def interrupt(thread_id: int) -> bool:
-    """Raise TimeLimitReached in a thread at its next line of Python; False where this interpreter cannot."""
+    """Raise TimeLimitReached in a thread at its next line; False where this interpreter cannot."""
     return _set_async_exception(thread_id, ctypes.py_object(TimeLimitReached))
 
 
@@ -153,7 +156,9 @@ def withdraw_interrupt(thread_id: int) -> None:
 
 def _set_async_exception(thread_id: int, exception: Any) -> bool:
     api = getattr(ctypes, "pythonapi", None)  # CPython only; elsewhere threads are left behind
-    return bool(api) and api.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread_id), exception) == 1
+    if api is None:
+        return False
+    return bool(api.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread_id), exception) == 1)
 
 
 def end_thread(thread: threading.Thread) -> bool:
@@ -171,7 +176,7 @@ def end_thread(thread: threading.Thread) -> bool:
 
 
 class _Router:
-    """Stands in for a standard stream: threads that are captured write to their own buffer, all others through."""
+    """Stands in for a standard stream: captured threads write to their buffer, others through."""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
@@ -197,7 +202,7 @@ _routing = threading.Lock()
 
 @contextlib.contextmanager
 def capture(printed: Printed) -> Iterator[None]:
-    """Collect what the current thread prints, to stdout and stderr, while the other threads print as ever."""
+    """Collect what the current thread prints, while the other threads print as ever."""
     here = threading.get_ident()
     with _routing:
         if not isinstance(sys.stdout, _Router):

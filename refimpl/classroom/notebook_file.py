@@ -45,7 +45,7 @@ def read(path: Path) -> Notebook:
 
 
 def dump(book: Notebook) -> str:
-    """The text of a notebook's file: sorted keys, one space of indentation, a newline at the end."""
+    """The text of a notebook's file: sorted keys, indented by one space, a newline at the end."""
     return json.dumps(book, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
@@ -176,9 +176,7 @@ def faults(book: Notebook, text: str, *, executed: bool = True) -> list[str]:
             if count is not None or cell.get("outputs"):
                 found.append(f"{name_of(index, cell)} has an output; exercises have none")
         elif count is None:
-            found.append(
-                f"{name_of(index, cell)} was not executed: cleared outputs are compared with nothing"
-            )
+            found.append(f"{name_of(index, cell)} was not executed: nbval would compare nothing")
         elif count != expected:
             found.append(f"{name_of(index, cell)} has execution count {count}, expected {expected}")
         expected += 1

@@ -1,4 +1,4 @@
-"""Executes notebooks from top to bottom, each in a fresh kernel, and writes them in the one normal form.
+"""Executes notebooks from top to bottom, each in a fresh kernel, and writes them in normal form.
 
     python -m refimpl.classroom.notebooks                           notebooks/ and solutions/, one
     after the other python -m refimpl.classroom.notebooks notebooks/02_framing.ipynb python -m
@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from . import notebook_file
 from .chapters import notebook_paths
@@ -39,17 +40,16 @@ def execute(
     keep_going: bool = False,
     cell_limit: float = CELL_LIMIT,
 ) -> notebook_file.Notebook:
-    """The notebook in a file, executed in a fresh kernel whose working directory is the notebook's folder.
+    """The notebook in a file, executed in a fresh kernel with its folder as working directory.
 
     step: told the number of each code cell that starts, and how many there are. keep_going: cells
     may fail; their errors stay in their outputs. Raises ExecutionError otherwise, and where the
     kernel dies.
     """
-    import nbformat
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
-    book = nbformat.read(path, as_version=4)
+    book = _node(notebook_file.normalise(notebook_file.read(path)))
     total = sum(cell.cell_type == "code" for cell in book.cells)
     started = 0
 
@@ -76,15 +76,21 @@ def execute(
         text = COLOUR.sub("", str(error)).strip()
         if not keep_going:
             raise ExecutionError(f"{path.name}, code cell {started} of {total}:\n{text}") from error
-    return dict(nbformat.from_dict(book))
+    return dict(book)
+
+
+def _node(book: notebook_file.Notebook) -> Any:
+    """A notebook as nbclient wants it. Raises nbformat.ValidationError."""
+    import nbformat
+
+    node = nbformat.reads(notebook_file.dump(book), as_version=4)  # type: ignore[no-untyped-call]
+    nbformat.validate(node)
+    return node
 
 
 def refresh(path: Path, *, step: Step | None = None) -> bool:
-    """Execute a notebook and write it in normal form; whether its file changed. Raises ExecutionError."""
-    import nbformat
-
+    """Execute a notebook and write it; whether its file changed. Raises ExecutionError."""
     book = execute(path, step=step)
-    nbformat.validate(nbformat.from_dict(book))
     return notebook_file.write(path, book)
 
 
@@ -141,9 +147,8 @@ def main(arguments: list[str] | None = None) -> int:
             status = 1
             continue
         result = "written" if changed else "unchanged"
-        print(
-            f"\r{place} {path.parent.name}/{path.name} executed in {time.monotonic() - start:.0f} s, {result}"
-        )
+        seconds = time.monotonic() - start
+        print(f"\r{place} {path.parent.name}/{path.name} took {seconds:.0f} s, {result}")
     return status
 
 

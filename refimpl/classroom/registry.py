@@ -1,4 +1,4 @@
-"""Finds exercises by name. Each chapter's stand in `checks/<chapter>.py` (or a package of that name) as `EXERCISES`.
+"""Finds exercises by name: the tuples `EXERCISES` of the modules in `checks`, one a chapter.
 
 A chapter's module is imported when its exercises are first asked for, in the order of the chapters,
 so that chapter 02 never needs what chapter 10 imports.
@@ -45,7 +45,7 @@ def all_exercises() -> Iterator[tuple[Chapter, Task]]:
 
 
 def find_exercise(name: str) -> tuple[Chapter, Task]:
-    """The exercise of this name, and its chapter. Raises UnknownExercise, with the nearest names."""
+    """The exercise of this name and its chapter. Raises UnknownExercise, with the nearest names."""
     names = []
     for chapter, exercise in all_exercises():
         if exercise.name == name:

@@ -37,7 +37,7 @@ class _Short(reprlib.Repr):
 
 
 def render(value: object) -> str:
-    """A value's repr on one line, cut to a readable length; of an object that cannot be shown, its type."""
+    """A value's repr on one line, cut; of an object that cannot be shown, its type."""
     try:
         text = _Short().repr(value)
     except Exception as error:
@@ -46,7 +46,7 @@ def render(value: object) -> str:
 
 
 def show_bytes(data: bytes, *, most: int = MAX_BYTES) -> str:
-    """Bytes as a literal: text as text, anything else all in hex, so that its columns can be compared."""
+    """Bytes as a literal: text as text, anything else all in hex."""
     if all(32 <= byte < 127 or byte in b"\r\n\t" for byte in data):
         return repr(data) if len(data) <= MAX_TEXT else repr(data[:MAX_TEXT])[:-1] + "...'"
     shown = "".join(f"\\x{byte:02x}" for byte in data[:most])

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from .cases import Answer, Exercise, Row
-from .judging import State, Verdict
+from .verdicts import State, Verdict
 
 LABEL = 10  # columns
 HINTS = 3
@@ -25,7 +25,7 @@ ORDER = (
 
 
 class CheckFailed(AssertionError):
-    """An exercise is not solved yet. Its text is the whole report; in a notebook nothing else is shown."""
+    """An exercise is not solved yet. Its text is the report, and all that a notebook shows."""
 
     def __init__(self, report: str, state: State = State.WRONG) -> None:
         super().__init__(report)
@@ -42,7 +42,7 @@ def quantity(count: int, noun: str) -> str:
 
 
 def lay_out(rows: Iterable[Row]) -> str:
-    """Entries below each other, their labels in one column, further lines of a text below its first."""
+    """Entries below each other, their labels in a column; a text may have several lines."""
     lines = []
     for label, text in rows:
         first, *more = text.splitlines() or [""]
@@ -67,7 +67,7 @@ def report(exercise: Exercise | Answer, verdict: Verdict, *, hints_left: int = H
         rows = [
             (
                 "next",
-                "write your answer in the cell above, in place of the `...`, and run both cells again",
+                "write your answer in the cell above, in place of the `...`, and run both again",
             )
         ]
     else:

@@ -20,6 +20,7 @@ from collections.abc import Collection
 
 MARKER = re.compile(r"^(\s*)### (BEGIN|END) (SOLUTION|BROKEN)\s*$")
 COMMENT = re.compile(r"^(\s*)# ?(.*)$")
+Scope = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 RETURNS_NOTHING = ("__init__", "__post_init__")
 
 
@@ -33,9 +34,9 @@ def has_solution(source: str) -> bool:
 
 
 def stub(source: str, *, answers: Collection[str] = ()) -> str:
-    """The source with its solutions taken out. answers: names that the check reads, where it is about values.
+    """The source with its solutions taken out.
 
-    Raises StubError.
+    answers: names that the check reads, where it is about values. Raises StubError.
     """
     tree, lines, made = _parse(source), source.splitlines(), []
     will_be_mended = "### BEGIN BROKEN" in source
@@ -94,28 +95,24 @@ def _placeholders(
         return [f"return ...  {comment}"]
     inside = [node for node in tree.body if begin < node.lineno < end]
     for node in inside:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        if isinstance(node, Scope):
             raise StubError(
-                f"line {node.lineno}: leave `def` and docstring outside of the solution, {node.name} is in it"
+                f"line {node.lineno}: {node.name}'s def and docstring belong above the solution"
             )
     names = list(dict.fromkeys(name for node in inside for name in _assigned(node)))
     asked = [name for name in names if name in answers] or names
     return [f"{name} = ...  # your answer here" for name in asked] or [f"...  {comment}"]
 
 
-def _innermost(
-    tree: ast.Module, begin: int, end: int
-) -> ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | None:
+def _innermost(tree: ast.Module, begin: int, end: int) -> Scope | None:
     """The innermost function or class around the lines from begin to end.
 
-    By indentation as well as by line: the end marker may stand below the last statement of the
-    body.
+    Its last statement may be the one above the end marker, which is a comment and no part of it.
     """
     found = None
     for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            if node.lineno < begin and (node.end_lineno or 0) >= end - 1:
-                found = node  # ast.walk goes from the outside in
+        if isinstance(node, Scope) and node.lineno < begin and (node.end_lineno or 0) >= end - 1:
+            found = node  # ast.walk goes from the outside in
     return found
 
 

@@ -1,4 +1,4 @@
-"""Fills notebook cells with source from the package, so that a notebook never holds a second copy that drifts.
+"""Fills notebook cells with source from the package, so that no second copy of it can drift.
 
 A code cell tagged `refimpl:framing.mask_int` holds, to the letter, the source of that definition
 (how names are found: `refimpl.classroom.definitions`). Several such tags in one cell give several
@@ -24,7 +24,7 @@ PREFIX = "refimpl:"
 
 
 def woven_source(cell: notebook_file.Cell, *, package: Path = PACKAGE) -> str | None:
-    """The source that a cell's tags ask for; None for a cell that is not woven. Raises LookupError."""
+    """The source that a cell's tags ask for; None where it is not woven. Raises LookupError."""
     names = [tag.removeprefix(PREFIX) for tag in notebook_file.tags(cell) if tag.startswith(PREFIX)]
     if not names or cell["cell_type"] != "code":
         return None
@@ -32,7 +32,7 @@ def woven_source(cell: notebook_file.Cell, *, package: Path = PACKAGE) -> str | 
 
 
 def differences(book: notebook_file.Notebook, *, package: Path = PACKAGE) -> list[str]:
-    """One sentence for each woven cell that is not what the package says: the cell, its tag, the first line."""
+    """What differs from the package, for each such cell: its tag and the first differing line."""
     found = []
     for index, cell in enumerate(book["cells"]):
         try:
@@ -61,7 +61,7 @@ def _first_difference(held: str, wanted: str) -> tuple[int, str, str]:
 
 
 def fill(book: notebook_file.Notebook, *, package: Path = PACKAGE) -> int:
-    """Put the package's source into every woven cell; how many cells that changed. Raises LookupError."""
+    """Put the package's source into each woven cell; how many changed. Raises LookupError."""
     changed = 0
     for cell in book["cells"]:
         wanted = woven_source(cell, package=package)

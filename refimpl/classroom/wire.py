@@ -1,4 +1,4 @@
-"""Frames field by field, for reports about bytes: which bit of which byte, and what it means (RFC 6455 section 5.2).
+"""Frames field by field, for reports about bytes: which bit of which byte (RFC 6455 section 5.2).
 
 `frame_result` explains a wrong result of a function that parses, `frame_bytes` one of a function
 that serialises; both fit `Exercise.explain`. The fields are read off the real bytes, the broken
@@ -10,7 +10,7 @@ ones too.
 
 from collections.abc import Iterator
 from itertools import zip_longest
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from refimpl.framing import Frame, Opcode
 
@@ -72,7 +72,7 @@ def _length_fields(data: bytes) -> Iterator[Field]:
 
 
 def draw(data: bytes, *, mark: str = "", note: str = "") -> str:
-    """A frame's bytes in hex, field by field, with the marked field underlined and what it says beside it."""
+    """A frame's bytes in hex, by fields; the marked one underlined, with what it says beside it."""
     text, line = "", ""
     for field in fields(data):
         shown = data[field.start : field.stop]
@@ -88,8 +88,8 @@ def draw(data: bytes, *, mark: str = "", note: str = "") -> str:
     return f"{text}\n{line or note}" if line or note else text
 
 
-def frame_result(case: Case, got: object) -> list[Row]:
-    """What to add to the report of a function that parses: what differs, and the field that decides it.
+def frame_result(case: Case, got: Any) -> list[Row]:
+    """What a report on a function that parses adds: what differs, and the field that decides it.
 
     The case's first argument is the bytes, the second, where there is one, the frame's position in
     them.
@@ -97,11 +97,13 @@ def frame_result(case: Case, got: object) -> list[Row]:
     position = case.call.args[1] if len(case.call.args) > 1 else case.call.kwargs.get("position", 0)
     data = bytes(case.call.args[0])[position:]
     expected = case.expect
-    if expected is None:
+    if expected is None and not isinstance(got, BaseException):
         rows = [("expected", "None: the frame is not complete yet")]
         return [*rows, ("bytes", draw(data, mark=_last_field(data)))]
     if case.error is not None:
         return [("bytes", draw(data, mark=_refused_field(data)))]
+    if isinstance(got, BaseException):
+        return [("bytes", draw(data))]
     if got is None:
         return [("got", "None: more bytes needed"), ("bytes", draw(data, mark="second"))]
     if not _is_result(got):
@@ -130,7 +132,7 @@ def show_result(result: tuple[Frame, int] | None) -> str:
     return f"{NAMES[frame.opcode]}, {payload}, next position {position}"
 
 
-def _is_result(got: object) -> bool:
+def _is_result(got: Any) -> bool:
     names = ("opcode", "payload", "fin", "rsv1", "masking_key")
     return isinstance(got, tuple) and len(got) == 2 and all(hasattr(got[0], name) for name in names)
 
@@ -193,7 +195,7 @@ def _refused_field(data: bytes) -> str:
 
 
 def frame_bytes(case: Case, got: object) -> list[Row]:
-    """What to add to the report of a function that serialises: both frames drawn, the first wrong bit named."""
+    """What a report on a function that serialises adds: both frames, the first wrong bit named."""
     expected = case.expect
     if not isinstance(expected, bytes) or not isinstance(got, bytes | bytearray) or not expected:
         return differences(expected, got)

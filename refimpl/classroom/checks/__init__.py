@@ -1,4 +1,4 @@
-"""The exercises of the series: one module a chapter, named as the chapter, with a tuple `EXERCISES`.
+"""The exercises of the series: a module for each chapter, of its name, with a tuple `EXERCISES`.
 
 How to write one; `framing.parse_frame` is the worked example.
 
@@ -8,20 +8,22 @@ How to write one; `framing.parse_frame` is the worked example.
 
     EXERCISES = (
         Exercise(
-            "mask",                                        the learner's function; unique in the whole series
+            "mask",                               the learner's function; unique in the whole series
             points=2,
             rule='RFC 6455 5.3 "Client-to-Server Masking"',
             hints=("the idea", "the RFC section with worked bytes", "the outline in words"),
             cases=(
                 Case("five letters", call(b"Hello", KEY), expect=mask(b"Hello", KEY)),
                 Case("a short key", call(b"x", b"k"), error=raises(ValueError)),
-                Case("twice", drive=lambda f: f(f(b"Hi", KEY), KEY), shown="mask(mask(b'Hi', key), key)", expect=b"Hi",
+                Case("twice", drive=lambda f: f(f(b"Hi", KEY), KEY),
+                     shown="mask(mask(b'Hi', key), key)", expect=b"Hi",
                      why="XOR with the same key undoes itself"),
                 Case("a fresh key", call(), holds=lambda key: len(key) == 4, wanted="4 bytes"),
             ),
         ),
         Answer("broken_frame", points=1, rule="RFC 6455 5.5", hints=(...), accepts=3,
-               mistakes={4: "frame 4 is long, but not a control frame"}, otherwise="count the frames from 0"),
+               mistakes={4: "frame 4 is long, but not a control frame"},
+               otherwise="count the frames from 0"),
     )
 
 - Order the cases from plain to hard, the first one plain: a learner reads only the first that

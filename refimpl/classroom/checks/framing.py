@@ -20,13 +20,19 @@ PARSE_FRAME = Exercise(
     points=4,
     rule='RFC 6455 5.2 "Payload length"',
     hints=(
-        "Read the head first, one field after the other, and move a position along. After each field ask whether the "
-        "next\none is there yet; if not, the answer is None and nothing is lost, because the caller keeps the bytes.",
-        "RFC 6455 5.2: after 81 fe come 01 2c. fe is 1111 1110: MASK is set, and the other seven bits are 126,\n"
-        "so the length is not 126 but 0x012c, 300. Four bytes of masking key follow, then 300 bytes of payload.",
-        "1. Fewer than two bytes: None. 2. Take FIN and opcode from the first byte; refuse what 5.2 reserves.\n"
-        "3. Take MASK and the short length from the second. 4. For 126 read two more bytes, for 127 eight.\n"
-        "5. Refuse a control frame over 125. 6. Where MASK is set, read the key. 7. Payload complete? Unmask it.",
+        "Read the head field by field and move a position along. After each field ask whether the "
+        "next one is there yet; if it is not, the answer is None, and nothing is lost, because the "
+        "caller keeps the bytes.",
+        "RFC 6455 5.2, on the bytes 81 fe 01 2c: fe is 1111 1110, so MASK is set and the other "
+        "seven bits say 126. The length is then not 126 but what 01 2c says: 300. Four bytes "
+        "of masking key follow, then 300 bytes of payload.",
+        "1. Fewer than two bytes: None.\n"
+        "2. Take FIN and opcode from the first byte, and refuse what 5.2 reserves.\n"
+        "3. Take MASK and the short length from the second; for 126 read two more bytes, for 127 "
+        "eight.\n"
+        "4. Refuse a control frame over 125.\n"
+        "5. Where MASK is set, read the key.\n"
+        "6. The payload is complete? Unmask it, and return it with the position behind it.",
     ),
     cases=(
         Case("an unmasked text frame", call(serialize_frame(HELLO), 0), expect=(HELLO, 7)),

@@ -1,0 +1,87 @@
+"""Verdicts: what a check can find, as plain data, and how to read one off code or an error."""
+
+import dis
+import inspect
+import linecache
+from dataclasses import dataclass, field
+from enum import Enum
+from types import TracebackType
+
+from .cases import Row
+from .rendering import show_error
+
+# What the compiler puts around an empty body, in one version of Python or another.
+FRAMEWORK = (
+    "RESUME",
+    "RETURN_GENERATOR",
+    "POP_TOP",
+    "RETURN_VALUE",
+    "CALL_INTRINSIC_1",
+    "RERAISE",
+    "NOP",
+    "CACHE",
+)
+
+
+class State(Enum):
+    """What a check can find."""
+
+    PASSED = "passed"
+    NOT_ATTEMPTED = "not attempted"
+    WRONG = "wrong"
+    CRASHED = "crashed"
+    TOO_SLOW = "too slow"
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What a check found, with the failing case's number (from 1), name and report entries."""
+
+    state: State
+    number: int = 0
+    case: str = ""
+    rows: list[Row] = field(default_factory=list)
+
+
+def crash(error: BaseException, answer: object) -> Verdict:
+    """The verdict on an answer that raised what it should not have, with the place in its code."""
+    rows = [("raised", show_error(error))]
+    place = _place(error.__traceback__, answer)
+    return Verdict(State.CRASHED, rows=[*rows, ("at", place)] if place else rows)
+
+
+def _place(traceback: TracebackType | None, answer: object) -> str:
+    """The last line of the learner's own file that an error passed through."""
+    found, home = "", _file_of(answer)
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        if code.co_filename == home:
+            number = traceback.tb_lineno - code.co_firstlineno + 1
+            line = linecache.getline(home, traceback.tb_lineno).strip()
+            found = f"line {number} of {code.co_name}: {line}"
+        traceback = traceback.tb_next
+    return found
+
+
+def _file_of(answer: object) -> str:
+    """The file, or notebook cell, that a function or class was written in."""
+    if isinstance(answer, type):
+        functions = [value for value in vars(answer).values() if inspect.isfunction(value)]
+        return functions[0].__code__.co_filename if functions else ""
+    written = inspect.unwrap(answer) if callable(answer) else answer
+    return str(getattr(getattr(written, "__code__", None), "co_filename", ""))
+
+
+def shorten_output(text: str, length: int) -> str:
+    """What an answer printed, as one line; length: of all of it, for only its beginning is kept."""
+    return repr(text) if length <= 200 else f"{text[:200]!r}... ({length:,} characters in all)"
+
+
+def is_empty(answer: object) -> bool:
+    """Whether a function does nothing at all: `pass`, `...` or a docstring is its whole body."""
+    if not inspect.isfunction(answer):
+        return False
+    steps = [step for step in dis.get_instructions(answer) if step.opname not in FRAMEWORK]
+    return all(
+        step.opname in ("LOAD_CONST", "RETURN_CONST") and step.argval is None for step in steps
+    )

@@ -36,10 +36,10 @@ def annotate(
 ) -> Text:
     """Return frames or a head field by field, as text that stays the same from run to run.
 
-    source: bytes as they travel (one frame or several, or a head), or a Frame, a Request, a Response.
-    masked: True reads them as a client's, False as a server's; None judges neither. compressed: RSV1 is
-    allowed. limit: how many payload bytes to print. hide_key: print kk for a random masking key and mm for
-    what it hides, so that the text of a live frame can be compared.
+    source: bytes as they travel (one frame or several, or a head), or a Frame, a Request, a
+    Response. masked: True reads them as a client's, False as a server's; None judges neither.
+    compressed: RSV1 is allowed. limit: how many payload bytes to print. hide_key: print kk for a
+    random masking key and mm for what it hides, so that the text of a live frame can be compared.
     """
     data = to_bytes(source)
     if is_head(data):
@@ -55,7 +55,7 @@ def annotate(
 
 
 def to_bytes(source: bytes | Frame | Request | Response) -> bytes:
-    """Return what travels: bytes as they are, a Frame, Request or Response in its serialised form."""
+    """Return what travels: bytes as they are, a Frame, Request or Response serialised."""
     if isinstance(source, (bytes, bytearray, memoryview)):
         return bytes(source)
     if hasattr(source, "serialize"):
@@ -74,7 +74,9 @@ def _table(frame: Dissection, limit: int, hide_key: bool) -> list[str]:
         if each.name == "RSV1" and not rsv:
             each = Field("RSV1-3", 1, 3, 0, "reserved, no extension uses them")
         lines += (
-            _payload(frame, each, limit, hide_key) if each.name.endswith("payload") else _row(each, hide_key)
+            _payload(frame, each, limit, hide_key)
+            if each.name.endswith("payload")
+            else _row(each, hide_key)
         )
     if frame.missing:
         at_least = "" if frame.length is not None else "at least "
@@ -98,13 +100,15 @@ def _row(each: Field, hide_key: bool) -> list[str]:
 
 
 def _payload(frame: Dissection, each: Field, limit: int, hide_key: bool) -> list[str]:
-    """Return the payload eight bytes a line, each line of a masked one followed by its plain bytes."""
+    """Return the payload eight bytes a line, each masked line followed by its plain bytes."""
     assert isinstance(each.value, bytes)
     lines = []
     start = each.start // 8
     for offset in range(0, min(len(each.value), limit), BYTES_A_LINE):
         wire = each.value[offset : offset + BYTES_A_LINE][: limit - offset]
-        plain = unmask(wire, frame.key)  # eight bytes a line: every line starts at the key's first byte
+        plain = unmask(
+            wire, frame.key
+        )  # eight bytes a line: every line starts at the key's first byte
         shown = " ".join(["mm"] * len(wire)) if hide_key and frame.key else spaced_hex(wire)
         name = each.name if offset == 0 else ""
         if frame.key:
@@ -123,7 +127,9 @@ def _payload(frame: Dissection, each: Field, limit: int, hide_key: bool) -> list
 def _close(payload: bytes) -> list[str]:
     """Return what a Close frame's payload says: its code, and its reason where there is one."""
     code = int.from_bytes(payload[:2])
-    lines = [f"{'':>4}  {spaced_hex(payload[:2]):<23}  {'close code':<15}  {code}  {close_name(code)}"]
+    lines = [
+        f"{'':>4}  {spaced_hex(payload[:2]):<23}  {'close code':<15}  {code}  {close_name(code)}"
+    ]
     if len(payload) > 2:
         lines.append(f"{'':>4}  {'':<23}  {'close reason':<15}  {quoted(payload[2:])}")
     return lines

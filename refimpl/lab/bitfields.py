@@ -1,4 +1,4 @@
-"""A real frame drawn to scale, 32 bits a row, as in the figure of RFC 6455 5.2 but with its own values."""
+"""A real frame drawn to scale: 32 bits a row, as RFC 6455 5.2 does it, but with values."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ TINTS = {
 
 
 class Piece(NamedTuple):
-    """The part of a field that lies in one row: from which bit to which, and whether it begins there."""
+    """The part of a field in one row: from which bit to which, and whether it begins there."""
 
     field: Field
     row: int
@@ -51,10 +51,10 @@ def draw_frame(
     compressed: bool = False,
     alt: str = "",
 ) -> Picture:
-    """Return the first frame in the bytes, bit for bit to scale, each field with its name and value.
+    """Return the first frame in the bytes, drawn to scale, each field with its name and value.
 
-    rows: how many rows of four bytes at most; the rest of the payload is counted, not drawn. masked and
-    compressed are as in `dissect`; what is wrong is written below the frame.
+    rows: how many rows of four bytes at most; the rest of the payload is counted, not drawn. masked
+    and compressed are as in `dissect`; what is wrong is written below the frame.
     """
     frame = dissect(to_bytes(source), masked=masked, compressed=compressed)
     pieces = [piece for each in frame.fields for piece in _pieces(each) if piece.row < rows]
@@ -102,7 +102,9 @@ def _pieces(each: Field) -> list[Piece]:
     while start < each.end:
         row = start // ROW_BITS
         end = min(each.end, (row + 1) * ROW_BITS)
-        pieces.append(Piece(each, row, start - row * ROW_BITS, end - row * ROW_BITS, start == each.start))
+        pieces.append(
+            Piece(each, row, start - row * ROW_BITS, end - row * ROW_BITS, start == each.start)
+        )
         start = end
     return pieces
 
@@ -184,7 +186,9 @@ def _draw_payload(axes: Axes, frame: Dissection, piece: Piece) -> None:
         left = piece.left + 8 * index
         offset = first + index
         if index:
-            axes.plot([left, left], [top, top + HEIGHT], color=GREY, linewidth=0.7, linestyle=(0, (2, 2)))
+            axes.plot(
+                [left, left], [top, top + HEIGHT], color=GREY, linewidth=0.7, linestyle=(0, (2, 2))
+            )
         if offset == 0:
             axes.text(
                 left + 4,
@@ -230,7 +234,9 @@ def _notes(frame: Dissection, rows: int) -> list[tuple[str, str]]:
         notes.append((f"... and {plural(hidden, 'more byte')} of payload", GREY))
     if frame.value("opcode") == 8 and len(frame.payload) >= 2:
         code = int.from_bytes(frame.payload[:2])
-        notes.append((f"The payload's first two bytes are the close code: {code} {close_name(code)}", BLACK))
+        notes.append(
+            (f"The payload's first two bytes are the close code: {code} {close_name(code)}", BLACK)
+        )
     if frame.missing:
         notes.append((f"... {plural(frame.missing, 'more byte')} to come", GREY))
     notes += [(f"Wrong: {problem}", RED) for problem in frame.problems]
@@ -244,7 +250,9 @@ def in_words(frame: Dissection) -> str:
         if each.name.endswith("payload"):
             continue
         value = each.value.hex(" ") if isinstance(each.value, bytes) else each.value
-        parts.append(f"{each.name} {opcode_name(int(each.value)) if each.name == 'opcode' else value}")
+        parts.append(
+            f"{each.name} {opcode_name(int(each.value)) if each.name == 'opcode' else value}"
+        )
     words = f"A frame of {plural(len(frame.data), 'byte')}: {', '.join(parts)}"
     if frame.payload:
         words += f", payload {preview(frame.payload, 24)}"

@@ -1,6 +1,6 @@
 """A recorded connection: who said what and when; kept on disk as JSON, decoded when looked at.
 
->>> capture = Capture.of(("client", bytes.fromhex("8900")), ("server", bytes.fromhex("8a00")), frames=True)
+>>> capture = Capture.of(("client", b"\\x89\\x00"), ("server", b"\\x8a\\x00"), frames=True)
 >>> capture.text()
 client -> server  PING         fin                 0 bytes
                   WRONG: a frame from a client must be masked (RFC 6455 5.1)
@@ -30,8 +30,8 @@ FOLDER = Path("notebooks") / "captures"
 class Capture:
     """The bytes of one connection, both directions, as they were read.
 
-    program, version, command: what was recorded and how to record it again. frames: the recording starts
-    behind the opening handshake.
+    program, version, command: what was recorded and how to record it again. frames: the recording
+    starts behind the opening handshake.
     """
 
     program: str = ""
@@ -43,18 +43,22 @@ class Capture:
     @classmethod
     def of(cls, *said: tuple[Direction, bytes], frames: bool = False) -> Capture:
         """Return a capture of what each side said in turn, one millisecond apart."""
-        chunks = [Chunk(index / 1000, direction, bytes(data)) for index, (direction, data) in enumerate(said)]
+        chunks = [
+            Chunk(index / 1000, direction, bytes(data))
+            for index, (direction, data) in enumerate(said)
+        ]
         return cls(chunks=chunks, frames=frames)
 
     @classmethod
     def load(cls, path: str | Path) -> Capture:
-        """Return the capture in a file; a bare name such as "wscat" is looked up in notebooks/captures.
+        """Return the capture in a file; a bare name as "wscat" is looked up in notebooks/captures.
 
         Raises FileNotFoundError with the names that there are.
         """
         values = json.loads(find(path).read_text(encoding="utf-8"))
         chunks = [
-            Chunk(seconds, direction, bytes.fromhex(data)) for seconds, direction, data in values["chunks"]
+            Chunk(seconds, direction, bytes.fromhex(data))
+            for seconds, direction, data in values["chunks"]
         ]
         return cls(
             values["program"],
@@ -112,7 +116,7 @@ class Capture:
         ]
 
     def text(self, **options: Any) -> Text:
-        """Return the conversation as text that is the same each run; see `transcript` for the options."""
+        """Return the conversation as text that is the same each run; options as `transcript`."""
         return transcript(self.decode(), **options)
 
     def draw(self, claim: str = "", **options: Any) -> Picture:
@@ -139,7 +143,7 @@ class Capture:
 
 
 def find(path: str | Path) -> Path:
-    """Return the file of a capture; a bare name is looked for in notebooks/captures, here and above."""
+    """Return the file of a capture; a bare name is looked for in notebooks/captures."""
     given = Path(path)
     if given.suffix == ".json" and given.exists():
         return given

@@ -1,6 +1,6 @@
-"""The four charts of the series: bars, lines, histograms, time lines, in the one style of `figures`.
+"""The charts of the series: bars, lines, histograms, time lines, in the style of `figures`.
 
->>> picture = bars({"polling": 812, "WebSocket": 6}, "WebSocket: 135x fewer bytes", unit="bytes a message")
+>>> picture = bars({"polling": 812, "WebSocket": 6}, "Fewer bytes", unit="bytes a message")
 >>> print(picture.alt)
 Bar chart, bytes a message: polling, WebSocket; longest: polling.
 """
@@ -267,7 +267,9 @@ def timeline(
                 )
         for name, position, words in notes:
             row = list(rows).index(name)
-            axes.annotate(words, (position, row - 0.3), (0, 2), textcoords="offset points", fontsize=10)
+            axes.annotate(
+                words, (position, row - 0.3), (0, 2), textcoords="offset points", fontsize=10
+            )
         axes.set_yticks(range(len(rows)), list(rows))
         axes.set_ylim(len(rows) - 0.4, -0.8)
         axes.tick_params(axis="y", length=0)

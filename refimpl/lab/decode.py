@@ -1,9 +1,9 @@
 """Decode what was recorded of one connection: heads, then frames, in the order they were complete.
 
-Both directions are read at once, as a third party on the wire sees them: the client's frames start once
-the server has said 101, and what the two heads negotiated (permessage-deflate) is applied to what follows.
-Nothing here raises for what was recorded: what cannot be read is a `Malformed`, what is readable and yet
-breaks a rule carries the rule in `Step.problem`.
+Both directions are read at once, as a third party on the wire sees them: the client's frames start
+once the server has said 101, and what the two heads negotiated (permessage-deflate) is applied to
+what follows. Nothing here raises for what was recorded: what cannot be read is a `Malformed`, what
+is readable and yet breaks a rule carries the rule in `Step.problem`.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from refimpl.lab.dissect import OPCODES, Dissection, dissect
 Direction = Literal["client", "server"]
 
 INFLATE_LIMIT = 2**22
-"""How much of one message is inflated at most: a recorded bomb must not go off in the instrument."""
+"""How much of one message is inflated at most: a recorded bomb must not go off here."""
 
 
 class Chunk(NamedTuple):
-    """One read: seconds since the connection began, who sent it, the bytes; no bytes are the stream's end."""
+    """One read: seconds since the start, who sent it, the bytes; no bytes are the end of stream."""
 
     seconds: float
     direction: Direction
@@ -67,8 +67,9 @@ Item = Request | Response | Frame | Body | Malformed | Unfinished | End
 class Step:
     """One thing that one side said.
 
-    seconds: when its last byte was seen. wire: its bytes as they travelled. inflated: this frame's share of
-    the plain message, where the frame was compressed. problem: the rule it breaks, or an empty string.
+    seconds: when its last byte was seen. wire: its bytes as they travelled. inflated: this frame's
+    share of the plain message, where the frame was compressed. problem: the rule it breaks, or an
+    empty string.
     """
 
     seconds: float
@@ -99,7 +100,7 @@ class Inflater:
         self._inflated = 0
 
     def frame(self, frame: Frame) -> bytes | None:
-        """Return the frame's plain bytes, or None where it is not compressed; zlib.error when broken."""
+        """Return the frame's plain bytes, None where it is not compressed; may raise zlib.error."""
         if frame.opcode >= 8:
             return None
         if frame.opcode is not Opcode.CONTINUATION:
@@ -134,7 +135,7 @@ class Side:
 
 
 class Decoder:
-    """An incremental decoder of one connection: feed it chunks, get steps; `finish` returns what is left.
+    """An incremental decoder of one connection: chunks in, steps out.
 
     frames: the recording starts behind the opening handshake.
     """
@@ -274,7 +275,9 @@ class Decoder:
             try:
                 inflated = side.inflater.frame(frame)
             except zlib.error as error:
-                problem = "; ".join(filter(None, [problem, f"cannot be inflated: {error} (RFC 7692 7.2.2)"]))
+                problem = "; ".join(
+                    filter(None, [problem, f"cannot be inflated: {error} (RFC 7692 7.2.2)"])
+                )
         return Step(self._seconds, side.direction, frame, wire, inflated, problem)
 
 
@@ -287,7 +290,7 @@ def _content_length(head: Request | Response) -> int | None:
 
 
 def _inflaters(response: Response) -> tuple[Inflater | None, Inflater | None]:
-    """Return the client's and the server's inflater as the response agreed to them (RFC 7692 7.1)."""
+    """Return the client's and the server's inflater as the response agreed (RFC 7692 7.1)."""
     value = ",".join(response.headers.get_all("Sec-WebSocket-Extensions"))
     name, *rest = [part.strip() for part in value.partition(",")[0].split(";")]
     if name.lower() != "permessage-deflate":

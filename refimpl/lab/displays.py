@@ -1,4 +1,4 @@
-"""How the package's own objects look in a notebook; registered with IPython when `refimpl.lab` is imported.
+"""How the package's objects look in a notebook: told to IPython as `refimpl.lab` is imported.
 
 The core knows nothing of notebooks: `Frame`, `Request` and `Response` get their look from here.
 """
@@ -31,7 +31,7 @@ def head_html(head: Request | Response) -> str:
 
 
 def register() -> bool:
-    """Teach the running IPython shell, if there is one, to show frames and heads; tell whether there was."""
+    """Teach the running IPython shell to show frames and heads; tell whether there was one."""
     ipython = sys.modules.get("IPython")
     shell: Any = ipython.get_ipython() if ipython else None
     if shell is None:

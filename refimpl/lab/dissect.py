@@ -1,8 +1,8 @@
 """Take a frame apart, bit field by bit field, and never fail at it (RFC 6455 5.2).
 
-The parser of `refimpl.framing` stops at the first thing that is wrong, as a server must. An instrument
-has the other duty: it names every field that is there, cuts the frame where its own header says it ends,
-and lists what is wrong with it.
+The parser of `refimpl.framing` stops at the first thing that is wrong, as a server must. An
+instrument has the other duty: it names every field that is there, cuts the frame where its own
+header says it ends, and lists what is wrong with it.
 
 >>> frame = dissect(bytes.fromhex("8105 48656c6c6f"))
 >>> [(field.name, field.bits, field.value) for field in frame.fields][:3]
@@ -48,7 +48,7 @@ _OPCODE_MEANING = {
 
 
 class Field(NamedTuple):
-    """One named run of bits: where it starts (in bits from the frame's first), how long, what it says."""
+    """One named run of bits: the first (counted from the frame's), how many, what they say."""
 
     name: str
     start: int
@@ -66,9 +66,9 @@ class Field(NamedTuple):
 class Dissection:
     """One frame in pieces.
 
-    data: the bytes of the frame that are there; payload: unmasked; position: where it starts in what was
-    dissected; end: where the next one starts, once this one is whole; missing: how many bytes are still to
-    come (at least); problems: what breaks RFC 6455, each with its section.
+    data: the bytes of the frame that are there; payload: unmasked; position: where it starts in
+    what was dissected; end: where the next one starts, once this one is whole; missing: how many
+    bytes are still to come (at least); problems: what breaks RFC 6455, each with its section.
     """
 
     position: int
@@ -118,7 +118,9 @@ class Dissection:
     @property
     def length(self) -> int | None:
         """The payload's length as the header states it, or None while that is not all there."""
-        stated = [each for each in self.fields if each.name in ("payload length", "extended length")]
+        stated = [
+            each for each in self.fields if each.name in ("payload length", "extended length")
+        ]
         if not stated or (stated[-1].value in (126, 127) and len(stated) == 1):
             return None
         return self.value(stated[-1].name)
@@ -144,7 +146,7 @@ def close_name(code: int) -> str:
 
 
 def unmask(payload: bytes, key: bytes) -> bytes:
-    """Return the payload XORed with the key: not the package's `mask`, so that a wrong one shows here."""
+    """Return the payload XORed with the key, without `mask`, so that a wrong one shows."""
     if not key:
         return payload
     pad = (key * (len(payload) // 4 + 1))[: len(payload)]
@@ -156,8 +158,8 @@ def dissect(
 ) -> Dissection:
     """Return the frame at `position` in pieces, whole or not, right or wrong.
 
-    masked: whether it must be (from a client: True, from a server: False), None where that is not known.
-    compressed: whether RSV1 was given a meaning by permessage-deflate.
+    masked: whether it must be (from a client: True, from a server: False), None where that is not
+    known. compressed: whether RSV1 was given a meaning by permessage-deflate.
     """
     head = bytes(data[position : position + LONGEST_HEAD])
     frame = Dissection(position)
@@ -176,7 +178,9 @@ def dissect(
     return frame
 
 
-def dissect_all(data: bytes, *, masked: bool | None = None, compressed: bool = False) -> list[Dissection]:
+def dissect_all(
+    data: bytes, *, masked: bool | None = None, compressed: bool = False
+) -> list[Dissection]:
     """Return every frame in the bytes, in order; the last one may be incomplete."""
     frames: list[Dissection] = []
     position = 0
@@ -204,7 +208,11 @@ def _first_byte(frame: Dissection, byte: int, compressed: bool) -> None:
 
 
 def _second_byte(frame: Dissection, byte: int) -> None:
-    meaning = "a key follows, the payload is XORed with it" if byte >> 7 else "the payload is sent as it is"
+    meaning = (
+        "a key follows, the payload is XORed with it"
+        if byte >> 7
+        else "the payload is sent as it is"
+    )
     frame.fields.append(Field("MASK", 8, 1, byte >> 7, meaning))
     size = byte & 0x7F
     where = {126: "126 means: see the next two bytes", 127: "127 means: see the next eight bytes"}
@@ -212,7 +220,7 @@ def _second_byte(frame: Dissection, byte: int) -> None:
 
 
 def _variable_part(frame: Dissection, head: bytes) -> int | None:
-    """Add extended length and masking key; return where the payload starts, None if that is not there."""
+    """Add extended length and masking key; return where the payload starts, or None."""
     position = 2
     for name, size in (
         ("extended length", {126: 2, 127: 8}.get(head[1] & 0x7F, 0)),

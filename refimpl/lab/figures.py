@@ -1,8 +1,8 @@
 """One look for all figures, and a text for those who do not see them.
 
-Colours are Okabe and Ito's eight, which colour-blind people can tell apart; every series has a second cue
-too (hatch, marker, dash), so that a figure survives a black-and-white print. The title is the claim. No
-pyplot: nothing is shown behind the notebook's back and no figure is kept open.
+Colours are Okabe and Ito's eight, which colour-blind people can tell apart; every series has a
+second cue too (hatch, marker, dash), so that a figure survives a black-and-white print. The title
+is the claim. No pyplot: nothing is shown behind the notebook's back and no figure is kept open.
 
 >>> with canvas("Half of it is head", alt="One bar, half of it dark.") as drawn:
 ...     bar = drawn.axes.barh(["frame"], [11])
@@ -63,9 +63,9 @@ STYLE: Any = {
 class Picture:
     """A finished figure with its claim and its text alternative; the last line of a cell shows it.
 
-    The notebook keeps a PNG with the alternative as its alt text, the claim and the alternative as plain
-    text (which is what nbval compares), and below the figure the alternative once more, folded, because
-    JupyterLab gives images no alt text of their own.
+    The notebook keeps a PNG with the alternative as its alt text, the claim and the alternative as
+    plain text (which is what nbval compares), and below the figure the alternative once more,
+    folded, because JupyterLab gives images no alt text of their own.
     """
 
     def __init__(self, figure: Figure, claim: str, alt: str) -> None:
@@ -116,14 +116,15 @@ class Picture:
         data, metadata = self.mimebundle()
         display(data, raw=True, metadata=metadata)  # type: ignore[no-untyped-call]
         words = f"<details><summary>The figure in words</summary>{html.escape(self.alt)}</details>"
-        display({"text/html": words, "text/plain": self.alt}, raw=True)  # type: ignore[no-untyped-call]
+        folded = {"text/html": words, "text/plain": self.alt}
+        display(folded, raw=True)  # type: ignore[no-untyped-call]
 
     def _ipython_display_(self) -> None:
         self.show()
 
 
 def _fewer_colours(png: bytes) -> bytes:
-    """Return the PNG with a palette of 128 colours: a third of the size, and no difference to see."""
+    """Return the PNG with a palette of 128 colours: a third of the size, no difference to see."""
     try:
         from PIL import Image
     except ImportError:
@@ -138,9 +139,10 @@ def _fewer_colours(png: bytes) -> bytes:
 def canvas(
     claim: str, *, alt: str = "", size: tuple[float, float] = (WIDTH, 3.6), bare: bool = False
 ) -> Iterator[Canvas]:
-    """Open a figure in the house style; draw on `.axes` inside the block, show `.picture` behind it.
+    """Open a figure in the house style: draw on `.axes` in the block, show `.picture` after.
 
-    size: inches; nine are as wide as a notebook. bare: no axes are seen, the drawing fills the figure.
+    size: inches; nine are as wide as a notebook. bare: no axes are seen, the drawing fills the
+    figure.
     """
     import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -186,4 +188,6 @@ def readable(number: float) -> str:
 
 def text_colour(colour: str) -> str:
     """Return a darker shade of the colours too pale for text on white."""
-    return {YELLOW: "#7A7000", ORANGE: "#9A6A00", SKY: "#1F6FA5", PINK: "#96466F"}.get(colour, colour)
+    return {YELLOW: "#7A7000", ORANGE: "#9A6A00", SKY: "#1F6FA5", PINK: "#96466F"}.get(
+        colour, colour
+    )

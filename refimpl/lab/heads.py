@@ -48,7 +48,7 @@ _VERSION = re.compile(r"(?<=/)\d+(\.\d+)*")
 
 
 def is_head(data: bytes) -> bool:
-    """Tell whether the bytes look like the start of a request or a response, and not like a frame."""
+    """Tell whether the bytes look like the start of a request or response, not like a frame."""
     return bytes(data[:5]) == b"HTTP/" or re.match(rb"[A-Z]{2,10} ", bytes(data[:12])) is not None
 
 
@@ -58,7 +58,7 @@ def head_bytes(head: bytes | Request | Response) -> bytes:
 
 
 def head_lines(head: bytes | Request | Response) -> list[str]:
-    """Return the head's lines without their ends and without the empty one; bytes read as Latin-1."""
+    """Return the head's lines without their ends and without the empty one, as Latin-1."""
     return head_bytes(head).partition(b"\r\n\r\n")[0].decode("latin-1").split("\r\n")
 
 
@@ -75,7 +75,9 @@ def annotate_head(head: bytes | Request | Response, *, exact: bool = True) -> Te
         f"{line:<{width}}  {purpose(raw, first=number == 0)}".rstrip()
         for number, (line, raw) in enumerate(zip(shown, lines, strict=True))
     ]
-    rows.append(f"{'':<{width}}  {'the empty line: the head ends here' if whole else '... more to come'}")
+    rows.append(
+        f"{'':<{width}}  {'the empty line: the head ends here' if whole else '... more to come'}"
+    )
     body = head_bytes(head).partition(b"\r\n\r\n")[2]
     if body:
         rows.append(f"{quoted(body, width - 2)}  the body")

@@ -1,7 +1,7 @@
 """The last cell of a notebook: no task of ours runs any more, and no socket of ours is open.
 
-A kernel has tasks and sockets of its own. What was there when `refimpl.lab` was imported is not counted,
-nor is a task whose code belongs to the kernel.
+A kernel has tasks and sockets of its own. What was there when `refimpl.lab` was imported is not
+counted, nor is a task whose code belongs to the kernel.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def start_counting() -> None:
 
 
 def tasks_left() -> list[asyncio.Task[object]]:
-    """Return the unfinished tasks of the running loop that a notebook or its libraries made, by name."""
+    """Return the loop's unfinished tasks that a notebook or its libraries made, by name."""
     current = asyncio.current_task()
     left = [
         task
@@ -57,12 +57,16 @@ def sockets_left() -> list[socket.socket]:
 
 
 def _open_sockets() -> list[socket.socket]:
-    """Return every open Internet socket object in this process; a loop's own wake-up pair is not one."""
+    """Return every open Internet socket in this process; a loop's wake-up pair is not one."""
     families = (socket.AF_INET, socket.AF_INET6)
     found = []
     for each in gc.get_objects():
         # type(), not isinstance(): a proxy object's __class__ may run code
-        if issubclass(type(each), socket.socket) and each.fileno() != -1 and each.family in families:
+        if (
+            issubclass(type(each), socket.socket)
+            and each.fileno() != -1
+            and each.family in families
+        ):
             found.append(each)
     return found
 

@@ -1,9 +1,9 @@
-"""The web page that talks to our server: the browser's side of the first chapter and of the recordings.
+"""The web page that talks to our server: the browser in the first chapter and the recordings.
 
     async with serve(echo, "127.0.0.1", 8765, process_request=serve_page) as server:
 
-Open http://127.0.0.1:8765/ then. The page comes from the server that it talks to, so that its Origin is the
-server's own and no list of origins has to be widened for it.
+Open http://127.0.0.1:8765/ then. The page comes from the server that it talks to, so that its
+Origin is the server's own and no list of origins has to be widened for it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ PAGE = Path(__file__).with_name("page.html")
 
 
 def serve_page(connection: object, request: Request) -> Response | None:
-    """Return the page for a plain request of /, 404 for any other path, and None for a WebSocket handshake."""
+    """Return the page for a plain request of /, 404 for other paths, None for a WebSocket."""
     if "Upgrade" in request.headers:
         return None
     found = request.path == "/"

@@ -1,10 +1,11 @@
-"""Make the recordings of notebooks/captures: real programs talk to our echo server through a wiretap.
+"""Make the recordings of notebooks/captures: real programs, our echo server, a wiretap between.
 
     python -m refimpl.lab.record                all of them
     python -m refimpl.lab.record wscat curl     only these
 
-Needs Node.js with the packages of tests/interop/node (`npm ci` there), Chromium with the `playwright`
-package, and curl: what is missing is an error. Notebooks and tests only read the recordings.
+Needs Node.js with the packages of tests/interop/node (`npm ci` there), Chromium with the
+`playwright` package, and curl: what is missing is an error. Notebooks and tests only read the
+recordings.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from refimpl import serve
 from refimpl.lab.capture import FOLDER, Capture
 from refimpl.lab.page import serve_page
 from refimpl.lab.tap import Wiretap, wiretap
+from refimpl.lifecycle.accepting import ServerConnection
 
 ROOT = Path(__file__).parents[2]
 NODE_MODULES = ROOT / "tests" / "interop" / "node" / "node_modules"
@@ -38,8 +40,8 @@ class MissingProgram(Exception):
 class Recording:
     """How one recording is made.
 
-    run: lets the program talk through the tap and returns its version. compression: what the server agrees
-    to. plain: it is a plain HTTP request and no WebSocket.
+    run: lets the program talk through the tap and returns its version. compression: what the server
+    agrees to.
     """
 
     program: str
@@ -50,14 +52,18 @@ class Recording:
 async def run_wscat(tap: Wiretap) -> str:
     """Let wscat send two messages; it then closes, without a code, after a second."""
     words = [part for saying in SAYINGS for part in ("-x", saying)]
-    await run("node", str(node_package("wscat") / "bin" / "wscat"), "-c", tap.uri, *words, "-w", "1")
+    await run(
+        "node", str(node_package("wscat") / "bin" / "wscat"), "-c", tap.uri, *words, "-w", "1"
+    )
     return node_version("wscat")
 
 
 async def run_node_ws(tap: Wiretap) -> str:
     """Let the `ws` package of Node.js hold the conversation of peers.cjs."""
     node_package("ws")
-    await run("node", str(Path(__file__).with_name("peers.cjs")), tap.uri, NODE_PATH=str(NODE_MODULES))
+    await run(
+        "node", str(Path(__file__).with_name("peers.cjs")), tap.uri, NODE_PATH=str(NODE_MODULES)
+    )
     return node_version("ws")
 
 
@@ -82,7 +88,7 @@ async def run_websockets(tap: Wiretap) -> str:
 
 
 async def run_chromium(tap: Wiretap) -> str:
-    """Open the page in Chromium, press its buttons as a person would, and return the browser's version."""
+    """Open the page in Chromium and press its buttons as a person would."""
     try:
         from playwright.async_api import async_playwright
     except ImportError as error:
@@ -97,7 +103,9 @@ async def run_chromium(tap: Wiretap) -> str:
         for saying in SAYINGS:
             await page.fill("#words", saying)
             await page.click("#send")
-            await page.wait_for_function(f"document.body.innerText.includes('received: echo: {saying}')")
+            await page.wait_for_function(
+                f"document.body.innerText.includes('received: echo: {saying}')"
+            )
         await page.click("#bye")
         await page.wait_for_function("document.body.innerText.includes('closed: 1000')")
         await browser.close()
@@ -115,10 +123,10 @@ RECORDINGS = {
 }
 
 
-async def echo(websocket: object) -> None:
+async def echo(websocket: ServerConnection) -> None:
     """Answer each text with 'echo: ' in front, each message of bytes as it is."""
-    async for message in websocket:  # type: ignore[attr-defined]
-        await websocket.send(message if isinstance(message, bytes) else f"echo: {message}")  # type: ignore[attr-defined]
+    async for message in websocket:
+        await websocket.send(message if isinstance(message, bytes) else f"echo: {message}")
 
 
 async def record(name: str) -> Capture:
@@ -127,7 +135,9 @@ async def record(name: str) -> Capture:
     page = serve_page if recording.run is run_chromium else None
     async with (
         asyncio.timeout(TIME_LIMIT),
-        serve(echo, "127.0.0.1", 0, compression=recording.compression, process_request=page) as server,
+        serve(
+            echo, "127.0.0.1", 0, compression=recording.compression, process_request=page
+        ) as server,
         wiretap("127.0.0.1", server.sockets[0].getsockname()[1]) as tap,
     ):
         program_version = await recording.run(tap)
@@ -175,17 +185,25 @@ def node_version(name: str) -> str:
     """Return the version of an installed Node.js package."""
     import json
 
-    return str(json.loads((node_package(name) / "package.json").read_text(encoding="utf-8"))["version"])
+    return str(
+        json.loads((node_package(name) / "package.json").read_text(encoding="utf-8"))["version"]
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Record what was asked for; return 0, or 1 where a program is missing or fails."""
-    parser = argparse.ArgumentParser(prog="python -m refimpl.lab.record", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m refimpl.lab.record", description=__doc__.split("\n")[0]
+    )
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of: {', '.join(RECORDINGS)}")
-    parser.add_argument("--folder", type=Path, default=ROOT / FOLDER, help="where to write the files")
+    parser.add_argument(
+        "--folder", type=Path, default=ROOT / FOLDER, help="where to write the files"
+    )
     options = parser.parse_args(arguments)
     if unknown := set(options.names) - set(RECORDINGS):
-        parser.error(f"no recording named {', '.join(sorted(unknown))}; there are: {', '.join(RECORDINGS)}")
+        parser.error(
+            f"no recording named {', '.join(sorted(unknown))}; there are: {', '.join(RECORDINGS)}"
+        )
     options.folder.mkdir(parents=True, exist_ok=True)
     failed = 0
     for name in options.names or RECORDINGS:

@@ -1,4 +1,4 @@
-"""A recorded conversation as a sequence diagram: two lifelines, one arrow for each head or frame."""
+"""A recorded conversation as a sequence diagram: two lifelines, an arrow a head or frame."""
 
 from __future__ import annotations
 
@@ -57,19 +57,22 @@ def draw_sequence(
     limit: int = 30,
     alt: str = "",
 ) -> Picture:
-    """Return the conversation as arrows between the client's and the server's lifeline, downwards in time.
+    """Return the conversation as arrows between two lifelines, downwards in time.
 
-    Black: heads; blue: text; green: binary; dashed red: control frames; dotted pink: what breaks a rule.
-    times: milliseconds at the left. ends: the ends of the streams too. limit: characters of payload.
+    Black: heads; blue: text; green: binary; dashed red: control frames; dotted pink: what breaks a
+    rule. times: milliseconds at the left. ends: the ends of the streams too. limit: characters of
+    payload.
     """
     shown = [step for step in steps if ends or not isinstance(step.item, End)]
-    height = ROW * (len(shown) + 1.6)
+    height = ROW * (len(shown) + 1.2)
     with canvas(claim, alt=alt or in_words(shown), size=(WIDTH, height + 0.5), bare=True) as drawn:
         axes = drawn.axes
         axes.set_xlim(0, 10)
-        axes.set_ylim(len(shown) + 0.6, -1.0)
+        axes.set_ylim(len(shown) - 0.1, -1.1)
         for place, name in ((LEFT, "client"), (RIGHT, "server")):
-            axes.plot([place, place], [-0.45, len(shown) + 0.3], color=GREY, linewidth=1.4, zorder=1)
+            axes.plot(
+                [place, place], [-0.45, len(shown) - 0.2], color=GREY, linewidth=1.4, zorder=1
+            )
             axes.text(
                 place,
                 -0.75,
@@ -80,8 +83,8 @@ def draw_sequence(
                 bbox=_box("white", GREY),
                 fontsize=12,
             )
-        for row, step in enumerate(shown):
-            _arrow(axes, row, step, limit)
+        for row, (step, style) in enumerate(zip(shown, looks(shown), strict=True)):
+            _arrow(axes, row, step, style, limit)
             if times:
                 axes.text(
                     LEFT - 0.25,
@@ -95,31 +98,27 @@ def draw_sequence(
     return drawn.picture
 
 
-def _arrow(axes: Axes, row: int, step: Step, limit: int) -> None:
+def _arrow(axes: Axes, row: int, step: Step, style: Look, limit: int) -> None:
     """Draw one step: its label above an arrow from who said it to who heard it."""
-    style = look(step)
     start, end = (LEFT, RIGHT) if step.direction == "client" else (RIGHT, LEFT)
-    inward = 0.06 if end > start else -0.06
-    axes.annotate(
-        "",
-        (end - inward, row + 0.2),
-        (start + inward, row + 0.2),
-        arrowprops={
-            "arrowstyle": "-|>,head_width=0.32,head_length=0.6",
-            "color": style.colour,
-            "linestyle": style.dash,
-            "linewidth": style.width,
-            "shrinkA": 0,
-            "shrinkB": 0,
-        },
+    inward = 0.05 if end > start else -0.05
+    height = row + 0.2
+    axes.plot(
+        [start + inward, end - 3 * inward],
+        [height, height],
+        color=style.colour,
+        linestyle=style.dash,
+        linewidth=style.width,
+        solid_capstyle="butt",
+    )
+    axes.plot(
+        end - 2 * inward, height, ">" if end > start else "<", color=style.colour, markersize=9
     )
     kind, rest = label(step, limit)
-    middle = (LEFT + RIGHT) / 2
-    text = f"{kind}  {rest}" if rest else kind
     axes.text(
-        middle,
+        (LEFT + RIGHT) / 2,
         row + 0.06,
-        text.replace("$", r"\$"),
+        f"{kind}  {rest}".rstrip().replace("$", r"\$"),
         ha="center",
         va="bottom",
         color=text_colour(style.colour),
@@ -131,18 +130,25 @@ def _box(face: str, edge: str) -> dict[str, object]:
     return {"boxstyle": "square,pad=0.35", "facecolor": face, "edgecolor": edge}
 
 
-def look(step: Step) -> Look:
-    """Return how the step is drawn."""
-    item = step.item
-    if step.problem or isinstance(item, (Malformed, Unfinished)):
-        return BROKEN
-    if isinstance(item, (Request, Response, Body)):
-        return HEAD
-    if isinstance(item, Frame):
-        if item.opcode >= 8:
-            return CONTROL
-        return TEXT if item.opcode is Opcode.TEXT else BINARY
-    return STREAM
+def looks(steps: Sequence[Step]) -> list[Look]:
+    """Return how each step is drawn; a continuation looks like the message that it continues."""
+    last: dict[str, Look] = {}
+    found = []
+    for step in steps:
+        item = step.item
+        style = STREAM
+        if isinstance(item, Frame) and item.opcode is Opcode.CONTINUATION:
+            style = last.get(step.direction, BINARY)
+        elif isinstance(item, Frame):
+            style = {Opcode.TEXT: TEXT, Opcode.BINARY: BINARY}.get(item.opcode, CONTROL)
+            if style is not CONTROL:
+                last[step.direction] = style
+        elif isinstance(item, (Request, Response, Body)):
+            style = HEAD
+        if step.problem or isinstance(item, (Malformed, Unfinished)):
+            style = BROKEN
+        found.append(style)
+    return found
 
 
 def label(step: Step, limit: int = 30) -> tuple[str, str]:
@@ -206,7 +212,9 @@ def _short(step: Step) -> str:
     if isinstance(item, Response):
         return f"{item.status} response"
     if isinstance(item, Frame):
-        return f"{item.opcode.name.capitalize()} frame" + (" that breaks a rule" if step.problem else "")
+        return f"{item.opcode.name.capitalize()} frame" + (
+            " that breaks a rule" if step.problem else ""
+        )
     return {Body: "body", Malformed: "malformed bytes", Unfinished: "an unfinished frame"}.get(
         type(item), "end of stream"
     )

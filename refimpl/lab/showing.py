@@ -30,10 +30,10 @@ class Source:
 
 
 def show(definition: Any, *, docstring: bool = True, outline: bool = False) -> Source:
-    """Return the source of a definition of the package: the thing itself, or its qualified name as a string.
+    """Return the source of a definition, given as itself or as its qualified name.
 
-    A constant is shown by name: show("refimpl.messages.state.TRANSITIONS"). docstring: False leaves the
-    docstrings out. outline: a class as its methods' first lines and what they return or do.
+    A constant is shown by name: show("refimpl.messages.state.TRANSITIONS"). docstring: False leaves
+    the docstrings out. outline: a class as its methods' first lines and what they return or do.
 
     >>> show("refimpl.lab.text.HEX_COLUMNS")
     # refimpl.lab.text.HEX_COLUMNS
@@ -71,7 +71,7 @@ def _source_of(definition: Any) -> str:
 
 
 def _source(name: str) -> str:
-    """Return the source of what the dotted name leads to: a definition, or a constant's assignment."""
+    """Return the source of what the dotted name leads to: a definition or an assignment."""
     parts = name.split(".")
     for count in range(len(parts), 0, -1):
         try:
@@ -92,7 +92,9 @@ def _in_module(module: ModuleType, path: list[str]) -> str:
         if found is None:
             return _elsewhere(module, path)
         if depth == len(path) - 1:
-            first = min([found.lineno, *(each.lineno for each in getattr(found, "decorator_list", []))])
+            first = min(
+                [found.lineno, *(each.lineno for each in getattr(found, "decorator_list", []))]
+            )
             lines = source.splitlines()[first - 1 : found.end_lineno]
             return textwrap.dedent("\n".join(lines)).rstrip()
         nodes = getattr(found, "body", [])
@@ -149,9 +151,13 @@ def _outline(code: str) -> str:
     if doc := ast.get_docstring(tree) if isinstance(tree, ast.ClassDef) else None:
         shown.append(f'    """{doc.splitlines()[0]}"""')
     for node in getattr(tree, "body", []):
-        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) or node.name.startswith("_"):
+        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) or node.name.startswith(
+            "_"
+        ):
             continue
-        signature = " ".join(line.strip() for line in lines[node.lineno - 1 : node.body[0].lineno - 1])
+        signature = " ".join(
+            line.strip() for line in lines[node.lineno - 1 : node.body[0].lineno - 1]
+        )
         shown += ["", f"    {signature.replace('( ', '(').replace(', )', ')')}"]
         if doc := ast.get_docstring(node):
             shown.append(f'        """{doc.splitlines()[0]}"""')
@@ -161,7 +167,9 @@ def _outline(code: str) -> str:
 class ExpectedError:
     """The block that must fail; afterwards `error` holds what it raised."""
 
-    def __init__(self, kinds: type[BaseException] | tuple[type[BaseException], ...], match: str) -> None:
+    def __init__(
+        self, kinds: type[BaseException] | tuple[type[BaseException], ...], match: str
+    ) -> None:
         self.kinds = kinds
         self.match = match
         self.error: Any = None
@@ -180,7 +188,9 @@ class ExpectedError:
         if not isinstance(error, self.kinds):
             return False
         if self.match not in str(error):
-            raise AssertionError(f"expected {self.match!r} in the message, got {str(error)!r}") from error
+            raise AssertionError(
+                f"expected {self.match!r} in the message, got {str(error)!r}"
+            ) from error
         self.error = error.with_traceback(None)
         print(describe_error(error))
         return True
@@ -200,10 +210,10 @@ class ExpectedError:
 def expect_error(
     kinds: type[BaseException] | tuple[type[BaseException], ...] = Exception, match: str = ""
 ) -> ExpectedError:
-    """Return a block (`with` or `async with`) that must raise one of `kinds`; it prints the error in a line.
+    """Return a block (`with` or `async with`) that must raise one of `kinds`, and prints it.
 
-    match: words that the message must contain. AssertionError where nothing was raised; any other kind of
-    error passes through.
+    match: words that the message must contain. AssertionError where nothing was raised; any other
+    kind of error passes through.
 
     >>> with expect_error(ValueError):
     ...     int("seven")
@@ -217,7 +227,7 @@ def _kind_names(kinds: type[BaseException] | tuple[type[BaseException], ...]) ->
 
 
 def describe_error(error: BaseException) -> Text:
-    """Return an error in a line: its type and message, and its close code or HTTP status where it has one."""
+    """Return an error in a line: type, message, and close code or HTTP status where it has one."""
     text = f"{type(error).__name__}: {error}".rstrip(": ")
     close_code = getattr(error, "close_code", None)
     if isinstance(close_code, int):

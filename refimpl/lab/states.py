@@ -26,17 +26,21 @@ SPACING, HALF, RISE = 3.0, 0.78, 0.28
 TINTS = ("#F7DDA6", "#A9DFCC", "#EBCBDD", "#E0E0E0", "#BFE0F5")
 
 
-def draw_states(table: Mapping[tuple[Enum, Enum], Enum | None], claim: str, *, alt: str = "") -> Picture:
-    """Return the states in a row and arrows with their triggers; pairs that lead to None are left out.
+def draw_states(
+    table: Mapping[tuple[Enum, Enum], Enum | None], claim: str, *, alt: str = ""
+) -> Picture:
+    """Return the states in a row and arrows with their triggers; None leads nowhere.
 
-    Arrows to the next state run straight, those that skip states or go back bend below, and those that end
-    where they began are loops above.
+    Arrows to the next state run straight, those that skip states or go back bend below, and those
+    that end where they began are loops above.
     """
     states = states_of(table)
     edges = edges_of(table)
     deepest = max((abs(states.index(b) - states.index(a)) for a, b in edges), default=1)
     low = 1.05 * max(deepest, 2) - 0.15
-    with canvas(claim, alt=alt or in_words(table), size=(WIDTH, 0.9 * (low + 2.1)), bare=True) as drawn:
+    with canvas(
+        claim, alt=alt or in_words(table), size=(WIDTH, 0.9 * (low + 2.1)), bare=True
+    ) as drawn:
         axes = drawn.axes
         axes.set_aspect("equal")
         axes.set_xlim(-0.95, SPACING * (len(states) - 1) + 0.95)
@@ -140,7 +144,9 @@ def in_words(table: Table) -> str:
             for (before, after), triggers in edges_of(table).items()
             if before is state
         ]
-        sentences.append(f"{state.name}: {', '.join(moves)}." if moves else f"{state.name}: no way out.")
+        sentences.append(
+            f"{state.name}: {', '.join(moves)}." if moves else f"{state.name}: no way out."
+        )
     return f"State diagram with {len(states_of(table))} states. {' '.join(sentences)}"
 
 

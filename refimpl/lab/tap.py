@@ -1,7 +1,8 @@
 """wiretap: a recording TCP proxy, and a wire in memory, both of which end in captures.
 
-The tap stands between any two programs, knows nothing of WebSocket, changes nothing, and writes down every
-read with its time and direction. TLS passes through it as it is, and cannot be decoded afterwards.
+The tap stands between any two programs, knows nothing of WebSocket, changes nothing, and writes
+down every read with its time and direction. TLS passes through it as it is, and cannot be decoded
+afterwards.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ GRACE = 2.0
 
 
 class Wiretap:
-    """A proxy on a free port of this machine; what it heard is in `captures`, one for each connection."""
+    """A proxy on a free port of this machine; what it heard is in `captures`, one a connection."""
 
     def __init__(
         self, host: str, port: int, *, program: str = "", version: str = "", command: str = ""
@@ -70,7 +71,9 @@ class Wiretap:
         """
         if not self.captures:
             raise LookupError("nobody has connected to the tap yet")
-        upgrades = [each for each in self.captures if b"upgrade: websocket" in each.sent("client").lower()]
+        upgrades = [
+            each for each in self.captures if b"upgrade: websocket" in each.sent("client").lower()
+        ]
         return (upgrades or self.captures)[0]
 
     async def idle(self, timeout: float = 5.0) -> None:
@@ -80,7 +83,7 @@ class Wiretap:
                 await asyncio.wait(set(self._tasks))
 
     async def until(self, condition: Callable[[Capture], bool], timeout: float = 5.0) -> Capture:
-        """Wait until `condition` holds for the capture, and return it; TimeoutError after `timeout` seconds."""
+        """Wait until `condition` holds for the capture; TimeoutError after `timeout` seconds."""
         async with asyncio.timeout(timeout):
             while not (self.captures and condition(self.capture)):
                 self._heard.clear()
@@ -137,7 +140,7 @@ class Wiretap:
         writer: asyncio.StreamWriter,
         started: float,
     ) -> None:
-        """Pass on what one side says until it ends, noting it before the other side can answer it."""
+        """Pass on what one side says, noting it before the other side can answer."""
         loop = asyncio.get_running_loop()
         while data := await reader.read(READ_SIZE):
             capture.add(loop.time() - started, direction, data)
@@ -150,8 +153,10 @@ class Wiretap:
             writer.write_eof()
 
 
-def wiretap(host: str, port: int, *, program: str = "", version: str = "", command: str = "") -> Wiretap:
-    """Return a recording proxy in front of host:port, to be used with `async with` or `await tap.start()`.
+def wiretap(
+    host: str, port: int, *, program: str = "", version: str = "", command: str = ""
+) -> Wiretap:
+    """Return a recording proxy before host:port, for `async with` or `await tap.start()`.
 
     program, version, command: what is recorded and how, kept in the captures.
     """

@@ -36,7 +36,7 @@ def is_readable(data: bytes) -> bool:
 
 
 def quoted(data: bytes, limit: int = 40) -> str:
-    """Return the bytes as quoted text of at most `limit` characters; bytes that are no UTF-8 as \\xNN."""
+    """Return the bytes as quoted text of at most `limit` characters; what is no UTF-8 as \\xNN."""
     text = bytes(data).decode(errors="backslashreplace")
     if len(text) <= limit:
         return repr(text)
@@ -44,7 +44,7 @@ def quoted(data: bytes, limit: int = 40) -> str:
 
 
 def preview(data: bytes, limit: int = 40) -> str:
-    """Return quoted text where the bytes are readable, hex where they are not; cut at about `limit`."""
+    """Return quoted text where the bytes are readable, else hex; cut at about `limit`."""
     if is_readable(data):
         return quoted(data, limit)
     shown = bytes(data[: max(1, limit // 3)])

@@ -43,7 +43,8 @@ class Comparison:
     def ratio(self, slow: str, quick: str) -> float:
         """Return how many times the time of `quick` the function `slow` takes, by their best turns.
 
-        The best turn is the one that other work disturbed least, so that this number is the steadiest.
+        The best turn is the one that other work disturbed least, so that this number is the
+        steadiest.
         """
         return self.best[slow] / self.best[quick]
 
@@ -73,10 +74,14 @@ def compare(
 ) -> Comparison:
     """Return the time of a call of each function with the arguments, measured in turns.
 
-    functions: name to function, or functions, which go by their own names. Each turn repeats a call until it
-    lasts about two milliseconds; a slower call is made once a turn.
+    functions: name to function, or functions, which go by their own names. Each turn repeats a call
+    until it lasts about two milliseconds; a slower call is made once a turn.
     """
-    named = dict(functions) if isinstance(functions, Mapping) else {each.__name__: each for each in functions}
+    named = (
+        dict(functions)
+        if isinstance(functions, Mapping)
+        else {each.__name__: each for each in functions}
+    )
     repeats = {name: _repeats(function, arguments) for name, function in named.items()}
     samples: dict[str, list[float]] = {name: [] for name in named}
     collecting = gc.isenabled()
@@ -108,7 +113,7 @@ def _repeats(function: Callable[..., object], arguments: tuple[Any, ...]) -> int
 
 
 def unit_of(seconds: float) -> tuple[float, str]:
-    """Return the factor and the name of a unit that makes this many seconds a number of 1 to 999."""
+    """Return factor and name of a unit that makes this many seconds a number of 1 to 999."""
     for limit, scale, unit in (
         (1e-6, 1e9, "nanoseconds"),
         (1e-3, 1e6, "microseconds"),

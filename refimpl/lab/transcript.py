@@ -1,7 +1,7 @@
 """A recorded conversation as text that is the same from run to run.
 
-No times, no ports, no masking keys: what is random or depends on the machine has a placeholder, so that a
-notebook's output can be compared to the committed one.
+No times, no ports, no masking keys: what is random or depends on the machine has a placeholder, so
+that a notebook's output can be compared to the committed one.
 """
 
 from __future__ import annotations
@@ -29,9 +29,10 @@ def transcript(
 ) -> Text:
     """Return the conversation, one line a frame, heads line by line.
 
-    headers: with all header lines, or with the first line only. exact: with keys, ports and versions as they
-    were. pings: with the payloads of Ping and Pong, which most programs fill with random bytes. ends: with
-    the ends of the streams, whose order may change from run to run. limit: characters of payload.
+    headers: with all header lines, or with the first line only. exact: with keys, ports and
+    versions as they were. pings: with the payloads of Ping and Pong, which most programs fill with
+    random bytes. ends: with the ends of the streams, whose order may change from run to run. limit:
+    characters of payload.
     """
     lines: list[str] = []
     for step in steps:
@@ -65,7 +66,9 @@ def describe(step: Step, *, pings: bool = True, limit: int = 40) -> str:
     if isinstance(item, Malformed):
         return f"MALFORMED, {plural(len(item.data), 'byte')}  {item.reason}"
     if isinstance(item, Unfinished):
-        missing = f", {plural(item.missing, 'byte')} missing" if item.missing else ", the rest is missing"
+        missing = (
+            f", {plural(item.missing, 'byte')} missing" if item.missing else ", the rest is missing"
+        )
         return f"UNFINISHED, {plural(len(item.data), 'byte')}{missing}"
     if isinstance(item, End):
         return "end of stream"
@@ -74,14 +77,16 @@ def describe(step: Step, *, pings: bool = True, limit: int = 40) -> str:
 
 def _frame(step: Step, frame: Frame, pings: bool, limit: int) -> str:
     flags = [
-        name for name, on in (("fin", frame.fin), ("rsv1", frame.rsv1), ("masked", frame.masking_key)) if on
+        name
+        for name, on in (("fin", frame.fin), ("rsv1", frame.rsv1), ("masked", frame.masking_key))
+        if on
     ]
     head = f"{frame.opcode.name:<12} {' '.join(flags):<15} {plural(len(frame.payload), 'byte'):>11}"
     return f"{head}  {carried(step, pings=pings, limit=limit)}".rstrip()
 
 
 def carried(step: Step, *, pings: bool = True, limit: int = 40) -> str:
-    """Return the start of what a frame carries: quoted text, hex, or a Close frame's code and reason."""
+    """Return the start of what a frame carries: quoted text, hex, or code and reason."""
     frame = step.item
     if not isinstance(frame, Frame):
         return ""
@@ -101,7 +106,7 @@ def carried(step: Step, *, pings: bool = True, limit: int = 40) -> str:
 
 
 def close_words(payload: bytes) -> str:
-    """Return what a Close frame says: '1000 NORMAL_CLOSURE', its reason behind it where there is one."""
+    """Return what a Close frame says: '1000 NORMAL_CLOSURE', and its reason."""
     if len(payload) < 2:
         return "no code (1005)" if not payload else "half a code"
     code = int.from_bytes(payload[:2])

@@ -170,12 +170,15 @@ class TestSection5_2:
         assert whole(data) == Frame(Opcode.BINARY, payload, True, False, key)
 
     @pytest.mark.rule(45)
-    @pytest.mark.parametrize("opcode", list(Opcode))
-    @pytest.mark.parametrize("fin", [True, False])
-    @pytest.mark.parametrize("rsv1", [True, False])
+    @pytest.mark.parametrize(
+        ("opcode", "fin", "rsv1"),
+        [
+            *((opcode, True, False) for opcode in Opcode),
+            *((opcode, False, False) for opcode in list(Opcode)[:3]),
+            *((opcode, fin, True) for opcode in list(Opcode)[1:3] for fin in (True, False)),
+        ],
+    )
     def test_5_2_header_bits_round_trip(self, opcode: Opcode, fin: bool, rsv1: bool) -> None:
-        if (opcode >= 8 and not fin) or (opcode not in (TEXT, BINARY) and rsv1):
-            pytest.skip("not a legal frame")
         sent = Frame(opcode, b"abc", fin, rsv1)
         data = serialize_frame(sent)
         assert data == wire.frame(opcode, b"abc", fin=fin, rsv=4 * rsv1)

@@ -21,6 +21,8 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 from rattler import MatchSpec, PackageRecord
 
+import refimpl
+
 ROOT = Path(__file__).resolve().parents[2]
 BOOTSTRAP = ROOT / "refimpl" / "classroom" / "bootstrap.py"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -127,11 +129,14 @@ class TestLock:
 
 class TestVersion:
     def test_the_version_lives_in_one_place(self) -> None:
-        literal = re.compile(rf"""["']{re.escape(PROJECT["version"])}["']""")
-        sources = [*ROOT.glob("refimpl/**/*.py"), *ROOT.glob("tests/**/*.py")]
-        assert [
-            path.name for path in sources if literal.search(path.read_text(encoding="utf-8"))
-        ] == []
+        literal = re.compile(rf"""["']{re.escape(refimpl.__version__)}["']""")
+        files = [
+            *ROOT.glob("refimpl/**/*.py"),
+            *ROOT.glob("tests/**/*.py"),
+            ROOT / "pyproject.toml",
+        ]
+        holders = [path for path in files if literal.search(path.read_text(encoding="utf-8"))]
+        assert holders == [ROOT / "refimpl" / "__init__.py"]
 
 
 def run_as(version: str, *arguments: str) -> subprocess.CompletedProcess[str]:

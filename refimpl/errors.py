@@ -56,6 +56,11 @@ class RemoteProtocolError(WebSocketError):
         super().__init__(message)
         self.close_code = close_code
 
+    @property
+    def close(self) -> Close:
+        """What our Close says: the code, and of the message what fits into 123 bytes."""
+        return Close(int(self.close_code), str(self).encode()[:123].decode(errors="ignore"))
+
 
 class HandshakeError(WebSocketError):
     """The opening handshake failed: no WebSocket connection came to be (RFC 6455 section 4).

@@ -261,14 +261,15 @@ class TestSection4_1_Response:
         asked = request(extensions=[Extension("a"), Extension("b")])
         answer = response(add=[(EXTENSIONS, "b; x=1")])
         agreed = Extension("b", (("x", "1"),))
-        seen: list[Extension] = []
-        assert check_response(asked, answer, seen.append) == Agreement(None, agreed)
-        assert seen == [agreed]
+        seen: list[tuple[Extension, Extension]] = []
+        agreement = check_response(asked, answer, lambda *pair: seen.append(pair))
+        assert agreement == Agreement(None, agreed)
+        assert seen == [(Extension("b"), agreed)]
         assert check_response(asked, answer).extension == agreed
 
     @pytest.mark.rule(32)
     def test_4_1_parameters_that_were_not_offered_fail(self) -> None:
-        def agree(extension: Extension) -> None:
+        def agree(offer: Extension, extension: Extension) -> None:
             raise HandshakeError("got another parameter", reason="extension")
 
         asked = request(extensions=[Extension("a")])
@@ -381,7 +382,7 @@ class TestReading:
 
     @pytest.mark.rule(32)
     def test_4_1_parameters_are_judged_by_the_extension(self) -> None:
-        def agree(extension: Extension) -> None:
+        def agree(offer: Extension, extension: Extension) -> None:
             raise HandshakeError("got another parameter", reason="extension")
 
         asked = request(extensions=[Extension("a")])

@@ -25,7 +25,7 @@ from refimpl.handshake.head import TOKEN, Buffer, Headers, Request, Response, pa
 
 __all__ = ["URI", "Agreement", "build_request", "check_response", "parse_uri", "read_response"]
 
-Agree = Callable[[Extension], None]
+Agree = Callable[[Extension, Extension], None]
 
 PORTS = {"ws": 80, "wss": 443}
 MAX_BODY = 64 * 1024
@@ -136,8 +136,8 @@ def read_response(
 def check_response(request: Request, response: Response, agree: Agree | None = None) -> Agreement:
     """Return what a 101 agreed on, or raise HandshakeError for any other answer (RFC 6455 4.1).
 
-    agree: checks the one extension that came back and raises HandshakeError where its parameters
-    are not what was offered.
+    agree: given an extension as offered and as it came back, raises HandshakeError where its
+    parameters go beyond the offer.
     """
     headers = response.headers
     if response.status != 101:
@@ -165,14 +165,13 @@ def _agreed_subprotocol(request: Request, headers: Headers) -> str | None:
 
 def _agreed(request: Request, headers: Headers, agree: Agree | None) -> Extension | None:
     """Return the extension of the response: one of those offered, or none (RFC 6455 9.1)."""
-    offered = {
-        e.name for e in parse_extensions(request.headers.get_all("Sec-WebSocket-Extensions"))
-    }
+    offers = parse_extensions(request.headers.get_all("Sec-WebSocket-Extensions"))
+    offered = {offer.name: offer for offer in offers}
     chosen = parse_extensions(headers.get_all("Sec-WebSocket-Extensions"))
-    if len(chosen) > 1 or not {extension.name for extension in chosen} <= offered:
+    if len(chosen) > 1 or not {extension.name for extension in chosen} <= offered.keys():
         raise HandshakeError("got an extension that was not offered", reason="extension")
     if chosen and agree is not None:
-        agree(chosen[0])
+        agree(offered[chosen[0].name], chosen[0])
     return chosen[0] if chosen else None
 
 

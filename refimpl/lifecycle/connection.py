@@ -157,7 +157,7 @@ class WebSocket(Wire):
         elif type(event) is Ping:
             self._count_ping()
         elif type(event) is Closed:
-            self._finish(event.error)
+            self._close_behind_answers(event.error)
 
     def _count_ping(self) -> None:
         """Close on a flood of pings from a peer that reads no pong: only the latest waits."""
@@ -178,7 +178,7 @@ class WebSocket(Wire):
         """
         while self.fragmenting is not None:
             await asyncio.shield(self.fragmenting)
-        if self.core.state is not OPEN:
+        if self.core.state is not OPEN and not self.core.can_answer:
             raise await self.why_closed()
         if type(message) is str:
             self.core.send_text(message)
@@ -255,7 +255,7 @@ class WebSocket(Wire):
 
     def start_heartbeat(self) -> None:
         """Begin to send pings as the settings say; whoever opened the connection calls it."""
-        if self.settings.ping_interval is not None:
+        if self.settings.ping_interval is not None and self.core.state is OPEN:
             self._heartbeat = Heartbeat(
                 self, self.settings.ping_interval, self.settings.ping_timeout
             )
@@ -277,9 +277,17 @@ class WebSocket(Wire):
 
     # --- closing ---
 
+    def start_close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:
+        """Send Close without waiting; from here the deadline of closing replaces the heartbeat."""
+        super().start_close(code, reason)
+        self._stop_heartbeat()
+
     def _finish(self, error: ConnectionClosed) -> None:
         super()._finish(error)
         self._pings.fail(self._closed_error)
+        self._stop_heartbeat()
+
+    def _stop_heartbeat(self) -> None:
         if self._heartbeat is not None:
             self._heartbeat.stop()
 

@@ -13,6 +13,7 @@ RFC 6455 sections 5.5.1, 7.1.1 and 7.1.7. What a program sees of a connection is
 
 import asyncio
 from collections import deque
+from time import monotonic
 from typing import cast
 
 from refimpl.errors import ConnectionClosed
@@ -21,6 +22,10 @@ from refimpl.lifecycle.settings import Settings
 from refimpl.messages import Binary, Event, Protocol, Role, State, Text
 
 __all__ = ["Wire"]
+
+# Seconds for which a reply may be held: an application that computes for long between two messages
+# of one batch, and never awaits, would else keep the first reply back until the last is done.
+MAX_HOLD = 0.002
 
 OPEN = State.OPEN  # an enum member costs two look-ups, and every message asks
 
@@ -38,6 +43,7 @@ class Wire(asyncio.Protocol):
         "_gone",
         "_heard",
         "_held",
+        "_hold_until",
         "_inbox",
         "_loop",
         "_lost",
@@ -65,11 +71,11 @@ class Wire(asyncio.Protocol):
         self._written = 0  # bytes given to the transport
         self._held = 0  # bytes of messages that wait for a flush, about
         self._flush_scheduled = False
+        self._hold_until = 0.0
         self._writing_paused = False
         self._drainers: list[asyncio.Future[None]] = []
-        self._closed: ConnectionClosed | None = (
-            None  # the WebSocket is over; TCP may live on to drain
-        )
+        # Set when the WebSocket is over; TCP may live on to drain.
+        self._closed: ConnectionClosed | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._lost = False  # TCP is over too
         self._lost_error: Exception | None = None
@@ -111,10 +117,9 @@ class Wire(asyncio.Protocol):
     def _take(self, data: bytes) -> None:
         """Parse data: messages go to the inbox, answers that the core queued go out."""
         self._deal_out(self.core.receive_data(data))
-        if (
-            not self._writing_paused
-        ):  # else the core keeps one pong, the latest, for a peer that does not read
-            self._flush()
+        if self._writing_paused or (self._inbox and self.core.can_answer):
+            return  # a peer that does not read gets one pong, the latest; answers go before Close
+        self._flush()
 
     def _deal_out(self, events: list[Event]) -> None:
         inbox = self._inbox
@@ -179,11 +184,13 @@ class Wire(asyncio.Protocol):
     def _hold(self, size: int) -> None:
         """Leave a message of size bytes for the next flush, at latest in the loop's next turn."""
         self._held += size
-        if self._held > self.settings.write_limit:
-            self._flush()
-        elif not self._flush_scheduled:
+        if not self._flush_scheduled:
             self._flush_scheduled = True
+            self._hold_until = monotonic() + MAX_HOLD
             self._loop.call_soon(self._flush_held)
+        elif self._held > self.settings.write_limit or monotonic() > self._hold_until:
+            self._flush()
+            self._hold_until = monotonic() + MAX_HOLD
 
     def _flush_held(self) -> None:
         self._flush_scheduled = False
@@ -242,6 +249,18 @@ class Wire(asyncio.Protocol):
         self._start_deadline()
         if self._reading_paused:
             self._resume_reading()
+
+    def _close_behind_answers(self, error: ConnectionClosed) -> None:
+        """End the WebSocket, but let a program that waits in `recv` answer what it has got first.
+
+        It runs in the loop's next turn, before what is scheduled behind it; whoever is slower than
+        that finds the connection closed.
+        """
+        if self._inbox and self.core.can_answer:
+            self._wake_reader()
+            self._loop.call_soon(self._finish, error)
+        else:
+            self._finish(error)
 
     def _finish(self, error: ConnectionClosed) -> None:
         """End the WebSocket, wake everyone, and let TCP go, the server first (RFC 6455 7.1.1)."""

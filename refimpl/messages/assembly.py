@@ -47,10 +47,11 @@ class MessageAssembler:
 
     def add(self, first: int, payload: bytes) -> Text | Binary | None:
         """Take one data frame by its first byte and payload; return the message that it ends."""
-        if self._first is None and first == FINAL_TEXT:  # nearly all frames are one of these two
-            return Text(decode_text(payload))
-        if self._first is None and first == FINAL_BINARY:
-            return Binary(payload)
+        if self._first is None and self._deflate is None:  # nearly all frames are one of these
+            if first == FINAL_TEXT:
+                return Text(decode_text(payload))
+            if first == FINAL_BINARY:
+                return Binary(payload)
         self._check_order(first)
         if self._first is None:
             self._begin(first)
@@ -59,12 +60,15 @@ class MessageAssembler:
         return self._finish() if final else None
 
     def _check_order(self, first: int) -> None:
-        """A message begins with its type and goes on with continuations (RFC 6455 section 5.4)."""
+        """A message begins with its type and goes on with continuations, not without end (5.4)."""
         continues = first & OPCODE == Opcode.CONTINUATION
         if continues and self._first is None:
             raise RemoteProtocolError("got a continuation of no message (RFC 6455 5.4)")
         if not continues and self._first is not None:
             raise RemoteProtocolError("got a new message inside a fragmented one (RFC 6455 5.4)")
+        if self._fragments >= self._max_fragments:
+            message = f"got over {self._max_fragments} fragments"
+            raise RemoteProtocolError(message, CloseCode.POLICY_VIOLATION)
 
     def _inflate(self, payload: bytes, final: bool) -> bytes:
         """Return a fragment's own bytes, inflated where its message is compressed."""
@@ -75,9 +79,9 @@ class MessageAssembler:
     def _append(self, payload: bytes, final: bool) -> None:
         self._fragments += 1
         self._size += len(payload)
-        if self._fragments > self._max_fragments:
-            message = f"got over {self._max_fragments} fragments"
-            raise RemoteProtocolError(message, CloseCode.POLICY_VIOLATION)
+        if self._size > self._max_size:  # a plain message had the room of a compressed one
+            message = f"got over {self._max_size} bytes (RFC 6455 10.4)"
+            raise RemoteProtocolError(message, CloseCode.MESSAGE_TOO_BIG)
         if self._is_text:
             self._text.append(self._decoder.decode(payload, final))
         else:

@@ -95,9 +95,21 @@ def _answer(offer: Extension) -> Extension | None:
     return Extension(NAME, tuple(answer))
 
 
-def agree(answer: Extension) -> None:
-    """Check the server's answer to OFFER; HandshakeError fails the connection (RFC 7692 7.1)."""
-    parse_parameters(answer)
+def agree(offer: Extension, answer: Extension) -> None:
+    """Check the answer to our offer; HandshakeError where it goes beyond (RFC 7692 7.1)."""
+    if answer.name != NAME:
+        raise HandshakeError("got an extension that is not known here", reason="extension")
+    wanted, given = parse_parameters(offer, offer=True), parse_parameters(answer)
+    ours_limited = "client_max_window_bits" in dict(answer.parameters)
+    ours_offered = "client_max_window_bits" in dict(offer.parameters)
+    if (
+        wanted.server_no_context_takeover > given.server_no_context_takeover
+        or wanted.server_max_window_bits < given.server_max_window_bits
+        or (ours_limited and not ours_offered)
+        or (ours_limited and wanted.client_max_window_bits < given.client_max_window_bits)
+    ):
+        message = "got permessage-deflate parameters beyond our offer (RFC 7692 7.1)"
+        raise HandshakeError(message, reason="extension")
 
 
 class PerMessageDeflate:

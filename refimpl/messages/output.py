@@ -24,6 +24,12 @@ class Output:
         self._random_bytes = random_bytes
         self._pieces: list[bytes] = []
         self._pongs: list[bytes] = []
+        self._last: bytes | None = None
+
+    @property
+    def has_last(self) -> bool:
+        """Whether a Close waits that lets other frames go first."""
+        return self._last is not None
 
     def raw(self, data: bytes) -> None:
         """Queue bytes as they are: the heads of the handshake."""
@@ -58,9 +64,16 @@ class Output:
                 self.frame(FIN | Opcode.PONG, payload)
             self._pongs.clear()
 
+    def close_last(self, payload: bytes) -> None:
+        """Queue a Close that goes out behind whatever is queued until the next `take`."""
+        self._last = payload
+
     def take(self) -> bytes:
         """Return everything queued since the last call."""
         self.send_pongs()
+        if self._last is not None:
+            self.frame(FIN | Opcode.CLOSE, self._last)
+            self._last = None
         data = b"".join(self._pieces)
         self._pieces.clear()
         return data

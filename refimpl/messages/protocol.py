@@ -40,6 +40,7 @@ from refimpl.framing import (
     read_payload,
 )
 from refimpl.handshake import (
+    MAX_HEAD,
     Acceptance,
     Agreement,
     Request,
@@ -52,6 +53,7 @@ from refimpl.messages.assembly import FINAL_BINARY, FINAL_TEXT, MessageAssembler
 from refimpl.messages.closing import parse_close, serialize_close
 from refimpl.messages.deflate import PerMessageDeflate, agree, parse_parameters
 from refimpl.messages.events import Closed, Event, HandshakeFailed, Ping, Pong
+from refimpl.messages.input import Input
 from refimpl.messages.output import Output
 from refimpl.messages.state import Role, State, Trigger, next_state
 from refimpl.messages.utf8 import LookAhead
@@ -87,12 +89,11 @@ class Protocol:
         self._max_fragments = max_fragments
         self._is_server = role is Role.SERVER
         self._request = Request("/")
-        self._buffer = bytearray()
+        self._input = Input()
         self._output = Output(None if self._is_server else random_bytes)
         self._in_message = False
         self._deflate: PerMessageDeflate | None = None
         self._assembler = MessageAssembler(max_size=0)
-        self._missing = 0  # bytes that the frame at the start of the buffer lacks
         self._ahead: LookAhead | None = None
         # What the next bytes are; each reader takes and returns a position in the buffer.
         self._read = self._read_request if self._is_server else self._read_response
@@ -130,7 +131,7 @@ class Protocol:
 
     def receive_data(self, data: Buffer) -> list[Event]:
         """Return the events that data completes, in order; never raises for what a peer sent."""
-        buffer = self._join(data) if self._buffer else data
+        buffer = self._input.join(data)
         self._output.forget_pongs()
         events: list[Event] = []
         try:
@@ -138,24 +139,8 @@ class Protocol:
         except (RemoteProtocolError, HandshakeError) as error:
             events.append(self._fail(error))
             position = len(buffer)
-        if buffer is self._buffer:
-            del buffer[:position]
-        elif position < len(buffer):
-            self._buffer = bytearray(memoryview(buffer)[position:])
+        self._input.keep(buffer, position)
         return events
-
-    def _join(self, data: Buffer) -> Buffer:
-        """Return what is left of earlier reads and data as one buffer, in linear time.
-
-        Appending copies data only, but taking small frames out of a bytearray costs 1.6 times as
-        much as out of bytes (32 B messages, `make bench`), so a small rest is joined anew.
-        """
-        if len(self._buffer) >= len(data) or self._missing > len(data):
-            self._buffer += data
-            return self._buffer
-        joined = b"".join((self._buffer, data))
-        self._buffer.clear()
-        return joined
 
     def receive_eof(self) -> list[Event]:
         """Return the last events: the peer closed TCP, or it broke."""
@@ -169,13 +154,13 @@ class Protocol:
         return events
 
     def _lose_handshake(self) -> Event:
+        error = HandshakeError("got the end of the stream, expected a head", status=0, reason="eof")
         try:
-            if not self._is_server:
-                read_response(self._request, self._buffer, ended=True)
-            message = "got the end of the stream inside the handshake"
-            return HandshakeFailed(HandshakeError(message, status=0, reason="end-of-stream"))
-        except HandshakeError as error:
-            return HandshakeFailed(error)
+            if not self._is_server:  # the body of a refusal may end with the stream
+                read_response(self._request, self._input.rest, ended=True)
+        except HandshakeError as refusal:
+            error = refusal
+        return HandshakeFailed(error)
 
     def _read_request(self, buffer: Buffer, position: int, events: list[Event]) -> int:
         parsed = parse_request(buffer, position)
@@ -187,6 +172,8 @@ class Protocol:
 
     def _wait(self, buffer: Buffer, position: int, events: list[Event]) -> int:
         """Keep what comes before `accept`: frames may share a packet with the request."""
+        if len(buffer) - position > MAX_HEAD:
+            raise HandshakeError(f"got over {MAX_HEAD} bytes before our 101", reason="early-data")
         return position
 
     def _read_response(self, buffer: Buffer, position: int, events: list[Event]) -> int:
@@ -203,7 +190,7 @@ class Protocol:
         """Take every whole frame: the hot path, so nothing here is done twice or for later."""
         size, assembler = len(buffer), self._assembler
         compressed, masked = self._deflate is not None, self._is_server
-        self._missing = 0
+        self._input.missing = 0
         while True:
             header = parse_header(
                 buffer, position, masked=masked, compressed=compressed, max_size=assembler.room
@@ -212,7 +199,7 @@ class Protocol:
                 return position
             first, key, start, end = header
             if end > size:
-                self._missing = end - size
+                self._input.missing = end - size
                 self._look_ahead(buffer, first, key, start)
                 return position
             self._ahead = None
@@ -258,18 +245,21 @@ class Protocol:
     # --- the end (RFC 6455 section 7) ---
 
     def _fail(self, error: RemoteProtocolError | HandshakeError) -> Event:
-        """Fail the connection: say why, and hear nothing more (RFC 6455 section 7.1.7)."""
+        """Fail the connection: say why, and hear nothing more (RFC 6455 section 7.1.7).
+
+        What came before the mistake stands, and so may its answers: until `data_to_send` takes the
+        Close, messages can still be sent, and go before it.
+        """
         self._read = self._discard
         if isinstance(error, HandshakeError):
             self.state = next_state(self.state, Trigger.REFUSE)
-            if self._is_server:
-                self._output.raw(refuse(error).serialize())
+            self._output.raw(refuse(error).serialize() if self._is_server else b"")
             return HandshakeFailed(error)
         self.state = next_state(self.state, Trigger.FAIL)
         if self.close_sent is None:
             self._close_order = "sent"
-            reason = str(error).encode()[:123].decode(errors="ignore")
-            self._send_close_frame(Close(int(error.close_code), reason))
+            self.close_sent = error.close
+            self._output.close_last(serialize_close(*self.close_sent))
         return self._close(error)
 
     def _close(self, cause: RemoteProtocolError | None = None) -> Event:
@@ -279,6 +269,11 @@ class Protocol:
         return Closed(closed)
 
     # --- out: calls to bytes ---
+
+    @property
+    def can_answer(self) -> bool:
+        """Whether the connection has failed, and messages may still go before our Close."""
+        return self._output.has_last
 
     def send_text(self, text: str) -> None:
         """Queue a text message."""
@@ -299,6 +294,8 @@ class Protocol:
         opcode: the message's type, the same for each of its fragments. fin: whether it is the last.
         """
         self._check_open()
+        if opcode not in (Opcode.TEXT, Opcode.BINARY):
+            raise LocalProtocolError(f"got {opcode.name}, expected TEXT or BINARY (RFC 6455 5.4)")
         first = (FIN if fin else 0) | (Opcode.CONTINUATION if self._in_message else opcode)
         self._in_message = not fin
         self._output.frame(first, payload)
@@ -339,7 +336,7 @@ class Protocol:
         self._output.frame(FIN | opcode, payload)
 
     def _check_open(self) -> None:
-        if self.state is not OPEN:
+        if self.state is not OPEN and not self.can_answer:
             raise LocalProtocolError(f"cannot send while {self.state.name} (RFC 6455 5.5.1)")
 
     def _send_close_frame(self, close: Close) -> None:

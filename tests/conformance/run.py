@@ -64,6 +64,7 @@ def save(tallies: list[Tally], path: Path) -> None:
             "role": tally.role,
             "cases": len(tally.verdicts),
             "seconds": round(tally.seconds, 1),
+            "passed": tally.passed_by_group(),
             **{word: tally.cases(word) for word in ("NON-STRICT", "INFORMATIONAL", "FAILED")},
         }
         for tally in tallies

@@ -33,6 +33,14 @@ class Tally:
         """Return how many cases have a verdict."""
         return len(self.cases(verdict))
 
+    def passed_by_group(self) -> dict[str, int]:
+        """Return how many cases of each group ("1", "2", ...) are OK or informational."""
+        groups: dict[str, int] = {}
+        for case in self.cases("OK") + self.cases("INFORMATIONAL"):
+            group = case.partition(".")[0]
+            groups[group] = groups.get(group, 0) + 1
+        return dict(sorted(groups.items(), key=lambda item: int(item[0])))
+
 
 def verdict(behavior: str, behavior_close: str) -> str:
     """Join the suite's two verdicts on a case: the worse one counts, an unknown word is a failure.

@@ -39,6 +39,7 @@ Import floors: this package may import any chapter and the lab; nothing imports 
 """
 
 from .checking import check, hint
+from .grafting import GraftFailed, graft
 from .reports import CheckFailed
 
-__all__ = ["CheckFailed", "check", "hint"]
+__all__ = ["CheckFailed", "GraftFailed", "check", "graft", "hint"]

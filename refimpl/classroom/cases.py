@@ -130,6 +130,7 @@ class Exercise:
     explain: Callable[[Case, Any], Iterable[Row]] | None = None
     limit: float = 5.0
     replaces: str = ""
+    adapt: Callable[[Any], Mapping[str, Any]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from refimpl.errors import RemoteProtocolError
 from refimpl.framing import Frame, Opcode, serialize_frame
 
 from .. import wire
+from ..adapters import header_and_payload
 from ..cases import Case, Exercise, call, raises
 
 KEY = bytes.fromhex("37fa213d")  # the masking key of the RFC's own example (5.7)
@@ -12,7 +13,7 @@ HELLO = Frame(Opcode.TEXT, b"Hello")
 MASKED_HELLO = Frame(Opcode.TEXT, b"Hello", masking_key=KEY)
 LETTERS = Frame(Opcode.TEXT, b"abc" * 100, masking_key=KEY)
 PICTURE = Frame(Opcode.BINARY, bytes(range(256)) * 274, masking_key=KEY)  # 70,144 bytes
-FRAGMENT = Frame(Opcode.CONTINUATION, b"lo", fin=False)
+FRAGMENT = Frame(Opcode.CONTINUATION, b"", fin=False, masking_key=KEY)
 PING = Frame(Opcode.PING, b"", masking_key=KEY)
 
 PARSE_FRAME = Exercise(
@@ -42,10 +43,10 @@ PARSE_FRAME = Exercise(
             expect=(MASKED_HELLO, 11),
         ),
         Case(
-            "an empty ping",
-            call(serialize_frame(PING), 0),
-            expect=(PING, 6),
-            why="no payload is still a frame",
+            "an empty fragment",
+            call(serialize_frame(FRAGMENT), 0),
+            expect=(FRAGMENT, 6),
+            why="a frame without payload is a frame, and FIN is a bit of its own",
         ),
         Case(
             "a 300-byte text frame, fed whole",
@@ -58,10 +59,10 @@ PARSE_FRAME = Exercise(
             expect=(PICTURE, 70_158),
         ),
         Case(
-            "a fragment",
-            call(serialize_frame(FRAGMENT), 0),
-            expect=(FRAGMENT, 4),
-            why="FIN is a bit of its own",
+            "an empty buffer",
+            call(b"", 0),
+            expect=None,
+            why="every connection begins like this",
         ),
         Case(
             "the first byte only",
@@ -96,6 +97,7 @@ PARSE_FRAME = Exercise(
     show=wire.show_result,
     explain=wire.frame_result,
     replaces="framing.parse_frame",
+    adapt=header_and_payload,
 )
 
 EXERCISES = (PARSE_FRAME,)

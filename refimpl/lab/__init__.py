@@ -50,6 +50,7 @@ from refimpl.lab.figures import Picture, canvas, figure_with_alt
 from refimpl.lab.heads import annotate_head
 from refimpl.lab.leaks import assert_nothing_left
 from refimpl.lab.leaks import start_counting as _start_counting
+from refimpl.lab.odometer import odometer
 from refimpl.lab.sequence import draw_sequence
 from refimpl.lab.showing import expect_error, show
 from refimpl.lab.states import draw_states, mermaid_states
@@ -91,6 +92,7 @@ __all__ = [
     "histogram",
     "lines",
     "mermaid_states",
+    "odometer",
     "preview",
     "show",
     "timeline",

@@ -8,7 +8,7 @@ How to write one; `framing.parse_frame` is the worked example.
 
     EXERCISES = (
         Exercise(
-            "mask",                               the learner's function; unique in the whole series
+            "mask",                               the learner's function
             points=2,
             rule='RFC 6455 5.3 "Client-to-Server Masking"',
             hints=("the idea", "the RFC section with worked bytes", "the outline in words"),
@@ -41,7 +41,9 @@ How to write one; `framing.parse_frame` is the worked example.
   own `explain(case, result)` returns pairs ("label", "text"). `show` puts a result in words.
 - Seed whatever is random. A case has 5 s; set `limit` lower where a likely mistake is an endless
   loop.
-- `replaces="framing.mask"` names the definition that `graft(mask)` puts the learner's in place of.
+- `replaces="framing.mask"` names the definition that `graft(mask)` puts the learner's in place of;
+  keywords that theirs does not take are left out. `adapt` where that is not enough: see `adapters`.
+- Names are unique in the whole series: `check` finds an exercise by its function's name.
 
 A chapter whose module would outgrow 350 lines becomes a package of the same name that joins its
 parts' tuples.

@@ -36,6 +36,13 @@ class PendingCheck:
         return f"{name} - not checked yet: write  await check({name})"
 
 
+def examine(exercise: Exercise | Answer, answer: object) -> Verdict:
+    """The verdict on an answer, reached here and now. Inside an event loop await `check` instead."""
+    if isinstance(exercise, Answer):
+        return judge_value(exercise, answer)
+    return judge(exercise, answer)
+
+
 def check(answer: object, value: object = ...) -> PendingCheck | None:
     """Check an answer and print one line when it passes; raise CheckFailed, the report, otherwise.
 
@@ -46,12 +53,9 @@ def check(answer: object, value: object = ...) -> PendingCheck | None:
     name = name_of(answer)
     _, exercise = find_exercise(name)
     subject = value if isinstance(answer, str) else answer
-    if isinstance(exercise, Answer):
-        _deliver(exercise, judge_value(exercise, subject))
-        return None
-    if exercise.is_async:
+    if isinstance(exercise, Exercise) and exercise.is_async:
         return PendingCheck(exercise, subject)
-    _deliver(exercise, judge(exercise, subject))
+    _deliver(exercise, examine(exercise, subject))
     return None
 
 

@@ -13,6 +13,7 @@ import argparse
 import os
 import re
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,8 +23,9 @@ from . import notebook_file
 from .chapters import notebook_paths
 
 CELL_LIMIT = 120  # seconds; a whole notebook should take less than 60
-# A kernel's environment: nothing of the machine's may show in an output.
-KERNEL_ENVIRONMENT = {"PYDEVD_DISABLE_FILE_VALIDATION": "1", "PYTHONHASHSEED": "0", "NO_COLOR": "1"}
+# What a user's terminal sets, and a debugger's remark: neither may show in an output.
+NOT_INHERITED = ("COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "MPLBACKEND", "PYTHONWARNINGS")
+ADDED = {"PYDEVD_DISABLE_FILE_VALIDATION": "1"}
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 Step = Callable[[int, int], None]
@@ -71,12 +73,19 @@ def execute(
         on_cell_start=on_start,
     )
     try:
-        client.execute(env=os.environ | KERNEL_ENVIRONMENT)
+        with tempfile.TemporaryDirectory(prefix="refimpl-", ignore_cleanup_errors=True) as home:
+            client.execute(env=_environment(home))
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
         text = COLOUR.sub("", str(error)).strip()
         if not keep_going:
             raise ExecutionError(f"{path.name}, code cell {started} of {total}:\n{text}") from error
     return dict(book)
+
+
+def _environment(home: str) -> dict[str, str]:
+    """A kernel's environment: the user's start-up files and history are not the notebook's."""
+    kept = {key: value for key, value in os.environ.items() if key not in NOT_INHERITED}
+    return kept | ADDED | {"IPYTHONDIR": home}
 
 
 def _node(book: notebook_file.Notebook) -> Any:

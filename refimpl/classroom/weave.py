@@ -2,7 +2,7 @@
 
 A code cell tagged `refimpl:framing.mask_int` holds, to the letter, the source of that definition
 (how names are found: `refimpl.classroom.definitions`). Several such tags in one cell give several
-definitions, two blank lines apart.
+definitions, two blank lines apart; constants of one line each stand below one another.
 
     python -m refimpl.classroom.weave               fill the cells of notebooks/ and solutions/
     python -m refimpl.classroom.weave --check       change nothing; exit 1 naming each cell that
@@ -28,7 +28,9 @@ def woven_source(cell: notebook_file.Cell, *, package: Path = PACKAGE) -> str | 
     names = [tag.removeprefix(PREFIX) for tag in notebook_file.tags(cell) if tag.startswith(PREFIX)]
     if not names or cell["cell_type"] != "code":
         return None
-    return "\n\n\n".join(find_definition(name, package=package).source for name in names)
+    sources = [find_definition(name, package=package).source for name in names]
+    between = "\n\n\n" if any("\n" in each for each in sources) else "\n"
+    return between.join(sources)
 
 
 def differences(book: notebook_file.Notebook, *, package: Path = PACKAGE) -> list[str]:

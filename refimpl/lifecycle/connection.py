@@ -239,8 +239,9 @@ class WebSocket(Wire):
         return waiter
 
     def _send_ping(self, payload: bytes | None, waiter: asyncio.Future[float] | None) -> bytes:
-        payload = self._pings.add(payload, self._loop.time(), waiter)
-        self.core.send_ping(payload)
+        payload = self._pings.choose(payload)
+        self.core.send_ping(payload)  # raises for one too long, which is then not waited for
+        self._pings.add(payload, self._loop.time(), waiter)
         self._flush()
         return payload
 

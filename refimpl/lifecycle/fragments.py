@@ -70,9 +70,9 @@ async def send_fragments(sender: Sender, fragments: AsyncIterator[Data]) -> None
     sender.fragmenting = asyncio.get_running_loop().create_future()
     try:
         async for fragment in fragments:
+            payload = _encode(fragment)
             if begun and isinstance(fragment, str) != text:
                 raise TypeError("got str and bytes fragments in one message, expected one kind")
-            payload = fragment.encode() if isinstance(fragment, str) else bytes(fragment)
             text = isinstance(fragment, str)
             await _must_be_open(sender)
             sender.core.send_fragment(payload, opcode=_opcode(text), fin=False)
@@ -89,6 +89,14 @@ async def send_fragments(sender: Sender, fragments: AsyncIterator[Data]) -> None
     finally:
         sender.fragmenting.set_result(None)
         sender.fragmenting = None
+
+
+def _encode(fragment: Data) -> bytes:
+    if isinstance(fragment, str):
+        return fragment.encode()
+    if isinstance(fragment, bytes | bytearray | memoryview):
+        return bytes(fragment)  # bytes(5) would be five zeros
+    raise TypeError(f"got a fragment of {type(fragment).__name__}, expected str or bytes")
 
 
 def _opcode(text: bool) -> Opcode:

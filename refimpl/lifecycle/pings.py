@@ -25,19 +25,20 @@ class Pings:
         self._sent: dict[bytes, tuple[float, asyncio.Future[float] | None]] = {}
         self.latency = 0.0
 
-    def add(self, payload: bytes | None, now: float, waiter: asyncio.Future[float] | None) -> bytes:
-        """Note a ping sent now and return its payload: 4 random bytes where the caller gave none.
+    def choose(self, payload: bytes | None) -> bytes:
+        """Return the payload to send: the caller's, or 4 random bytes.
 
         Raises ConcurrencyError where a ping of the same payload is still on its way.
         """
         if payload is None:
-            payload = os.urandom(4)  # unguessable: a peer cannot answer a ping it has not read
+            return os.urandom(4)  # unguessable: a peer cannot answer a ping it has not read
         if payload in self._sent:
-            raise ConcurrencyError(
-                "got a ping payload that already waits for its pong, expected another"
-            )
-        self._sent[payload] = now, waiter
+            raise ConcurrencyError("got a ping payload that waits for its pong, expected another")
         return payload
+
+    def add(self, payload: bytes, now: float, waiter: asyncio.Future[float] | None) -> None:
+        """Note a ping sent now, and who waits for its pong."""
+        self._sent[payload] = now, waiter
 
     def pending(self, payload: bytes) -> bool:
         """Return whether the ping of this payload still waits for its pong."""
@@ -107,8 +108,8 @@ class Heartbeat:
         self._timer.cancel()
 
     def _beat(self) -> None:
+        self._seen = self._connection.progress()  # before the ping: it would count as waiting
         self._answered = self._connection.beat()
-        self._seen = self._connection.progress()
         if self._timeout is None:
             self._timer = self._loop.call_later(self._interval, self._beat)
         else:

@@ -170,7 +170,7 @@ def _draw_wide(axes: Axes, piece: Piece) -> None:
         words = OPCODES.get(each.value, "reserved")
     if each.name == "payload length" and each.value > 125:
         words = f"{each.value}: in {'2' if each.value == 126 else '8'} bytes"
-    size = 12 if len(words) <= 6 else 9 if len(words) <= 8 or each.bits > 4 else 7.5
+    size = 12 if len(words) <= 6 else 9
     axes.text(middle, top + 0.5, words, ha="center", va="center", fontsize=size)
     for index, bit in enumerate(f"{each.value:0{each.bits}b}"):
         _mono(axes, piece.left + index + 0.5, top + 0.82, bit)

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from refimpl.framing import Frame
-from refimpl.lab.decode import Chunk, Decoder, Direction, Step
+from refimpl.lab.decode import Chunk, Decoder, Step
+from refimpl.lab.sides import Direction
 from refimpl.lab.text import Text
 from refimpl.lab.transcript import transcript
 

@@ -8,20 +8,15 @@ is readable and yet breaks a rule carries the rule in `Step.problem`.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from refimpl.errors import HandshakeError
 from refimpl.framing import Frame, Opcode
 from refimpl.handshake import Request, Response, parse_request, parse_response
 from refimpl.lab.dissect import OPCODES, Dissection, dissect
-
-Direction = Literal["client", "server"]
-
-INFLATE_LIMIT = 2**22
-"""How much of one message is inflated at most: a recorded bomb must not go off here."""
+from refimpl.lab.sides import CannotInflate, Direction, Side, inflaters
 
 
 class Chunk(NamedTuple):
@@ -87,51 +82,6 @@ class Step:
         if isinstance(self.item, Frame):
             return self.item.payload
         return self.item.data if isinstance(self.item, Body) else b""
-
-
-class Inflater:
-    """The plain bytes of one direction's compressed messages, frame by frame (RFC 7692 7.2.2)."""
-
-    def __init__(self, *, window_bits: int = 15, context_takeover: bool = True) -> None:
-        self._window_bits = window_bits
-        self._context_takeover = context_takeover
-        self._decompressor = zlib.decompressobj(-window_bits)
-        self._compressed = False
-        self._inflated = 0
-
-    def frame(self, frame: Frame) -> bytes | None:
-        """Return the frame's plain bytes, None where it is not compressed; may raise zlib.error."""
-        if frame.opcode >= 8:
-            return None
-        if frame.opcode is not Opcode.CONTINUATION:
-            self._compressed = frame.rsv1
-            self._inflated = 0
-        if not self._compressed:
-            return None
-        data = frame.payload + (b"\x00\x00\xff\xff" if frame.fin else b"")
-        room = INFLATE_LIMIT - self._inflated
-        plain = self._decompressor.decompress(data, room) if room > 0 else b""
-        self._inflated += len(plain)
-        if frame.fin and not self._context_takeover:
-            self._decompressor = zlib.decompressobj(-self._window_bits)
-        return plain
-
-
-class Side:
-    """What one side of the connection has said so far and how far it is read."""
-
-    def __init__(self, direction: Direction) -> None:
-        self.direction = direction
-        self.buffer = bytearray()
-        self.mode: Literal["head", "waiting", "frames", "body", "broken"] = "head"
-        self.body_left: int | None = 0  # None: until the stream ends
-        self.inflater: Inflater | None = None
-
-    def take(self, size: int) -> bytes:
-        """Remove and return the first `size` bytes of what is not read yet."""
-        data = bytes(self.buffer[:size])
-        del self.buffer[:size]
-        return data
 
 
 class Decoder:
@@ -225,7 +175,7 @@ class Decoder:
         method = self._methods.pop(0) if self._methods else "GET"
         if response.status == 101:
             side.mode = client.mode = "frames"
-            client.inflater, side.inflater = _inflaters(response)
+            client.inflater, side.inflater = inflaters(response)
             return
         if client.mode == "waiting":
             client.mode = "head"
@@ -246,39 +196,38 @@ class Decoder:
         yield self._step(side, Body(wire), wire)
 
     def _frame(self, side: Side) -> Iterator[Step]:
+        if len(side.buffer) < side.needed:
+            return
         pieces = dissect(
-            bytes(side.buffer),
+            side.buffer,
             masked=side.direction == "client",
             compressed=side.inflater is not None,
         )
-        problem = "; ".join(pieces.problems)
         if pieces.length is not None and pieces.length >= 2**63:
             side.mode = "broken"
             wire = side.take(len(side.buffer))
-            yield self._step(side, Malformed(wire, problem), wire)
+            yield self._step(side, Malformed(wire, "; ".join(pieces.problems)), wire)
         elif pieces.complete:
-            yield self._whole_frame(side, pieces, problem, side.take(len(pieces.data)))
+            side.needed = 0
+            yield self._whole_frame(side, pieces, side.take(len(pieces.data)))
+        else:
+            side.needed = len(pieces.data) + pieces.missing
 
-    def _whole_frame(self, side: Side, pieces: Dissection, problem: str, wire: bytes) -> Step:
+    def _whole_frame(self, side: Side, pieces: Dissection, wire: bytes) -> Step:
         opcode = pieces.value("opcode")
+        problems = list(pieces.problems)
         if opcode not in OPCODES or pieces.value("RSV2") or pieces.value("RSV3"):
-            return self._step(side, Malformed(wire, problem), wire)
-        frame = Frame(
-            Opcode(opcode),
-            pieces.payload,
-            bool(pieces.value("FIN")),
-            bool(pieces.value("RSV1")),
-            pieces.key or None,
-        )
+            return self._step(side, Malformed(wire, "; ".join(problems)), wire)
+        fin, rsv1 = bool(pieces.value("FIN")), bool(pieces.value("RSV1"))
+        frame = Frame(Opcode(opcode), pieces.payload, fin, rsv1, pieces.key or None)
         inflated = None
         if side.inflater is not None:
             try:
                 inflated = side.inflater.frame(frame)
-            except zlib.error as error:
-                problem = "; ".join(
-                    filter(None, [problem, f"cannot be inflated: {error} (RFC 7692 7.2.2)"])
-                )
-        return Step(self._seconds, side.direction, frame, wire, inflated, problem)
+            except CannotInflate as error:
+                problems.append(str(error))
+        problems += side.follow(frame, inflated)
+        return Step(self._seconds, side.direction, frame, wire, inflated, "; ".join(problems))
 
 
 def _content_length(head: Request | Response) -> int | None:
@@ -287,21 +236,3 @@ def _content_length(head: Request | Response) -> int | None:
     if values and values[0].strip().isdecimal():
         return int(values[0])
     return 0 if isinstance(head, Request) else None
-
-
-def _inflaters(response: Response) -> tuple[Inflater | None, Inflater | None]:
-    """Return the client's and the server's inflater as the response agreed (RFC 7692 7.1)."""
-    value = ",".join(response.headers.get_all("Sec-WebSocket-Extensions"))
-    name, *rest = [part.strip() for part in value.partition(",")[0].split(";")]
-    if name.lower() != "permessage-deflate":
-        return None, None
-    params = dict(part.replace(" ", "").partition("=")[::2] for part in rest)
-
-    def inflater(side: str) -> Inflater:
-        bits = params.get(f"{side}_max_window_bits", "").strip('"')
-        return Inflater(
-            window_bits=int(bits) if bits in map(str, range(9, 16)) else 15,
-            context_takeover=f"{side}_no_context_takeover" not in params,
-        )
-
-    return inflater("client"), inflater("server")

@@ -154,7 +154,11 @@ def unmask(payload: bytes, key: bytes) -> bytes:
 
 
 def dissect(
-    data: bytes, position: int = 0, *, masked: bool | None = None, compressed: bool = False
+    data: bytes | bytearray,
+    position: int = 0,
+    *,
+    masked: bool | None = None,
+    compressed: bool = False,
 ) -> Dissection:
     """Return the frame at `position` in pieces, whole or not, right or wrong.
 
@@ -239,7 +243,7 @@ def _variable_part(frame: Dissection, head: bytes) -> int | None:
     return position
 
 
-def _payload(frame: Dissection, data: bytes, start: int) -> None:
+def _payload(frame: Dissection, data: bytes | bytearray, start: int) -> None:
     length = frame.length or 0
     wire = bytes(data[frame.position + start : frame.position + start + length])
     frame.payload = unmask(wire, frame.key)

@@ -20,11 +20,10 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from refimpl import serve
+from refimpl import ServerConnection, serve
 from refimpl.lab.capture import FOLDER, Capture
 from refimpl.lab.page import serve_page
 from refimpl.lab.tap import Wiretap, wiretap
-from refimpl.lifecycle.accepting import ServerConnection
 
 ROOT = Path(__file__).parents[2]
 NODE_MODULES = ROOT / "tests" / "interop" / "node" / "node_modules"

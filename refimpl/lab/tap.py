@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from refimpl.lab.capture import Capture
-from refimpl.lab.decode import Direction
+from refimpl.lab.sides import Direction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -86,8 +86,8 @@ pytest: $(READY)  ## unit, property and teaching tests, doctests, notebooks and 
 
 coverage: $(READY)  ## every branch of floors 0-3, from their own tests
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest -q -p no:cacheprovider $(CORE_TESTS)
-	@$(BIN)/coverage report
+	@$(BIN)/coverage run -m pytest -q -n $(JOBS) -p no:cacheprovider $(CORE_TESTS)
+	@$(BIN)/coverage combine --quiet && $(BIN)/coverage report
 
 CORE_TESTS = $(wildcard tests/test_errors.py tests/test_handshake*.py tests/test_framing*.py tests/test_messages*.py)
 

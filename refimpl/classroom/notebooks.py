@@ -57,9 +57,10 @@ def execute(
 
     def on_start(cell: object, cell_index: int) -> None:
         nonlocal started
-        started += book.cells[cell_index].cell_type == "code"
-        if step:
-            step(started, total)
+        if book.cells[cell_index].cell_type == "code":
+            started += 1
+            if step:
+                step(started, total)
 
     client = NotebookClient(
         book,

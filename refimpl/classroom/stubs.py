@@ -19,6 +19,7 @@ import re
 from collections.abc import Collection
 
 MARKER = re.compile(r"^(\s*)### (BEGIN|END) (SOLUTION|BROKEN)\s*$")
+BEGIN = re.compile(r"^(\s*)### BEGIN SOLUTION\s*$")
 COMMENT = re.compile(r"^(\s*)# ?(.*)$")
 Scope = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 RETURNS_NOTHING = ("__init__", "__post_init__")
@@ -38,7 +39,9 @@ def stub(source: str, *, answers: Collection[str] = ()) -> str:
 
     answers: names that the check reads, where it is about values. Raises StubError.
     """
-    tree, lines, made = _parse(source), source.splitlines(), []
+    lines, made = source.splitlines(), []
+    # A statement in the marker's place shows which function or class the marker stands in.
+    tree = _parse("\n".join(BEGIN.sub(r"\1pass", line) for line in lines))
     will_be_mended = "### BEGIN BROKEN" in source
     begin: tuple[int, str, str] | None = None  # line number, indentation, kind
     for number, line in enumerate(lines, 1):
@@ -87,7 +90,7 @@ def _placeholders(
     tree: ast.Module, begin: int, end: int, answers: Collection[str], mend: bool
 ) -> list[str]:
     """What stands in place of the lines from begin to end."""
-    around = _innermost(tree, begin, end)
+    around = _innermost(tree, begin)
     comment = "# broken below: mend it, then delete this line" if mend else "# your code here"
     if isinstance(around, ast.ClassDef) or (around is not None and around.name in RETURNS_NOTHING):
         return [f"...  {comment}"]
@@ -104,14 +107,11 @@ def _placeholders(
     return [f"{name} = ...  # your answer here" for name in asked] or [f"...  {comment}"]
 
 
-def _innermost(tree: ast.Module, begin: int, end: int) -> Scope | None:
-    """The innermost function or class around the lines from begin to end.
-
-    Its last statement may be the one above the end marker, which is a comment and no part of it.
-    """
+def _innermost(tree: ast.Module, begin: int) -> Scope | None:
+    """The innermost function or class around a line."""
     found = None
     for node in ast.walk(tree):
-        if isinstance(node, Scope) and node.lineno < begin and (node.end_lineno or 0) >= end - 1:
+        if isinstance(node, Scope) and node.lineno < begin <= (node.end_lineno or 0):
             found = node  # ast.walk goes from the outside in
     return found
 

@@ -340,6 +340,16 @@ class TestSection9_1:
         refused(request_head(add=[(EXTENSIONS, value)]), 400)
         refused(request_head(add=[(EXTENSIONS, "good; x=1"), (EXTENSIONS, value)]), 400)
 
+    @pytest.mark.rule(16)
+    @pytest.mark.parametrize("separator", [",", ";"])
+    @pytest.mark.parametrize("over", [-1, 0, 1])
+    def test_9_1_header_with_over_100_parts_gets_400(self, separator: str, over: int) -> None:
+        data = request_head(add=[(EXTENSIONS, "x" + f"{separator}y" * (100 + over))])
+        if over > 0:
+            refused(data, 400)
+        else:
+            assert answer(data).response.status == 101
+
     @pytest.mark.rule(17)
     def test_9_1_unknown_extension_is_not_echoed(self) -> None:
         data = request_head(add=[(EXTENSIONS, "unheard-of, x-mux; channels=4")])

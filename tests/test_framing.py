@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import random
+import sys
 
 import pytest
 
@@ -264,9 +266,23 @@ class TestSection5_3:
             data = bytes(length)
             assert way(data, key) == wire.xor(data, key)  # type: ignore[operator]
 
-    @pytest.mark.rule(38)
-    def test_5_3_accelerated_says_which_one_is_used(self) -> None:
-        assert isinstance(framing.ACCELERATED, bool)
+    def test_5_3_accelerated_where_websockets_brings_its_c_function(self) -> None:
+        speedups = pytest.importorskip("websockets.speedups")
+        assert framing.ACCELERATED is True
+        assert framing.mask is speedups.apply_mask
+
+    def test_5_3_pure_where_there_is_no_c_function(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(sys.modules, "websockets.speedups", None)  # importing it now fails
+        spec = importlib.util.spec_from_file_location("framing_without_c", framing.__file__)
+        assert spec is not None
+        assert spec.loader is not None
+        pure = importlib.util.module_from_spec(spec)
+        monkeypatch.setitem(sys.modules, "framing_without_c", pure)
+        spec.loader.exec_module(pure)
+        assert pure.ACCELERATED is False
+        assert pure.mask is pure.mask_pure
+        data = wire.frame(TEXT, b"Hello", key=KEY)
+        assert pure.parse_frame(data, masked=True)[0].payload == b"Hello"
 
     @pytest.mark.rule(38)
     @pytest.mark.parametrize("length", [0, 1, 2, 3, 4, 5, 7, 8, 125, 126, 65536])

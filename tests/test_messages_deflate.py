@@ -80,6 +80,11 @@ def answer_to(*offers: str) -> dict[str, str | None] | None:
     return found
 
 
+def reversed_offers(line: str) -> list[tuple[str, str]]:
+    """Return the offers of a header line as lines of their own, last first."""
+    return [(EXTENSIONS, offer.strip()) for offer in reversed(line.split(","))]
+
+
 class TestSection7_1:
     """Negotiation: what a server answers, what a client accepts."""
 
@@ -242,6 +247,18 @@ class TestSection7_1:
         assert client.state is State.OPEN
         assert client.agreement.extension == parse_extensions([line])[0]
 
+    @pytest.mark.rule(78, 79)
+    @pytest.mark.parametrize("answer", ["client_max_window_bits=10", "server_max_window_bits=10"])
+    def test_5_1_answer_may_fit_any_of_the_offers(self, answer: str) -> None:
+        line = f"{NAME}; client_max_window_bits; server_max_window_bits=10, {NAME}"
+        headers = Headers([*wire.REQUEST_HEADERS, (EXTENSIONS, line)])
+        for offered in (headers, Headers([*wire.REQUEST_HEADERS, *reversed_offers(line)])):
+            client = Protocol(Role.CLIENT)
+            client.send_request(Request("/chat", offered))
+            whole = f"{answer}; server_max_window_bits=9" if answer[0] == "c" else answer
+            client.receive_data(wire.response_head(add=[(EXTENSIONS, f"{NAME}; {whole}")]))
+            assert client.state is State.OPEN
+
     @pytest.mark.rule(78)
     def test_9_1_another_extension_that_was_agreed_is_not_taken_for_deflate(self) -> None:
         client = self.client(Extension("x-other"))
@@ -252,7 +269,7 @@ class TestSection7_1:
     def test_7_1_2_2_our_offer_is_answered_by_our_server(self) -> None:
         answer = negotiate([OFFER])
         assert answer is not None
-        agree(answer) if agree.__code__.co_argcount == 1 else agree(OFFER, answer)
+        agree(OFFER, answer)
         parameters = parse_parameters(answer)
         assert isinstance(parameters, Parameters)
         assert parameters.server_max_window_bits <= 15

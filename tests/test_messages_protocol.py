@@ -791,6 +791,23 @@ class TestSection7:
         protocol.receive_data(to(role, (3, b"")))
         assert [opcode for opcode, _ in sent(protocol)] == [TEXT, CLOSE]
 
+    @pytest.mark.rule(59, 69)
+    @pytest.mark.parametrize("role", ROLES)
+    def test_7_1_7_answers_to_what_came_before_go_out_before_the_close(self, role: Role) -> None:
+        protocol = opened(role)
+        assert not protocol.can_answer
+        events = protocol.receive_data(to(role, (TEXT, b"question"), (PING, b"?"), (3, b"")))
+        assert events[:2] == [Text("question"), Ping(b"?")]
+        assert protocol.can_answer
+        protocol.send_text("answer")
+        with pytest.raises(LocalProtocolError):
+            protocol.send_close()
+        assert [opcode for opcode, _ in sent(protocol)] == [TEXT, PONG, CLOSE]
+        assert not protocol.can_answer
+        with pytest.raises(LocalProtocolError):
+            protocol.send_text("too late")
+        assert protocol.data_to_send() == b""
+
     @pytest.mark.rule(63, 69)
     @pytest.mark.parametrize("role", ROLES)
     def test_7_1_7_reason_of_a_failure_fits_into_a_close(self, role: Role) -> None:

@@ -1,0 +1,204 @@
+"""Properties of the whole core: any pieces give the same events, and messages survive."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from refimpl.framing import Opcode
+from refimpl.handshake import Extension, build_request, parse_uri
+from refimpl.messages import OFFER, Binary, Closed, Event, HandshakeFailed, Protocol, Role, Text
+from tests import wire
+from tests.handshakes import MALFORMED
+from tests.pair import Pair, opened
+from tests.streams import LIMIT, random_pieces, random_stream
+from tests.wire import BINARY, CONTINUATION, TEXT
+
+ROLES = [Role.SERVER, Role.CLIENT]
+SIZES = st.lists(st.integers(1, 60), max_size=40)
+
+
+def told(event: Event) -> object:
+    """Return an event in a form that compares by what it says."""
+    if isinstance(event, Closed):
+        error = event.error
+        return ("closed", error.sent, error.received, error.order, str(error.__cause__))
+    if isinstance(event, HandshakeFailed):
+        return ("refused", event.error.status)
+    return event
+
+
+def life(protocol: Protocol, pieces: list[bytes]) -> tuple[list[object], bytes]:
+    """Return all events of the pieces and the end of the stream, and all that was answered."""
+    events: list[Event] = []
+    out = b""
+    for piece in pieces:
+        events += protocol.receive_data(piece)
+        out += protocol.data_to_send()
+    events += protocol.receive_eof()
+    return [told(event) for event in events], out + protocol.data_to_send()
+
+
+def counted_keys() -> dict[str, object]:
+    """Return options with masking keys that are the same in each run."""
+    numbers = iter(range(2**32))
+    return {"random_bytes": lambda size: next(numbers).to_bytes(size, "big")}
+
+
+@pytest.mark.rule(46, 69)
+@settings(max_examples=600)
+@given(st.integers(0, 2**32), st.booleans(), st.sampled_from(ROLES))
+def test_any_pieces_give_the_same_events_and_answers(seed: int, deflate: bool, role: Role) -> None:
+    source = random.Random(seed)
+    data = random_stream(source, masked=role is Role.SERVER, deflate=deflate)
+    extension = "permessage-deflate" if deflate else None
+
+    def run(pieces: list[bytes]) -> tuple[list[object], bytes]:
+        options = {"max_size": LIMIT, "max_fragments": 10, **counted_keys()}
+        return life(opened(role, extension=extension, **options), pieces)
+
+    whole = run([data])
+    assert run(random_pieces(source, data)) == whole
+    assert run([bytes([byte]) for byte in data]) == whole
+
+
+@pytest.mark.rule(46)
+@given(st.binary(max_size=60), st.sampled_from(ROLES), SIZES)
+@example(b"\x81\xfe\x00", Role.SERVER, [1])
+def test_any_pieces_of_noise_give_the_same_events(
+    data: bytes, role: Role, sizes: list[int]
+) -> None:
+    whole = life(opened(role, **counted_keys()), [data])
+    assert life(opened(role, **counted_keys()), list(wire.cuts(data, sizes))) == whole
+
+
+@pytest.mark.rule(20, 46)
+@given(SIZES, st.integers(0, 300))
+def test_any_pieces_of_a_handshake_give_the_same_events(sizes: list[int], length: int) -> None:
+    frames = wire.frame(TEXT, b"x" * length) + wire.frame(wire.PING, b"?")
+    data = wire.response_head() + frames
+
+    def run(pieces: list[bytes]) -> tuple[list[object], bytes]:
+        client = Protocol(Role.CLIENT, **counted_keys())  # type: ignore[arg-type]
+        uri = parse_uri("ws://server.example.com/chat")
+        client.send_request(build_request(uri, key="dGhlIHNhbXBsZSBub25jZQ=="))
+        client.data_to_send()
+        return life(client, pieces)
+
+    assert run(list(wire.cuts(data, sizes))) == run([data])
+
+
+@pytest.mark.rule(21)
+@pytest.mark.parametrize("bad", MALFORMED, ids=lambda bad: f"{bad.number}-{bad.name}")
+@settings(max_examples=10)
+@given(sizes=SIZES)
+def test_any_pieces_of_a_malformed_request_give_the_same_status(
+    bad: object, sizes: list[int]
+) -> None:
+    def status(pieces: list[bytes]) -> list[object]:
+        server = Protocol(Role.SERVER)
+        events = [event for piece in pieces for event in server.receive_data(piece)]
+        return [told(event) for event in events]
+
+    head = bad.head  # type: ignore[attr-defined]
+    assert status(list(wire.cuts(head, sizes))) == status([head])
+
+
+TEXTS = st.text(max_size=200)
+MESSAGES = st.lists(TEXTS | st.binary(max_size=400), max_size=8)
+OFFERS = st.sampled_from(
+    [
+        (),
+        (OFFER,),
+        (Extension("permessage-deflate"),),
+        (Extension("permessage-deflate", (("server_no_context_takeover", None),)),),
+        (Extension("permessage-deflate", (("client_no_context_takeover", None),)),),
+        (Extension("permessage-deflate", (("server_max_window_bits", "9"),)),),
+        (Extension("permessage-deflate", (("client_max_window_bits", "8"),)),),
+    ]
+)
+
+
+@pytest.mark.rule(55, 83)
+@given(MESSAGES, MESSAGES, OFFERS, st.none() | st.integers(1, 50))
+def test_messages_survive_both_ways(
+    up: list[str | bytes],
+    down: list[str | bytes],
+    offers: tuple[Extension, ...],
+    chunk: int | None,
+) -> None:
+    pair = Pair(offers=offers, chunk=chunk)
+    for side, messages in ((pair.client, up), (pair.server, down)):
+        for message in messages:
+            if isinstance(message, str):
+                side.send_text(message)
+            else:
+                side.send_binary(message)
+    at_server, at_client = pair.pump()
+    assert at_server == [event_of(message) for message in up]
+    assert at_client == [event_of(message) for message in down]
+
+
+def event_of(message: str | bytes) -> Event:
+    """Return the event of a message that arrived."""
+    return Text(message) if isinstance(message, str) else Binary(message)
+
+
+@pytest.mark.rule(53, 55, 73)
+@given(TEXTS, st.lists(st.integers(0, 30), max_size=20), st.booleans())
+def test_fragments_mean_what_the_whole_means(text: str, sizes: list[int], binary: bool) -> None:
+    data = text.encode()
+    pieces = [*wire.cuts(data, [size for size in sizes if size]), b""]
+    pair = Pair()
+    opcode = Opcode.BINARY if binary else Opcode.TEXT
+    for number, piece in enumerate(pieces):
+        pair.client.send_fragment(piece, opcode=opcode, fin=number == len(pieces) - 1)
+        pair.client.send_ping(b"between")
+    at_server, _ = pair.pump()
+    messages = [event for event in at_server if isinstance(event, Text | Binary)]
+    assert messages == [Binary(data) if binary else Text(text)]
+
+
+@pytest.mark.rule(72, 75)
+@given(st.binary(max_size=30), st.lists(st.integers(1, 8), max_size=8))
+def test_text_arrives_or_fails_as_bytes_decode_says(data: bytes, sizes: list[int]) -> None:
+    try:
+        expected: str | None = data.decode()
+    except UnicodeDecodeError:
+        expected = None
+    pieces = list(wire.cuts(data, sizes)) or [b""]
+    stream = b"".join(
+        wire.frame(
+            CONTINUATION if number else TEXT, piece, fin=number == len(pieces) - 1, key=wire.KEY
+        )
+        for number, piece in enumerate(pieces)
+    )
+    for size in (1, 5, len(stream)):
+        server = opened(Role.SERVER)
+        events = [
+            event
+            for at in range(0, len(stream), size)
+            for event in server.receive_data(stream[at : at + size])
+        ]
+        if expected is not None:
+            assert events == [Text(expected)]
+        else:
+            [closed] = events
+            assert isinstance(closed, Closed)
+            assert closed.error.sent is not None
+            assert closed.error.sent.code == 1007
+
+
+@pytest.mark.rule(70)
+@given(st.binary(max_size=300), st.data())
+def test_no_prefix_of_a_frame_gives_a_message(payload: bytes, data: st.DataObject) -> None:
+    frame = wire.frame(BINARY, payload, key=wire.KEY)
+    end = data.draw(st.integers(0, len(frame) - 1))
+    server = opened(Role.SERVER)
+    assert server.receive_data(frame[:end]) == []
+    [closed] = server.receive_eof()
+    assert isinstance(closed, Closed)
+    assert closed.error.code == 1006

@@ -79,7 +79,7 @@ class ServerConnection(WebSocket):
             self._refuse_for(error)
         else:
             if isinstance(answer, Awaitable):
-                self.transport.pause_reading()  # nothing may pile up while the application thinks
+                self._pause_reading()  # nothing may pile up while the application thinks
                 self._request_task = self.server.own(self._answer_later(request, answer))
             else:
                 self._answer(request, answer)
@@ -91,8 +91,8 @@ class ServerConnection(WebSocket):
             self._refuse_for(error)
         else:
             self._answer(request, response)
-        if not self._lost:
-            self.transport.resume_reading()
+        if self._reading_paused:
+            self._resume_reading()
 
     def _answer(self, request: Request, response: Response | None) -> None:
         """Go on with the handshake, or give the application's own answer."""

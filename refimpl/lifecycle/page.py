@@ -25,15 +25,26 @@ How to talk to it:
 """
 
 HTML = """\
-<!doctype html> <html lang="en"> <meta charset="utf-8"> <meta name="viewport"
-content="width=device-width"> <title>A WebSocket server</title> <style>body {{ font: 1.1em/1.5
-system-ui, sans-serif; max-width: 42em; margin: 3em auto; padding: 0 1em }} pre {{ background: #eee;
-color: #111; padding: 1em; overflow-x: auto }}</style> <h1>A WebSocket server</h1> <p>You came with
-a plain HTTP request. A WebSocket begins with one that asks to be upgraded (<a
-href="https://www.rfc-editor.org/rfc/rfc6455#section-4">RFC 6455, section 4</a>). What was missing
-in this one: {missing}.</p> <h2>How to talk to it</h2> <p>In a terminal:</p> <pre>refimpl connect
-{uri}</pre> <p>In this browser's console (press F12):</p> <pre>const ws = new WebSocket("{uri}");
-ws.onmessage = event =&gt; console.log(event.data); ws.onopen = () =&gt; ws.send("hello");</pre>
+<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>A WebSocket server</title>
+<style>
+body {{ font: 1.1em/1.5 system-ui, sans-serif; max-width: 42em; margin: 3em auto; padding: 0 1em }}
+pre {{ background: #eee; color: #111; padding: 1em; overflow-x: auto }}
+</style>
+<h1>A WebSocket server</h1>
+<p>You came with a plain HTTP request. A WebSocket begins with one that asks to be upgraded
+(<a href="https://www.rfc-editor.org/rfc/rfc6455#section-4">RFC 6455, section 4</a>).
+What was missing in this one: {missing}.</p>
+<h2>How to talk to it</h2>
+<p>In a terminal:</p>
+<pre>refimpl connect {uri}</pre>
+<p>In this browser's console (press F12):</p>
+<pre>const ws = new WebSocket("{uri}");
+ws.onmessage = event =&gt; console.log(event.data);
+ws.onopen = () =&gt; ws.send("hello");</pre>
 </html>
 """
 

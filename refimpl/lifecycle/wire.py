@@ -103,8 +103,7 @@ class Wire(asyncio.Protocol):
         elif self.core.state is OPEN:
             # Pausing a read late, when more really comes, spares two system calls a batch: an
             # application that keeps up has emptied the inbox by then.
-            self._reading_paused = True
-            self.transport.pause_reading()
+            self._pause_reading()
             self._unparsed += data
         else:
             # We are closing and must read on for the peer's Close (7.1.1), so what has no room is
@@ -136,6 +135,10 @@ class Wire(asyncio.Protocol):
     def _wake_reader(self) -> None:
         if self._reader is not None and not self._reader.done():
             self._reader.set_result(None)
+
+    def _pause_reading(self) -> None:
+        self._reading_paused = True
+        self.transport.pause_reading()
 
     def _resume_reading(self) -> None:
         """Parse what was put by and read on: the inbox has emptied, or matters no more."""

@@ -1,0 +1,493 @@
+"""The server: what it answers before 101, its handlers, its limits and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from refimpl import (
+    ConnectionClosed,
+    HandshakeError,
+    Headers,
+    Request,
+    Response,
+    ServerConnection,
+    State,
+    connect,
+    serve,
+)
+from refimpl.handshake import parse_response
+from refimpl.lifecycle import Settings
+from tests import wire
+from tests.clockwork import settle, virtual_time
+from tests.rawpeer import RawPeer, client_frame, new_server, open_server
+
+LOCAL = "127.0.0.1"
+
+
+def uri(server: object, path: str = "/") -> str:
+    port = server.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
+    return f"ws://{LOCAL}:{port}{path}"
+
+
+async def echo(websocket: ServerConnection) -> None:
+    async for message in websocket:
+        await websocket.send(message)
+
+
+def answered(peer: RawPeer) -> Response:
+    """Return the response that the peer got, with its body; there must be exactly one."""
+    parsed = parse_response(peer.received)
+    assert parsed is not None
+    response, end = parsed
+    assert int(response.headers["Content-Length"]) == len(peer.received) - end
+    return Response(response.status, response.headers, peer.received[end:])
+
+
+class TestProcessRequest:
+    """Memory and virtual time: `new_server` gives a connection that no byte has reached yet."""
+
+    @staticmethod
+    def with_process_request(process: object) -> tuple[ServerConnection, RawPeer]:
+        server, peer = new_server()
+        server.server.process_request = process  # type: ignore[assignment]
+        return server, peer
+
+    @virtual_time
+    async def test_none_goes_on(self) -> None:
+        seen: list[Request] = []
+        server, peer = self.with_process_request(lambda connection, request: seen.append(request))
+        await peer.send(wire.request_head())
+        assert server.state is State.OPEN
+        assert seen == [server.request]
+        peer.transport.abort()
+
+    @pytest.mark.parametrize("status", [200, 204, 302, 401, 403, 404, 503])
+    @pytest.mark.parametrize("later", [False, True], ids=["sync", "async"])
+    def test_any_status_before_101(self, status: int, later: bool) -> None:
+        def answer(connection: ServerConnection, request: Request) -> Response:
+            return Response(status, Headers([("X-Why", "because")]), b"" if status == 204 else b"so")
+
+        async def answer_later(connection: ServerConnection, request: Request) -> Response:
+            await asyncio.sleep(1)
+            return answer(connection, request)
+
+        @virtual_time
+        async def run() -> None:
+            server, peer = self.with_process_request(answer_later if later else answer)
+            await peer.send(wire.request_head())
+            await asyncio.sleep(2)
+            response = answered(peer)
+            assert (response.status, response.headers["X-Why"]) == (status, "because")
+            assert response.headers["Connection"] == "close"
+            assert peer.ended
+            assert server.state is State.CLOSED
+            assert server.response is not None
+            assert server.response.status == status
+
+        run()
+
+    @virtual_time
+    async def test_async_none_goes_on_and_keeps_what_came_meanwhile(self) -> None:
+        async def think(connection: ServerConnection, request: Request) -> None:
+            await asyncio.sleep(1)
+
+        server, peer = self.with_process_request(think)
+        head = wire.request_head()
+        await peer.send(head + client_frame(wire.TEXT, b"right behind"))
+        await peer.send(client_frame(wire.TEXT, b"a little later"))
+        assert server.state is State.CONNECTING
+        await asyncio.sleep(2)
+        assert [await server.recv(), await server.recv()] == ["right behind", "a little later"]
+        peer.transport.abort()
+
+    @virtual_time
+    async def test_nothing_piles_up_while_it_thinks(self) -> None:
+        async def think(connection: ServerConnection, request: Request) -> None:
+            await asyncio.sleep(1)
+
+        server, peer = self.with_process_request(think)
+        await peer.send(wire.request_head())
+        for _ in range(100):
+            await peer.send(bytes(65_536))
+        assert peer.transport.get_write_buffer_size() == 100 * 65_536
+        peer.transport.abort()
+        await settle()
+        assert server.state is State.CLOSED
+
+    @virtual_time
+    async def test_respond_makes_a_plain_text_answer(self) -> None:
+        server, peer = self.with_process_request(lambda ours, _: ours.respond(200, "OK\n"))
+        await peer.send(wire.request_head(drop=["Upgrade"]))  # a health check is no WebSocket
+        response = answered(peer)
+        assert (response.status, response.body) == (200, b"OK\n")
+        assert server.server.refused == {"process-request-200": 1}
+
+    @virtual_time
+    async def test_a_handshake_error_is_the_answer_it_describes(self) -> None:
+        def refuse(connection: ServerConnection, request: Request) -> None:
+            raise HandshakeError("got no token", status=401, reason="token")
+
+        server, peer = self.with_process_request(refuse)
+        await peer.send(wire.request_head())
+        assert answered(peer).status == 401
+        assert server.server.refused == {"token": 1}
+
+    @pytest.mark.parametrize("later", [False, True], ids=["sync", "async"])
+    def test_any_other_error_is_ours_and_logged(
+        self, later: bool, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def fail(connection: ServerConnection, request: Request) -> None:
+            raise ZeroDivisionError("secret detail")
+
+        async def fail_later(connection: ServerConnection, request: Request) -> None:
+            fail(connection, request)
+
+        @virtual_time
+        async def run() -> None:
+            server, peer = self.with_process_request(fail_later if later else fail)
+            await peer.send(wire.request_head())
+            response = answered(peer)
+            assert response.status == 500
+            assert b"secret" not in peer.received
+            assert server.server.refused == {"process-request": 1}
+
+        run()
+        assert "secret detail" in caplog.text
+
+    @virtual_time
+    async def test_101_is_not_its_to_give(self) -> None:
+        server, peer = self.with_process_request(lambda ours, _: ours.respond(101, ""))
+        await peer.send(wire.request_head())
+        assert answered(peer).status == 500
+        assert server.state is State.CLOSED
+
+    @pytest.mark.parametrize(
+        "head",
+        [
+            wire.request_head("POST /chat HTTP/1.1"),
+            wire.request_head("GET /chat HTTP/1.0"),
+            wire.request_head(drop=["Host"]),
+            wire.request_head(add=[("Content-Length", "5")]),
+        ],
+        ids=["POST", "HTTP/1.0", "no Host", "body"],
+    )
+    def test_is_not_asked_about_what_is_no_sound_get(self, head: bytes) -> None:
+        @virtual_time
+        async def run() -> None:
+            asked: list[Request] = []
+            _, peer = self.with_process_request(lambda ours, request: asked.append(request))
+            await peer.send(head)
+            assert answered(peer).status >= 400
+            assert asked == []
+
+        run()
+
+    @virtual_time
+    async def test_a_client_that_leaves_while_it_thinks_ends_it(self) -> None:
+        cancelled = asyncio.Event()
+
+        async def think(connection: ServerConnection, request: Request) -> None:
+            try:
+                await asyncio.sleep(5)
+            except asyncio.CancelledError:
+                cancelled.set()
+                raise
+
+        server, peer = self.with_process_request(think)
+        await peer.send(wire.request_head())
+        peer.transport.abort()
+        await settle()
+        assert cancelled.is_set()
+        assert server.state is State.CLOSED
+
+
+class TestPlainHttp:
+    @pytest.mark.parametrize(
+        ("accept", "kind"),
+        [("text/html,application/xhtml+xml", "text/html"), ("*/*", "text/plain"), (None, "text/plain")],
+    )
+    def test_426_with_a_page_that_says_what_this_is(self, accept: str | None, kind: str) -> None:
+        @virtual_time
+        async def run() -> None:
+            _, peer = new_server()
+            headers = [("Accept", accept)] if accept else []
+            await peer.send(wire.request_head(drop=["Upgrade", "Connection"], add=headers))
+            response = answered(peer)
+            assert response.status == 426
+            assert response.headers["Upgrade"] == "websocket"
+            assert response.headers["Content-Type"] == f"{kind}; charset=utf-8"
+            page = response.body.decode()
+            assert "WebSocket server" in page
+            assert "refimpl connect ws://server.example.com/chat" in page
+            assert 'new WebSocket("ws://server.example.com/chat")' in page.replace("&quot;", '"')
+
+        run()
+
+    @virtual_time
+    async def test_the_page_escapes_what_it_quotes(self) -> None:
+        _, peer = new_server()
+        line = 'GET /<script>alert("1")</script> HTTP/1.1'
+        await peer.send(wire.request_head(line, drop=["Upgrade"], add=[("Accept", "text/html")]))
+        body = answered(peer).body
+        assert b"<script>" not in body
+        assert b"&lt;script&gt;" in body
+
+
+class TestOpenTimeout:
+    @virtual_time
+    async def test_a_head_that_drips_is_cut_off_and_told_why(self) -> None:
+        server, peer = new_server(Settings(open_timeout=10))
+        head = wire.request_head()
+        for at in range(len(head)):
+            if peer.ended:
+                break
+            await peer.send(head[at : at + 1])
+            await asyncio.sleep(1)
+        assert asyncio.get_running_loop().time() == pytest.approx(11, abs=1)
+        assert answered(peer).status == 408
+        assert server.server.refused == {"open-timeout": 1}
+
+    @virtual_time
+    async def test_a_client_that_says_nothing_is_cut_off(self) -> None:
+        _, peer = new_server(Settings(open_timeout=10))
+        await asyncio.sleep(9.9)
+        assert not peer.ended
+        await asyncio.sleep(0.2)
+        assert peer.ended
+
+    @virtual_time
+    async def test_process_request_is_within_it(self) -> None:
+        async def think(connection: ServerConnection, request: Request) -> None:
+            await asyncio.sleep(3600)
+
+        server, peer = new_server(Settings(open_timeout=10))
+        server.server.process_request = think
+        await peer.send(wire.request_head())
+        await asyncio.sleep(11)
+        assert answered(peer).status == 408
+        assert server.state is State.CLOSED
+
+    @virtual_time
+    async def test_none_waits(self) -> None:
+        server, peer = new_server(Settings(open_timeout=None, ping_interval=None))
+        await asyncio.sleep(10_000)
+        await peer.send(wire.request_head())
+        assert server.state is State.OPEN
+        peer.transport.abort()
+
+    @virtual_time
+    async def test_an_open_connection_is_beyond_it(self) -> None:
+        server, peer = await open_server(Settings(open_timeout=1, ping_interval=None))
+        await asyncio.sleep(100)
+        assert server.state is State.OPEN
+        peer.transport.abort()
+
+
+class TestHandlers:
+    async def test_returning_closes_with_1000(self) -> None:
+        async def greet(websocket: ServerConnection) -> None:
+            await websocket.send("hello")
+
+        async with serve(greet, LOCAL, 0) as server, connect(uri(server)) as client:
+            assert [message async for message in client] == ["hello"]
+            assert client.close_code == 1000
+
+    async def test_raising_closes_with_1011_and_is_logged(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async def fail(websocket: ServerConnection) -> None:
+            raise ZeroDivisionError("in the handler")
+
+        async with serve(fail, LOCAL, 0) as server, connect(uri(server)) as client:
+            with pytest.raises(ConnectionClosed) as closed:
+                await client.recv()
+        assert closed.value.received == (1011, "")
+        assert "in the handler" in caplog.text
+
+    async def test_a_client_that_leaves_is_no_error(self, caplog: pytest.LogCaptureFixture) -> None:
+        ended = asyncio.Event()
+
+        async def receive(websocket: ServerConnection) -> None:
+            try:
+                await websocket.recv()
+            finally:
+                ended.set()
+
+        caplog.set_level(logging.INFO)
+        async with serve(receive, LOCAL, 0) as server:
+            client = await connect(uri(server))
+            client.transport.abort()
+            await ended.wait()
+        assert "failed" not in caplog.text
+
+    async def test_connections_are_the_open_ones(self) -> None:
+        async with serve(echo, LOCAL, 0) as server:
+            assert server.connections == set()
+            async with connect(uri(server)) as client:
+                await client.send("here")
+                await client.recv()
+                [connection] = server.connections
+                assert connection.remote_address == client.local_address
+                reader, writer = await asyncio.open_connection(
+                    LOCAL, server.sockets[0].getsockname()[1]
+                )
+                assert len(server.connections) == 1  # TCP alone is no WebSocket
+                writer.close()
+                await writer.wait_closed()
+                assert await reader.read() == b""
+
+    async def test_subprotocol_and_origin(self) -> None:
+        async with serve(echo, LOCAL, 0, subprotocols=["b", "a"], origins=["https://a.example"]) as s:
+            async with connect(uri(s), subprotocols=["a", "b"], origin="https://a.example") as client:
+                assert client.subprotocol == "b"
+            with pytest.raises(HandshakeError) as refused:
+                await connect(uri(s))
+            assert refused.value.status == 403
+            assert s.refused == {"origin": 1}
+
+
+class TestClosing:
+    async def test_everyone_gets_1001_and_handlers_end(self) -> None:
+        ended = 0
+
+        async def receive(websocket: ServerConnection) -> None:
+            nonlocal ended
+            async for _ in websocket:
+                pass
+            ended += 1
+
+        async with serve(receive, LOCAL, 0) as server:
+            clients = [await connect(uri(server)) for _ in range(5)]
+            for client in clients:
+                await (await client.ping())
+        assert ended == 5
+        for client in clients:
+            await client.wait_closed()
+            assert client.close_code == 1001
+
+    async def test_with_a_code_and_reason_of_ones_own(self) -> None:
+        server = await serve(echo, LOCAL, 0)
+        client = await connect(uri(server))
+        await (await client.ping())
+        server.close(code=1012, reason="a new version")
+        await server.wait_closed()
+        await client.wait_closed()
+        assert (client.close_code, client.close_reason) == (1012, "a new version")
+        with pytest.raises(OSError):
+            await connect(uri(server)) if server.sockets else await refuse()
+
+    async def test_without_closing_connections_it_waits_for_them(self) -> None:
+        server = await serve(echo, LOCAL, 0)
+        client = await connect(uri(server))
+        await (await client.ping())
+        server.close(close_connections=False)
+        waiting = asyncio.ensure_future(server.wait_closed())
+        await client.send("still here")
+        assert await client.recv() == "still here"
+        assert not waiting.done()
+        await client.close()
+        await waiting
+
+    async def test_a_connection_in_its_handshake_is_refused_with_503(self) -> None:
+        server = await serve(echo, LOCAL, 0)
+        reader, writer = await asyncio.open_connection(LOCAL, server.sockets[0].getsockname()[1])
+        head = wire.request_head()
+        writer.write(head[:10])
+        while not any(each._heard for each in server._accepted):
+            await asyncio.sleep(0)
+        server.close()
+        answer = await reader.read()
+        assert answer.startswith(b"HTTP/1.1 503 ")
+        writer.close()
+        await writer.wait_closed()
+        await server.wait_closed()
+
+    async def test_a_handler_that_does_not_end_is_cancelled(
+        self, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("refimpl.lifecycle.server.GRACE", 0.01)
+        cancelled = False
+
+        async def stuck(websocket: ServerConnection) -> None:
+            nonlocal cancelled
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                cancelled = True
+                raise
+
+        async with serve(stuck, LOCAL, 0, close_timeout=0.01) as server:
+            client = await connect(uri(server))
+            await (await client.ping())
+        assert cancelled
+        assert "is cancelled" in caplog.text
+        await client.wait_closed()
+
+    async def test_serve_forever_ends_when_closed_or_cancelled(self) -> None:
+        server = await serve(echo, LOCAL, 0)
+        serving = asyncio.ensure_future(server.serve_forever())
+        client = await connect(uri(server))
+        server.close()
+        await serving
+        await client.wait_closed()
+
+        server = await serve(echo, LOCAL, 0)
+        serving = asyncio.ensure_future(server.serve_forever())
+        client = await connect(uri(server))
+        serving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await serving
+        await client.wait_closed()
+        assert client.close_code == 1001
+        assert not server.is_serving()
+
+    async def test_closing_twice_is_closing_once(self) -> None:
+        server = await serve(echo, LOCAL, 0)
+        server.close()
+        server.close()
+        await server.wait_closed()
+        await server.wait_closed()
+
+
+async def refuse() -> None:
+    raise OSError
+
+
+class TestArguments:
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"open_timeout": 0},
+            {"close_timeout": -1},
+            {"ping_interval": 0},
+            {"max_size": 0},
+            {"max_queue": 0},
+            {"max_fragments": 0},
+            {"write_limit": 0},
+            {"compression": "gzip"},
+        ],
+        ids=str,
+    )
+    def test_wrong_limits_are_refused_at_the_call(self, wrong: dict[str, object]) -> None:
+        [name] = wrong
+        call: Callable[..., Awaitable[object]] = serve
+        with pytest.raises(ValueError, match=name):
+            call(echo, LOCAL, 0, **wrong)
+
+    async def test_several_hosts_and_a_port_that_is_taken(self) -> None:
+        async with serve(echo, [LOCAL], 0) as server:
+            with pytest.raises(OSError):
+                await serve(echo, LOCAL, server.sockets[0].getsockname()[1])
+
+    @pytest.mark.parametrize("host", [None, ""])
+    async def test_every_interface(self, host: str | None) -> None:
+        async with serve(echo, host, 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            name = "[::1]" if server.sockets[0].family.name == "AF_INET6" else LOCAL
+            async with connect(f"ws://{name}:{port}") as client:
+                await client.send("hello")
+                assert await client.recv() == "hello"

@@ -99,6 +99,10 @@ notebooks: $(READY)  ## execute and normalise all notebooks
 exercises: $(READY)  ## generate exercises/ from solutions/
 	@$(BIN)/python -m refimpl.classroom.exercises
 
+captures: $(BROWSER_READY) $(NODE_READY)  ## record the programs of notebooks/captures again
+	@$(BIN)/python -m refimpl.lab.record
+	@$(BIN)/python -m refimpl.lab.record_handshakes
+
 bench: $(READY)  ## the core's parsing cost beside its peers'
 	@$(BIN)/python -m tests.bench.parse
 

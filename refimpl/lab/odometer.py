@@ -53,7 +53,7 @@ def cases_passed(chapter: int) -> tuple[int, int]:
 
 
 def _is_ours(run: dict[str, Any]) -> bool:
-    return run["testee"] == "refimpl" and run["role"] == "server"
+    return bool(run["testee"] == "refimpl" and run["role"] == "server")
 
 
 def odometer(chapter: int) -> Picture:

@@ -126,9 +126,11 @@ def lines(
 
 
 def _plain_numbers(axis: Axis) -> None:
-    """Print ticks as a person writes them (10,000), not as powers of ten."""
-    from matplotlib.ticker import FuncFormatter
+    """Print ticks as a person writes them (10,000), not as powers of ten, and not too many."""
+    from matplotlib.ticker import FuncFormatter, LogLocator
 
+    if axis.get_scale() == "log":
+        axis.set_major_locator(LogLocator(numticks=7))
     axis.set_major_formatter(FuncFormatter(lambda value, _: readable(float(value))))
 
 

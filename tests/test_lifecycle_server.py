@@ -69,7 +69,9 @@ class TestProcessRequest:
     @pytest.mark.parametrize("later", [False, True], ids=["sync", "async"])
     def test_any_status_before_101(self, status: int, later: bool) -> None:
         def answer(connection: ServerConnection, request: Request) -> Response:
-            return Response(status, Headers([("X-Why", "because")]), b"" if status == 204 else b"so")
+            return Response(
+                status, Headers([("X-Why", "because")]), b"" if status == 204 else b"so"
+            )
 
         async def answer_later(connection: ServerConnection, request: Request) -> Response:
             await asyncio.sleep(1)
@@ -208,7 +210,11 @@ class TestProcessRequest:
 class TestPlainHttp:
     @pytest.mark.parametrize(
         ("accept", "kind"),
-        [("text/html,application/xhtml+xml", "text/html"), ("*/*", "text/plain"), (None, "text/plain")],
+        [
+            ("text/html,application/xhtml+xml", "text/html"),
+            ("*/*", "text/plain"),
+            (None, "text/plain"),
+        ],
     )
     def test_426_with_a_page_that_says_what_this_is(self, accept: str | None, kind: str) -> None:
         @virtual_time
@@ -341,8 +347,12 @@ class TestHandlers:
                 assert await reader.read() == b""
 
     async def test_subprotocol_and_origin(self) -> None:
-        async with serve(echo, LOCAL, 0, subprotocols=["b", "a"], origins=["https://a.example"]) as s:
-            async with connect(uri(s), subprotocols=["a", "b"], origin="https://a.example") as client:
+        async with serve(
+            echo, LOCAL, 0, subprotocols=["b", "a"], origins=["https://a.example"]
+        ) as s:
+            async with connect(
+                uri(s), subprotocols=["a", "b"], origin="https://a.example"
+            ) as client:
                 assert client.subprotocol == "b"
             with pytest.raises(HandshakeError) as refused:
                 await connect(uri(s))
@@ -397,7 +407,7 @@ class TestClosing:
         reader, writer = await asyncio.open_connection(LOCAL, server.sockets[0].getsockname()[1])
         head = wire.request_head()
         writer.write(head[:10])
-        while not any(each._heard for each in server._accepted):
+        while not any(each._heard for each in server._accepted):  # noqa: ASYNC110
             await asyncio.sleep(0)
         server.close()
         answer = await reader.read()

@@ -8,7 +8,8 @@ from .cases import Answer, Exercise
 from .judging import judge, judge_value
 from .limits import wait_in_thread
 from .registry import find_exercise
-from .reports import HINTS, CheckFailed, quantity, report
+from .rendering import quantity
+from .reports import HINTS, CheckFailed, report
 from .verdicts import State, Verdict
 
 _hints_given: dict[str, int] = {}  # in this kernel; a restart forgives
@@ -37,7 +38,7 @@ class PendingCheck:
 
 
 def examine(exercise: Exercise | Answer, answer: object) -> Verdict:
-    """The verdict on an answer, reached here and now. Inside an event loop await `check` instead."""
+    """The verdict on an answer, reached here and now; inside an event loop await `check`."""
     if isinstance(exercise, Answer):
         return judge_value(exercise, answer)
     return judge(exercise, answer)

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from enum import Enum
 
 from .cases import Row
-from .rendering import render
+from .rendering import quantity, render
 
 HEAD_END = b"\r\n"
 SHOWN = 20  # characters on each side of a difference in text
@@ -60,18 +60,18 @@ def _same_kind(expected: object, got: object) -> bool:
 
 
 def differences(expected: object, got: object) -> list[Row]:
-    """The first difference between two unequal values; nothing where showing them says it all."""
+    """The entry on the first difference of two unequal values; none where showing them says it."""
+    text = _difference(expected, got)
+    return [("differs", text)] if text else []
+
+
+def _difference(expected: object, got: object) -> str:
     if isinstance(expected, bytes) and isinstance(got, bytes):
         return _in_heads(expected, got) if HEAD_END in expected else _in_bytes(expected, got)
     if isinstance(expected, str) and isinstance(got, str):
         return _in_text(expected, got)
     if type(expected) is not type(got) and expected == got:
-        return [
-            (
-                "differs",
-                f"equal, but a {type(got).__name__} where a {type(expected).__name__} is expected",
-            )
-        ]
+        return f"equal, but of type {type(got).__name__}, expected {type(expected).__name__}"
     if isinstance(expected, list | tuple) and isinstance(got, list | tuple):
         return _in_sequence(expected, got)
     if isinstance(expected, Mapping) and isinstance(got, Mapping):
@@ -79,17 +79,10 @@ def differences(expected: object, got: object) -> list[Row]:
     if dataclasses.is_dataclass(expected) and type(expected).__name__ == type(got).__name__:
         return _in_fields(expected, got)
     if expected is not None and got is None:
-        return [
-            (
-                "differs",
-                "None is also what a function returns that comes to its end without a return",
-            )
-        ]
+        return "None is also what a function returns that comes to its end without a return"
     if type(expected) is not type(got) and expected is not None:
-        return [
-            ("differs", f"a {type(got).__name__} where a {type(expected).__name__} is expected")
-        ]
-    return []
+        return f"of type {type(got).__name__}, expected {type(expected).__name__}"
+    return ""
 
 
 def _first_index(expected: Sequence[object], got: Sequence[object]) -> int:
@@ -100,91 +93,62 @@ def _first_index(expected: Sequence[object], got: Sequence[object]) -> int:
     )
 
 
-def _in_bytes(expected: bytes, got: bytes) -> list[Row]:
+def _in_bytes(expected: bytes, got: bytes) -> str:
     index = _first_index(expected, got)
     if index == len(got):
-        return [
-            (
-                "differs",
-                f"{len(got)} bytes where {len(expected)} are expected; so far they are right",
-            )
-        ]
+        return f"{quantity(len(got), 'byte')} where {len(expected)} are expected"
     if index == len(expected):
-        return [
-            (
-                "differs",
-                f"{len(got) - index} bytes too many, from byte {index}: {render(got[index:])}",
-            )
-        ]
-    return [("differs", f"at byte {index}: {expected[index]:02x} expected, got {got[index]:02x}")]
+        many = quantity(len(got) - index, "byte")
+        return f"{many} too many, from byte {index}: {render(got[index:])}"
+    return f"at byte {index}: {expected[index]:02x} expected, got {got[index]:02x}"
 
 
-def _in_heads(expected: bytes, got: bytes) -> list[Row]:
+def _in_heads(expected: bytes, got: bytes) -> str:
     """The first line of an HTTP head that differs."""
     wanted, held = expected.split(HEAD_END), got.split(HEAD_END)
     index = _first_index(wanted, held)
     if HEAD_END not in got and b"\n" in got:
-        return [("differs", r"lines end in \n; HTTP ends each in \r\n")]
+        return r"lines end in \n; HTTP ends each in \r\n"
     here = render(held[index]) if index < len(held) else "(nothing more)"
     there = render(wanted[index]) if index < len(wanted) else "(nothing more)"
     if there == "b''":
         there = "(an empty line: the end of the head)"
-    return [("differs", f"in line {index + 1}\nexpected {there}\ngot      {here}")]
+    return f"in line {index + 1}\nexpected {there}\ngot      {here}"
 
 
-def _in_text(expected: str, got: str) -> list[Row]:
+def _in_text(expected: str, got: str) -> str:
     index = _first_index(expected, got)
     wanted, held = expected[index : index + SHOWN], got[index : index + SHOWN]
     if not held:
-        return [("differs", f"ends after {index} characters; {wanted!r} should follow")]
+        return f"ends after {index} characters; {wanted!r} should follow"
     if not wanted:
-        return [("differs", f"right up to character {index}, then too much: {held!r}")]
-    return [("differs", f"at character {index}: {wanted!r} expected, got {held!r}")]
+        return f"right up to character {index}, then too much: {held!r}"
+    return f"at character {index}: {wanted!r} expected, got {held!r}"
 
 
-def _in_sequence(expected: Sequence[object], got: Sequence[object]) -> list[Row]:
+def _in_sequence(expected: Sequence[object], got: Sequence[object]) -> str:
     if type(expected) is not type(got) and list(expected) == list(got):
-        return [
-            (
-                "differs",
-                f"equal items, but in a {type(got).__name__}, expected a {type(expected).__name__}",
-            )
-        ]
+        return f"equal items, but of type {type(got).__name__}, expected {type(expected).__name__}"
     index = _first_index(expected, got)
     if index == len(got):
-        return [
-            (
-                "differs",
-                f"{len(got)} of {len(expected)} items; missing is {render(expected[index])}",
-            )
-        ]
+        return f"{len(got)} of {len(expected)} items; missing is {render(expected[index])}"
     if index == len(expected):
-        return [("differs", f"one item too many: {render(got[index])}")]
-    return [
-        (
-            "differs",
-            f"at item {index}: {render(expected[index])} expected, got {render(got[index])}",
-        )
-    ]
+        return f"one item too many: {render(got[index])}"
+    return f"at item {index}: {render(expected[index])} expected, got {render(got[index])}"
 
 
-def _in_mapping(expected: Mapping[object, object], got: Mapping[object, object]) -> list[Row]:
+def _in_mapping(expected: Mapping[object, object], got: Mapping[object, object]) -> str:
     for key in expected:
         if key not in got:
-            return [("differs", f"no key {render(key)}")]
+            return f"no key {render(key)}"
         if not same(expected[key], got[key]):
-            return [
-                (
-                    "differs",
-                    f"at {render(key)}: {render(expected[key])} expected, got {render(got[key])}",
-                )
-            ]
-    return [("differs", f"keys too many: {render(sorted(map(str, got.keys() - expected.keys())))}")]
+            return f"at {render(key)}: {render(expected[key])} expected, got {render(got[key])}"
+    return f"keys too many: {render(sorted(map(str, got.keys() - expected.keys())))}"
 
 
-def _in_fields(expected: object, got: object) -> list[Row]:
+def _in_fields(expected: object, got: object) -> str:
     for field in dataclasses.fields(expected):  # type: ignore[arg-type]
         wanted, held = getattr(expected, field.name), getattr(got, field.name, None)
         if field.compare and not same(wanted, held):
-            return [("differs", f"in {field.name}: {render(wanted)} expected, got {render(held)}")]
-    return []
+            return f"in {field.name}: {render(wanted)} expected, got {render(held)}"
+    return ""

@@ -151,7 +151,7 @@ def _complaint(holds: Callable[[Any], object], result: object) -> str:
     except Wrong as complaint:
         return str(complaint)
     except (AttributeError, TypeError, ValueError, LookupError):  # not the kind of thing at all
-        return f"{render(result)}, a {type(result).__name__}"
+        return f"{render(result)}, of type {type(result).__name__}"
 
 
 def _explained(exercise: Exercise, case: Case, result: object) -> Iterable[Row]:
@@ -225,5 +225,5 @@ def _accepts(exercise: Answer, value: object) -> str:
             return text
     kind = exercise.kind or (object if callable(exercise.accepts) else type(exercise.accepts))
     if not isinstance(value, kind):
-        return f"this is a {type(value).__name__}, and the answer is a {kind.__name__}"
+        return f"of type {type(value).__name__}, expected {kind.__name__}"
     return exercise.otherwise

@@ -132,6 +132,8 @@ def run_coroutine(start: Callable[[], Coroutine[Any, Any, T]], limit: float) -> 
     """
 
     async def limited() -> T:
+        # What a loop has to say about tasks that were ended by force would reach the notebook.
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
         timer = asyncio.timeout(limit)
         try:
             async with timer:

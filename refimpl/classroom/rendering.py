@@ -60,3 +60,8 @@ def show_error(error: BaseException) -> str:
     except Exception:
         text = "(an error whose message cannot be shown)"
     return f"{type(error).__name__}: {text[:LARGEST]}" if text else type(error).__name__
+
+
+def quantity(count: int, noun: str) -> str:
+    """A count with its noun: "1 case", "2 cases", "no cases"."""
+    return f"{count or 'no'} {noun}{'' if count == 1 else 's'}"

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from .cases import Answer, Exercise, Row
+from .rendering import quantity
 from .verdicts import State, Verdict
 
 LABEL = 10  # columns
@@ -34,11 +35,6 @@ class CheckFailed(AssertionError):
     def _render_traceback_(self) -> list[str]:
         """What IPython shows in place of a traceback."""
         return str(self).splitlines()
-
-
-def quantity(count: int, noun: str) -> str:
-    """A count with its noun: "1 case", "2 cases", "no cases"."""
-    return f"{count or 'no'} {noun}{'' if count == 1 else 's'}"
 
 
 def lay_out(rows: Iterable[Row]) -> str:

@@ -16,7 +16,7 @@ from refimpl.framing import Frame, Opcode
 
 from .cases import Case, Row
 from .difference import differences
-from .rendering import render
+from .rendering import quantity, render
 
 BITS = (
     ("FIN", "RSV1", "RSV2", "RSV3", "opcode", "opcode", "opcode", "opcode"),
@@ -152,7 +152,7 @@ def _describe(expected: tuple[Frame, int], got: tuple[Frame, int]) -> tuple[str,
             if getattr(frame, name) != getattr(other, name)
         ]
         if not isinstance(frame.payload, type(other.payload)):
-            words.append(f"payload a {type(frame.payload).__name__}")
+            words.append(f"payload of type {type(frame.payload).__name__}")
         elif len(frame.payload) != len(other.payload):
             words.append(f"payload of {len(frame.payload)} bytes")
         elif frame.payload != other.payload:
@@ -214,7 +214,7 @@ def _difference_at(expected: bytes, got: bytes, index: int) -> str:
     if index >= len(got):
         return f"ends here, {len(got)} of {len(expected)} bytes"
     if index >= len(expected):
-        return f"{len(got) - len(expected)} bytes too many"
+        return f"{quantity(len(got) - len(expected), 'byte')} too many"
     wanted, held = expected[index], got[index]
     if index < 2:
         bit = next(bit for bit in range(8) if (wanted ^ held) >> 7 - bit & 1)

@@ -165,14 +165,24 @@ def _agreed_subprotocol(request: Request, headers: Headers) -> str | None:
 
 def _agreed(request: Request, headers: Headers, agree: Agree | None) -> Extension | None:
     """Return the extension of the response: one of those offered, or none (RFC 6455 9.1)."""
-    offers = parse_extensions(request.headers.get_all("Sec-WebSocket-Extensions"))
-    offered = {offer.name: offer for offer in offers}
     chosen = parse_extensions(headers.get_all("Sec-WebSocket-Extensions"))
-    if len(chosen) > 1 or not {extension.name for extension in chosen} <= offered.keys():
+    offers = parse_extensions(request.headers.get_all("Sec-WebSocket-Extensions"))
+    fitting = [offer for offer in offers if chosen and offer.name == chosen[0].name]
+    if len(chosen) > 1 or (chosen and not fitting):
         raise HandshakeError("got an extension that was not offered", reason="extension")
-    if chosen and agree is not None:
-        agree(offered[chosen[0].name], chosen[0])
+    refusals = [_refusal(agree, offer, chosen[0]) for offer in fitting if agree is not None]
+    if refusals and None not in refusals:  # one extension may be offered in several ways
+        raise HandshakeError(str(refusals[0]), reason="extension") from refusals[0]
     return chosen[0] if chosen else None
+
+
+def _refusal(agree: Agree, offer: Extension, answer: Extension) -> HandshakeError | None:
+    """Return why the answer does not fit the offer; None where it does."""
+    try:
+        agree(offer, answer)
+    except HandshakeError as error:
+        return error
+    return None
 
 
 def _failed(response: Response, message: str, reason: str) -> HandshakeError:

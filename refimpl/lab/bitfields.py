@@ -68,31 +68,22 @@ def draw_frame(
         axes.set_ylim(count * HEIGHT + 0.12 + 0.28 * len(notes), -0.3)
         axes.set_title("")
         axes.text(0, -0.42, claim, ha="left", va="bottom", fontsize=14, weight="bold")
-        for bit in range(ROW_BITS):
-            axes.text(bit + 0.5, -0.06, str(bit), ha="center", va="bottom", fontsize=9, color=GREY)
-        for row in range(count):
-            axes.text(
-                -0.25,
-                (row + 0.5) * HEIGHT,
-                f"byte {row * 4}",
-                ha="right",
-                va="center",
-                fontsize=10,
-                color=GREY,
-            )
+        _rulers(axes, count)
         for piece in pieces:
             _draw(axes, frame, piece)
         for number, (words, colour) in enumerate(notes):
-            axes.text(
-                0,
-                count * HEIGHT + 0.12 + 0.28 * number,
-                words,
-                ha="left",
-                va="top",
-                fontsize=11,
-                color=colour,
-            )
+            below = count * HEIGHT + 0.12 + 0.28 * number
+            axes.text(0, below, words, ha="left", va="top", fontsize=11, color=colour)
     return drawn.picture
+
+
+def _rulers(axes: Axes, rows: int) -> None:
+    """Number the bits above the drawing and the bytes at its left."""
+    for bit in range(ROW_BITS):
+        axes.text(bit + 0.5, -0.06, str(bit), ha="center", va="bottom", fontsize=9, color=GREY)
+    for row in range(rows):
+        words, middle = f"byte {row * 4}", (row + 0.5) * HEIGHT
+        axes.text(-0.25, middle, words, ha="right", va="center", fontsize=10, color=GREY)
 
 
 def _pieces(each: Field) -> list[Piece]:

@@ -7,8 +7,8 @@ Bar chart, bytes a message: polling, WebSocket; longest: polling.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from refimpl.lab.figures import (
     BLACK,
@@ -53,28 +53,11 @@ def bars(
         axes = drawn.axes
         for row, (name, number) in enumerate(values.items()):
             index = list(highlight).index(name) if name in highlight else row
-            grey = bool(highlight) and name not in highlight
-            axes.barh(
-                row,
-                number,
-                height=0.62,
-                color=PALE if grey else COLOURS[index % 7],
-                hatch="" if grey else HATCHES[index % 7],
-                edgecolor="white" if not grey else GREY,
-                linewidth=0 if not grey else 0.8,
-            )
-            axes.annotate(
-                (labels or readable)(number),
-                (number, row),
-                (6, 0),
-                textcoords="offset points",
-                va="center",
-            )
-        axes.set_yticks(range(len(names)), names)
+            _bar(axes, row, number, None if highlight and name not in highlight else index)
+            words = (labels or readable)(number)
+            axes.annotate(words, (number, row), (6, 0), textcoords="offset points", va="center")
+        _name_rows(axes, names, unit)
         axes.invert_yaxis()
-        axes.tick_params(axis="y", length=0)
-        axes.spines["left"].set_visible(False)
-        axes.set_xlabel(unit)
         if log:
             axes.set_xscale("log")
             axes.set_xlim(min(numbers) / 3, max(numbers) * 6)
@@ -82,6 +65,29 @@ def bars(
             axes.set_xlim(0, max(numbers) * 1.15)
         _plain_numbers(axes.xaxis)
     return drawn.picture
+
+
+def _bar(axes: Axes, row: int, number: float, index: int | None) -> None:
+    """Draw one bar in the colour and hatch of that index, grey for None."""
+    grey = index is None
+    axes.barh(
+        row,
+        number,
+        height=0.62,
+        color=PALE if index is None else COLOURS[index % 7],
+        hatch="" if index is None else HATCHES[index % 7],
+        edgecolor=GREY if grey else "white",
+        linewidth=0.8 if grey else 0,
+    )
+
+
+def _name_rows(axes: Axes, names: Iterable[str], unit: str) -> None:
+    """Write a name beside each row, and the unit below."""
+    names = list(names)
+    axes.set_yticks(range(len(names)), names)
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    axes.set_xlabel(unit)
 
 
 def lines(
@@ -183,15 +189,9 @@ def histogram(
         figure.clear()
         grid = figure.subplots(len(samples), 1, sharex=True, squeeze=False)[:, 0]
         for index, (axes, (name, values)) in enumerate(zip(grid, samples.items(), strict=True)):
-            edges = _edges(low, high, bins, log)
-            colour = COLOURS[index % 7]
+            look: dict[str, Any] = {"color": COLOURS[index % 7], "hatch": HATCHES[index % 7]}
             axes.hist(
-                values,
-                edges,
-                color=colour,
-                hatch=HATCHES[index % 7],
-                edgecolor="white",
-                linewidth=0.4,
+                values, _edges(low, high, bins, log), edgecolor="white", linewidth=0.4, **look
             )
             if log:
                 axes.set_xscale("log")
@@ -247,34 +247,24 @@ def timeline(
     with canvas(claim, alt=alt, size=(WIDTH, 1.0 + 0.62 * len(rows))) as drawn:
         axes = drawn.axes
         for index, spans in enumerate(rows.values()):
-            long = [(start, end - start) for start, end in spans if end > start]
-            short = [start for start, end in spans if end <= start]
-            colour = COLOURS[index % 7]
-            if long:
-                axes.broken_barh(
-                    long,
-                    (index - 0.25, 0.5),
-                    color=colour,
-                    hatch=HATCHES[index % 7],
-                    edgecolor="white",
-                )
-            if short:
-                axes.plot(
-                    short,
-                    [index] * len(short),
-                    "|",
-                    color=colour,
-                    markersize=16,
-                    markeredgewidth=2.5,
-                )
+            _spans(axes, index, spans)
         for name, position, words in notes:
             row = list(rows).index(name)
             axes.annotate(
                 words, (position, row - 0.3), (0, 2), textcoords="offset points", fontsize=10
             )
-        axes.set_yticks(range(len(rows)), list(rows))
+        _name_rows(axes, rows, unit)
         axes.set_ylim(len(rows) - 0.4, -0.8)
-        axes.tick_params(axis="y", length=0)
-        axes.spines["left"].set_visible(False)
-        axes.set_xlabel(unit)
     return drawn.picture
+
+
+def _spans(axes: Axes, row: int, spans: Sequence[tuple[float, float]]) -> None:
+    """Draw the bars of one row, and ticks for what has no length."""
+    long = [(start, end - start) for start, end in spans if end > start]
+    short = [start for start, end in spans if end <= start]
+    colour, hatch = COLOURS[row % 7], HATCHES[row % 7]
+    if long:
+        axes.broken_barh(long, (row - 0.25, 0.5), color=colour, hatch=hatch, edgecolor="white")
+    if short:
+        look: dict[str, Any] = {"color": colour, "markersize": 16, "markeredgewidth": 2.5}
+        axes.plot(short, [row] * len(short), "|", **look)

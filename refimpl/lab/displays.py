@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from refimpl.framing import Frame
     from refimpl.handshake import Request, Response
 
-_BLOCK = '<pre style="font-size: 100%; line-height: 1.35">{}</pre>'
+_BLOCK = '<pre style="font-family: monospace; font-size: 100%; line-height: 1.35">{}</pre>'
 
 
 def frame_html(frame: Frame) -> str:

@@ -69,33 +69,26 @@ def draw_sequence(
         axes = drawn.axes
         axes.set_xlim(0, 10)
         axes.set_ylim(len(shown) - 0.1, -1.1)
-        for place, name in ((LEFT, "client"), (RIGHT, "server")):
-            axes.plot(
-                [place, place], [-0.45, len(shown) - 0.2], color=GREY, linewidth=1.4, zorder=1
-            )
-            axes.text(
-                place,
-                -0.75,
-                name,
-                ha="center",
-                va="center",
-                weight="bold",
-                bbox=_box("white", GREY),
-                fontsize=12,
-            )
+        _lifeline(axes, LEFT, "client", len(shown))
+        _lifeline(axes, RIGHT, "server", len(shown))
         for row, (step, style) in enumerate(zip(shown, looks(shown), strict=True)):
             _arrow(axes, row, step, style, limit)
             if times:
-                axes.text(
-                    LEFT - 0.25,
-                    row + 0.2,
-                    f"{step.seconds * 1000:.1f} ms",
-                    ha="right",
-                    va="center",
-                    color=GREY,
-                    fontsize=10,
-                )
+                _time(axes, row, step.seconds)
     return drawn.picture
+
+
+def _time(axes: Axes, row: int, seconds: float) -> None:
+    """Write when a step was complete, at the left of its arrow."""
+    place, words = (LEFT - 0.25, row + 0.2), f"{seconds * 1000:.1f} ms"
+    axes.text(*place, words, ha="right", va="center", color=GREY, fontsize=10)
+
+
+def _lifeline(axes: Axes, place: float, name: str, rows: int) -> None:
+    """Draw the line that stands for one side, its name in a box at the top."""
+    axes.plot([place, place], [-0.45, rows - 0.2], color=GREY, linewidth=1.4, zorder=1)
+    box = {"boxstyle": "square,pad=0.35", "facecolor": "white", "edgecolor": GREY}
+    axes.text(place, -0.75, name, ha="center", va="center", weight="bold", bbox=box, fontsize=12)
 
 
 def _arrow(axes: Axes, row: int, step: Step, style: Look, limit: int) -> None:
@@ -124,10 +117,6 @@ def _arrow(axes: Axes, row: int, step: Step, style: Look, limit: int) -> None:
         color=text_colour(style.colour),
         fontsize=10.5,
     )
-
-
-def _box(face: str, edge: str) -> dict[str, object]:
-    return {"boxstyle": "square,pad=0.35", "facecolor": face, "edgecolor": edge}
 
 
 def looks(steps: Sequence[Step]) -> list[Look]:

@@ -119,9 +119,13 @@ def _edge(axes: Axes, start: int, end: int, triggers: list[str]) -> None:
             zorder=1,
         )
     )
-    below = bend != 0
+    _label(axes, label, triggers, below=bend != 0)
+
+
+def _label(axes: Axes, place: tuple[float, float], triggers: list[str], *, below: bool) -> None:
+    """Write the triggers of an arrow, one a line, above the place or below it."""
     axes.text(
-        *label,
+        *place,
         "\n".join(triggers),
         ha="center",
         va="top" if below else "bottom",

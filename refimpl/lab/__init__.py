@@ -47,6 +47,7 @@ from refimpl.lab.decode import Body, Chunk, End, Malformed, Step, Unfinished
 from refimpl.lab.displays import register as _register
 from refimpl.lab.dissect import Dissection, Field, dissect, dissect_all
 from refimpl.lab.figures import Picture, canvas, figure_with_alt
+from refimpl.lab.grids import chain, grid, stacked
 from refimpl.lab.heads import annotate_head
 from refimpl.lab.leaks import assert_nothing_left
 from refimpl.lab.leaks import start_counting as _start_counting
@@ -79,6 +80,7 @@ __all__ = [
     "assert_nothing_left",
     "bars",
     "canvas",
+    "chain",
     "compare",
     "dissect",
     "dissect_all",
@@ -88,6 +90,7 @@ __all__ = [
     "duration",
     "expect_error",
     "figure_with_alt",
+    "grid",
     "hexdump",
     "histogram",
     "lines",
@@ -95,6 +98,7 @@ __all__ = [
     "odometer",
     "preview",
     "show",
+    "stacked",
     "timeline",
     "transcript",
     "wiretap",

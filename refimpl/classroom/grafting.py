@@ -50,12 +50,12 @@ class Graft:
         return {name: guard.calls for name, guard in self._guards.items()}
 
     def __enter__(self) -> Self:
-        self._watchdog.__enter__()
         for name, function in self._functions.items():
             for target, replacement in self._replacements(name, function).items():
-                original = find(target)
-                self._planted.append((original, replacement))
-                swap(original, replacement)
+                self._planted.append((find(target), replacement))
+        self._watchdog.__enter__()
+        for original, replacement in self._planted:
+            swap(original, replacement)
         return self
 
     def __exit__(

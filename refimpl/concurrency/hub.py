@@ -1,0 +1,80 @@
+"""A hub: one message to all its members, serialised once, and nobody waits for the slowest.
+
+A member is slow when more than its write_limit bytes wait for it already. What then happens is a
+policy that has to be chosen, because the alternative is a buffer without end: leave the message
+out, let it wait up to a limit, or part with the member, who can come back and ask for the rest.
+
+>>> hub = Hub(slow=Slow.SKIP)
+>>> hub.publish("nobody is here")
+0
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum
+
+from refimpl.framing import CloseCode
+from refimpl.lifecycle import WebSocket, broadcast
+
+__all__ = ["Hub", "Slow"]
+
+
+class Slow(Enum):
+    """What a hub does about a member that reads more slowly than the hub speaks."""
+
+    SKIP = "leave this message out for it"
+    QUEUE = "let messages wait, up to the hub's limit, then close with 1013"
+    CLOSE = "close with 1013 at once"
+
+
+class Hub:
+    """A set of connections that hear the same messages.
+
+    limit: bytes that may wait for one member under Slow.QUEUE. counts: messages `delivered`,
+    `skipped`, and members `closed`, since the hub was made.
+    """
+
+    def __init__(self, *, slow: Slow = Slow.QUEUE, limit: int = 2**20) -> None:
+        self.slow = slow
+        self.limit = limit
+        self.counts: Counter[str] = Counter()
+        self._members: dict[WebSocket, None] = {}  # a set that keeps its order
+
+    @contextmanager
+    def member(self, connection: WebSocket) -> Iterator[None]:
+        """Let a connection hear the hub inside the block."""
+        self._members[connection] = None
+        try:
+            yield
+        finally:
+            self._members.pop(connection, None)
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def publish(self, message: str | bytes) -> int:
+        """Send message to every member without waiting; return how many it was queued for."""
+        ready = [connection for connection in self._members if self._takes(connection)]
+        broadcast(ready, message, limit=self.limit)
+        self.counts["delivered"] += len(ready)
+        return len(ready)
+
+    def _takes(self, connection: WebSocket) -> bool:
+        """Whether a member gets the message; deal with it by the policy where it is slow."""
+        waiting = connection.buffered_amount
+        if waiting <= connection.settings.write_limit:
+            return True
+        if self.slow is Slow.SKIP:
+            self.counts["skipped"] += 1
+            return False
+        if self.slow is Slow.QUEUE and waiting <= self.limit:
+            return True
+        self._part_with(connection)
+        return False
+
+    def _part_with(self, connection: WebSocket) -> None:
+        """Close a member that is too slow: it can come back, a full memory cannot."""
+        if connection.close_code is None and connection.core.close_sent is None:
+            self.counts["closed"] += 1
+            connection.start_close(CloseCode.TRY_AGAIN_LATER, "too slow a reader")

@@ -1,33 +1,45 @@
 """Instruments: see what travels, name every bit of it, draw it, time it, leave nothing behind.
 
-Record async with wiretap(host, port) as tap:   a recording proxy: point any program at tap.uri
-tap.capture, tap.captures                what it heard: the (first) WebSocket; all connections await
-tap.idle()                         wait until every connection has ended; or await tap.until(lambda
-capture: len(capture.frames_of()) > 2) Wire(client, server).run()               two protocol cores
-joined in memory; .capture, .heard Capture.load("wscat")                    a recording from
-notebooks/captures; .save(path) Capture.of(("client", b"..."), ...)      a recording from bytes;
-frames=True: without heads Look at a capture capture.text()                           the
-conversation, the same text each run; headers=False exact=True pings=True ends=True limit=40
-capture.decode()                         steps: .direction .seconds .item .wire .payload .problem
-capture.draw("claim")                    sequence diagram; times=True ends=True
-capture.frames_of("client")              its Frames; .wires_of: the same as bytes on the wire
-capture                                  as the last line of a cell: the diagram Look at bytes
-annotate(data)                           every byte beside its field; hide_key=True where random;
-data: bytes, a Frame, a Request, a Response hexdump(data)                            offset, hex,
-characters draw_frame(data, "claim")                the bit layout to scale, with names and values
-dissect(data, position=0)                .fields: name start bits value meaning; .problems
-draw_states(TRANSITIONS, "claim")        the state diagram from the table; also mermaid_states
+Record
+    async with wiretap(host, port) as tap:  a recording proxy: point any program at tap.uri
+    tap.capture, tap.captures               what it heard: the (first) WebSocket; all connections
+    await tap.idle()                        wait until every connection has ended; or await
+                                            tap.until(lambda capture: len(capture.frames_of()) > 2)
+    Wire(client, server).run()              two protocol cores joined in memory; .capture, .heard
+    Capture.load("wscat")                   a recording from notebooks/captures; .save(path)
+    Capture.of(("client", b"..."), ...)     a recording from bytes; frames=True: without heads
+Look at a capture
+    capture.text()                          the conversation, the same text each run; headers=False
+                                            exact=True pings=True ends=True limit=40
+    capture.decode()                        steps: .direction .seconds .item .wire .payload .problem
+    capture.draw("claim")                   sequence diagram; times=True ends=True
+    capture.frames_of("client")             its Frames; .wires_of: the same as bytes on the wire
+    capture                                 as the last line of a cell: the diagram
+Look at bytes
+    annotate(data)                          every byte beside its field; hide_key=True where random;
+                                            data: bytes, a Frame, a Request, a Response
+    hexdump(data)                           offset, hex, characters
+    draw_frame(data, "claim")               the bit layout to scale, with names and values
+    dissect(data, position=0)               .fields: name start bits value meaning; .problems
+    draw_states(TRANSITIONS, "claim")       the state diagram from the table; also mermaid_states
 Charts (each returns a Picture: make it the last line of a cell, or call .show(); nbval compares its
-claim and alt text, so measured numbers belong on the axes and not in those two) bars({name:
-number}, "claim", unit="bytes a message") lines({name: [(x, y), ...]}, "claim", x="payload, bytes",
-y="milliseconds", log="xy") histogram({name: samples}, "claim", unit="milliseconds") timeline({row:
-[(from, to), ...]}, "claim", unit="milliseconds") with canvas("claim", alt="...") as c:    draw on
-c.axes; then c.picture figure_with_alt(figure, "...")           any matplotlib figure, with its text
-alternative Code, errors, time, order show(parse_frame)                        the package's source,
-or show("refimpl.framing.FIN"); docstring=False, outline=True with
-expect_error(RemoteProtocolError):  must raise; prints the error in a line; async with too
-compare([f, g], argument)                fair timing: .ratio("f", "g") .at_least(5, "f", "g") await
-assert_nothing_left()              the last cell: 'nothing left: no task, no socket'
+claim and alt text, so measured numbers belong on the axes and not in those two)
+    bars({name: number}, "claim", unit="bytes a message")
+    stacked({bar: {part: number}}, "claim", unit="bytes", bad=["lost"])
+    lines({name: [(x, y), ...]}, "claim", x="payload, bytes", y="milliseconds", log="xy")
+    histogram({name: samples}, "claim", unit="milliseconds")
+    timeline({row: [(from, to), ...]}, "claim", unit="milliseconds")
+    grid({row: [word, ...]}, [column, ...], "claim", kind=good_or_bad)
+    chain([(step, result), ...], "claim")   boxes below one another
+    odometer(2)                             how far the package has come with a chapter
+    with canvas("claim", alt="...") as c:   draw on c.axes; then c.picture
+    figure_with_alt(figure, "...")          any matplotlib figure, with its text alternative
+Code, errors, time, order
+    show(parse_frame)                       the package's source, or show("refimpl.framing.FIN");
+                                            docstring=False, outline=True
+    with expect_error(RemoteProtocolError): must raise; prints the error in a line; async with too
+    compare([f, g], argument)               fair timing: .ratio("f", "g") .at_least(5, "f", "g")
+    await assert_nothing_left()             the last cell: 'nothing left: no task, no socket'
 
 `Frame`, `Request` and `Response` show themselves annotated once this package is imported.
 Matplotlib is imported when the first figure is drawn. `python -m refimpl.lab.record` makes the

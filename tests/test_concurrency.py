@@ -1,0 +1,408 @@
+"""Tasks that are left behind, deadlines that reach every child, hubs and pools."""
+
+import asyncio
+import gc
+import itertools
+
+import pytest
+
+from refimpl import ConnectionClosed, memory_pipe
+from refimpl.concurrency import (
+    Hub,
+    LeakedTasks,
+    Pool,
+    PoolClosed,
+    PoolTimeout,
+    Slow,
+    deadline,
+    leak_check,
+    live_tasks,
+    remaining,
+    table,
+    trace_tasks,
+)
+from refimpl.concurrency.tasks import _births
+from refimpl.lifecycle.settings import Settings
+
+
+async def turns(count: int = 5) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def for_ever() -> None:
+    await asyncio.Event().wait()
+
+
+class TestTasks:
+    async def test_a_forgotten_task_is_an_error_with_its_birthplace(self) -> None:
+        with pytest.raises(LeakedTasks) as caught:
+            async with leak_check():
+                task = asyncio.create_task(for_ever(), name="forgotten")
+        [report] = caught.value.reports
+        assert report.name == "forgotten"
+        assert report.waits_for == "Event.wait"
+        assert report.made_at.endswith("in test_a_forgotten_task_is_an_error_with_its_birthplace")
+        assert report.age is not None and report.age >= 0
+        assert "forgotten" in str(caught.value)
+        task.cancel()
+
+    async def test_a_finished_or_finishing_task_is_none(self) -> None:
+        async with leak_check():
+            finishing = asyncio.create_task(turns(3))
+            await asyncio.create_task(turns(1))
+        assert finishing.done()
+
+    async def test_what_was_there_before_does_not_count(self) -> None:
+        before = asyncio.create_task(for_ever())
+        async with leak_check():
+            pass
+        before.cancel()
+
+    async def test_an_error_of_the_block_comes_first(self) -> None:
+        task = None
+        with pytest.raises(ZeroDivisionError):
+            async with leak_check():
+                task = asyncio.create_task(for_ever())
+                raise ZeroDivisionError
+        assert task is not None
+        task.cancel()
+
+    async def test_tracing_ends_with_its_block(self) -> None:
+        loop = asyncio.get_running_loop()
+        before = loop.get_task_factory()
+        with trace_tasks():
+            assert loop.get_task_factory() is not before
+        assert loop.get_task_factory() is before
+
+    async def test_tracing_keeps_another_factory(self) -> None:
+        loop, made = asyncio.get_running_loop(), []
+
+        def factory(loop, coroutine, **options):  # type: ignore[no-untyped-def]
+            made.append(coroutine)
+            return asyncio.Task(coroutine, loop=loop, **options)
+
+        loop.set_task_factory(factory)
+        try:
+            with trace_tasks():
+                await asyncio.create_task(turns(1))
+        finally:
+            loop.set_task_factory(None)
+        assert len(made) == 1
+
+    async def test_an_untraced_task_says_so(self) -> None:
+        task = asyncio.create_task(for_ever(), name="early")
+        [report] = live_tasks()
+        assert (report.made_at, report.age, report.task) == ("not traced", None, task)
+        assert "made at not traced" in table([report])
+        task.cancel()
+
+    async def test_reports_keep_no_task_alive(self) -> None:
+        with trace_tasks():
+            await asyncio.create_task(turns(1), name="gone")
+        await turns()
+        gc.collect()
+        assert "gone" not in [task.get_name() for task in _births]
+
+
+class TestDeadline:
+    async def test_it_raises_timeout_error(self) -> None:
+        with pytest.raises(TimeoutError):
+            async with deadline(0):
+                await for_ever()
+
+    async def test_an_inner_one_cannot_ask_for_more(self) -> None:
+        async with deadline(5):
+            async with deadline(500):
+                left = remaining()
+                assert left is not None and left <= 5
+            async with deadline(None):
+                assert remaining() is not None
+        assert remaining() is None
+
+    async def test_it_reaches_child_tasks(self) -> None:
+        seen: list[float | None] = []
+
+        async def child() -> None:
+            seen.append(remaining())
+            await for_ever()
+
+        with pytest.raises(TimeoutError):
+            async with deadline(0.01), asyncio.TaskGroup() as group:
+                tasks = [group.create_task(child()) for _ in range(3)]
+        assert all(task.cancelled() for task in tasks)
+        assert len(seen) == 3 and all(left is not None and left <= 0.01 for left in seen)
+
+    async def test_none_adds_no_limit(self) -> None:
+        async with deadline(None):
+            assert remaining() is None
+
+
+class TestHub:
+    async def test_everyone_hears_what_is_published_while_a_member(self) -> None:
+        pairs = [await memory_pipe() for _ in range(3)]
+        hub = Hub()
+        with hub.member(pairs[0][1]), hub.member(pairs[1][1]):
+            assert hub.publish("to two") == len(hub) == 2
+            with hub.member(pairs[2][1]):
+                assert hub.publish(b"to three") == 3
+        assert hub.publish("to none") == len(hub) == 0
+        heard = [[await client.recv() for _ in range(2)] for client, _ in pairs[:2]]
+        assert heard == [["to two", b"to three"]] * 2
+        assert await pairs[2][0].recv() == b"to three"
+        assert hub.counts["delivered"] == 5
+        for client, server in pairs:
+            await asyncio.gather(client.close(), server.close())
+
+    @pytest.mark.parametrize(
+        ("slow", "counted"),
+        [(Slow.SKIP, "skipped"), (Slow.CLOSE, "closed"), (Slow.QUEUE, "closed")],
+    )
+    async def test_a_slow_member_costs_the_others_nothing(self, slow: Slow, counted: str) -> None:
+        settings = Settings(write_limit=1024, max_queue=1, close_timeout=0.1)
+        slow_client, slow_server = await memory_pipe(settings)
+        client, server = await memory_pipe(settings)
+        hub = Hub(slow=slow, limit=8 * 1024)
+        heard = 0
+        with hub.member(slow_server), hub.member(server):
+            while not hub.counts[counted]:
+                hub.publish(b"x" * 512)
+                assert await client.recv() == b"x" * 512
+                heard += 1
+                assert heard < 10_000
+                waiting = slow_server.buffered_amount
+                assert waiting <= (8 * 1024 if slow is Slow.QUEUE else 1024) + 1024
+        if slow is not Slow.SKIP:
+            with pytest.raises(ConnectionClosed) as caught:
+                while True:
+                    await slow_client.recv()
+            assert caught.value.code == 1013
+        assert server.close_code is None
+        for end in (client, server, slow_client, slow_server):
+            end.transport.abort()
+        await turns()
+
+
+class Resource:
+    """Something a pool may hold; it knows whether it was closed and whether it is well."""
+
+    def __init__(self, number: int) -> None:
+        self.number, self.closed, self.well = number, False, True
+
+    async def close(self) -> None:
+        self.closed = True
+
+    async def check(self) -> bool:
+        return self.well
+
+
+class Maker:
+    """Opens resources, counting how many are being opened at once."""
+
+    def __init__(self) -> None:
+        self.made: list[Resource] = []
+        self.at_once = self.most_at_once = 0
+
+    async def __call__(self) -> Resource:
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        await turns(2)
+        self.at_once -= 1
+        self.made.append(Resource(len(self.made)))
+        return self.made[-1]
+
+
+def new_pool(maker: Maker, **options: object) -> Pool[Resource]:
+    return Pool(maker, close=Resource.close, **{"check": Resource.check, **options})  # type: ignore[arg-type]
+
+
+async def hold(pool: Pool[Resource], release: asyncio.Event) -> int:
+    async with pool.acquire() as resource:
+        await release.wait()
+        return resource.number
+
+
+class TestPool:
+    async def test_one_is_opened_once_and_lent_again(self) -> None:
+        maker = Maker()
+        async with new_pool(maker) as pool:
+            for _ in range(5):
+                async with pool.acquire() as resource:
+                    assert resource.number == 0
+            assert (pool.stats().opened, pool.stats().reused, pool.stats().idle) == (1, 4, 1)
+        assert maker.made[0].closed
+
+    async def test_never_more_than_max_open_and_no_stampede(self) -> None:
+        maker, release = Maker(), asyncio.Event()
+        async with new_pool(maker, max_open=3) as pool:
+            askers = [asyncio.create_task(hold(pool, release)) for _ in range(20)]
+            await turns(40)
+            assert (pool.stats().in_use, pool.stats().waiting, len(maker.made)) == (3, 17, 3)
+            assert maker.most_at_once == 1
+            release.set()
+            await asyncio.gather(*askers)
+            assert pool.stats().opened == 3
+
+    async def test_askers_are_served_in_order(self) -> None:
+        served: list[int] = []
+
+        async def ask(number: int) -> None:
+            async with pool.acquire():
+                served.append(number)
+
+        async with new_pool(Maker(), max_open=1) as pool:
+            async with asyncio.TaskGroup() as group:
+                for number in range(10):
+                    group.create_task(ask(number))
+        assert served == list(range(10))
+
+    async def test_waiting_too_long_is_named(self) -> None:
+        async with new_pool(Maker(), max_open=1, acquire_timeout=0.01) as pool:
+            async with pool.acquire():
+                with pytest.raises(PoolTimeout, match=r"nothing came free within 0\.01 s"):
+                    async with pool.acquire():
+                        pytest.fail("it was lent twice")
+            assert pool.stats().timeouts == 1
+            async with pool.acquire():
+                pass
+
+    async def test_a_time_limit_of_opening_keeps_its_own_name(self) -> None:
+        async def open_late() -> Resource:
+            raise TimeoutError("the server")
+
+        async with Pool(open_late) as pool:
+            with pytest.raises(TimeoutError, match="the server") as caught:
+                async with pool.acquire():
+                    pass
+            assert not isinstance(caught.value, PoolTimeout)
+            assert pool.stats().in_use == 0
+
+    @pytest.mark.parametrize("broken", ["ill", "raises"])
+    async def test_an_unhealthy_one_is_replaced(self, broken: str) -> None:
+        async def check(resource: Resource) -> bool:
+            if broken == "raises" and not resource.well:
+                raise ConnectionError
+            return resource.well
+
+        maker = Maker()
+        async with new_pool(maker, check=check) as pool:
+            async with pool.acquire() as first:
+                pass
+            first.well = False
+            async with pool.acquire() as second:
+                assert second is not first and first.closed
+            assert pool.stats().unhealthy == 1
+
+    async def test_an_old_one_is_replaced_when_lent_or_returned(self) -> None:
+        maker = Maker()
+        async with new_pool(maker, max_lifetime=0) as pool:
+            async with pool.acquire():
+                pass
+            assert (pool.stats().expired, pool.stats().idle, maker.made[0].closed) == (1, 0, True)
+
+    async def test_ages_differ_by_a_tenth_at_most(self) -> None:
+        chances = itertools.cycle([0.0, 0.5, 1.0])
+        async with new_pool(Maker(), max_lifetime=1000, random=lambda: next(chances)) as pool:
+            release = asyncio.Event()
+            tasks = [asyncio.create_task(hold(pool, release)) for _ in range(3)]
+            await turns(20)
+            release.set()
+            await asyncio.gather(*tasks)
+            ages = sorted(round(slot.expires - tasks[0].get_loop().time()) for slot in pool._idle)
+        assert ages == [900, 950, 1000]
+
+    async def test_only_max_idle_are_kept(self) -> None:
+        maker, release = Maker(), asyncio.Event()
+        async with new_pool(maker, max_open=5, max_idle=2) as pool:
+            tasks = [asyncio.create_task(hold(pool, release)) for _ in range(5)]
+            await turns(40)
+            release.set()
+            await asyncio.gather(*tasks)
+            assert pool.stats().idle == 2
+            assert sum(resource.closed for resource in maker.made) == 3
+
+    @pytest.mark.parametrize(
+        ("error", "checked", "kept"),
+        [
+            (ValueError, True, True),
+            (ValueError, False, False),
+            (asyncio.CancelledError, True, False),
+        ],
+    )
+    async def test_what_an_error_leaves_behind(
+        self, error: type[BaseException], checked: bool, kept: bool
+    ) -> None:
+        maker = Maker()
+        async with new_pool(maker, check=Resource.check if checked else None) as pool:
+            with pytest.raises(error):
+                async with pool.acquire():
+                    raise error
+            assert maker.made[0].closed is not kept
+            assert pool.stats().in_use == 0
+
+    async def test_a_failed_opening_gives_its_place_back(self) -> None:
+        async def fail() -> Resource:
+            raise ConnectionRefusedError
+
+        async with Pool(fail, max_open=1) as pool:
+            for _ in range(3):
+                with pytest.raises(ConnectionRefusedError):
+                    async with pool.acquire():
+                        pass
+            assert pool.stats().in_use == 0
+
+    async def test_cancelling_anywhere_loses_no_place(self) -> None:
+        for steps in range(12):
+            maker, release = Maker(), asyncio.Event()
+            async with new_pool(maker, max_open=1) as pool:
+                first = asyncio.create_task(hold(pool, release))
+                second = asyncio.create_task(hold(pool, release))
+                await turns(steps)
+                release.set()
+                await turns(steps % 3)
+                second.cancel()
+                await asyncio.gather(first, second, return_exceptions=True)
+                async with pool.acquire():
+                    assert pool.stats().in_use == 1
+            assert all(resource.closed for resource in maker.made)
+
+    async def test_closing_turns_askers_away_and_waits_for_what_is_lent(self) -> None:
+        maker, release = Maker(), asyncio.Event()
+        pool = new_pool(maker, max_open=1)
+        lent = asyncio.create_task(hold(pool, release))
+        await turns(5)
+        waiting = asyncio.create_task(hold(pool, release))
+        await turns()
+        closing = asyncio.create_task(pool.close())
+        await turns()
+        assert not closing.done()
+        with pytest.raises(PoolClosed):
+            await waiting
+        with pytest.raises(PoolClosed):
+            async with pool.acquire():
+                pass
+        release.set()
+        await asyncio.gather(lent, closing)
+        assert maker.made[0].closed
+
+    @pytest.mark.parametrize("options", [{"max_open": 0}, {"max_idle": -1}])
+    def test_wrong_numbers_are_refused(self, options: dict[str, int]) -> None:
+        with pytest.raises(ValueError, match=">= 1 and >= 0"):
+            new_pool(Maker(), **options)
+
+    async def test_it_takes_real_websockets(self) -> None:
+        opened = []
+
+        async def open_pair() -> object:
+            client, server = await memory_pipe()
+            opened.append(server)
+            return client
+
+        async def close(client: object) -> None:
+            server = opened[0]
+            await asyncio.gather(client.close(), server.close())  # type: ignore[attr-defined]
+
+        async with Pool(open_pair, close=close) as pool:
+            async with pool.acquire() as client:
+                await client.send("hello")  # type: ignore[attr-defined]
+                assert await opened[0].recv() == "hello"

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 
 import pytest
 
-from refimpl.classroom import CheckFailed, check, checking, hint
+from refimpl.classroom import CheckFailed, check, checking, hint, wire
 from refimpl.classroom.cases import Answer, Case, Exercise, Wrong, call, raises
 from refimpl.classroom.chapters import CHAPTERS
 from refimpl.classroom.checking import examine
-from refimpl.classroom.registry import UnknownExercise, find_exercise
+from refimpl.classroom.registry import UnknownExercise
 from refimpl.classroom.reports import report
 from refimpl.classroom.verdicts import State
 from refimpl.errors import HandshakeError, RemoteProtocolError
-from refimpl.framing import parse_frame
+from refimpl.framing import Frame, Opcode, serialize_frame
 
 HINTS = ("The idea of it.", "RFC 6455 5.2 on bytes.", "First this, then that.")
 
@@ -52,19 +52,28 @@ def test_a_wrong_answer_gets_the_first_failing_case_and_the_way_on():
     ]
 
 
-def test_the_report_of_the_worked_example():
-    """The sample that the series' design shows."""
+LETTERS = Frame(Opcode.TEXT, b"abc" * 100, masking_key=bytes.fromhex("37fa213d"))
+
+
+def test_a_report_on_bytes_points_at_the_field_that_decides():
+    """The whole of what a learner reads who takes the seven bits for the length."""
 
     def naive(buffer, position=0):
-        length = buffer[position + 1] & 127
-        parsed = parse_frame(buffer, position)
-        if length == 126:
-            parsed[0].payload, parsed = parsed[0].payload[:126], (parsed[0], 132)
-        return parsed
+        return Frame(Opcode.TEXT, bytes(126), masking_key=bytes(buffer[2:6])), 132
 
-    _, task = find_exercise("parse_frame")
+    task = exercise(
+        Case(
+            "a 300-byte text frame, fed whole",
+            call(serialize_frame(LETTERS), 0),
+            expect=(LETTERS, 308),
+        ),
+        name="parse_frame",
+        rule='RFC 6455 5.2 "Payload length"',
+        explain=wire.frame_result,
+        show=wire.show_result,
+    )
     assert said(task, naive).splitlines() == [
-        "parse_frame - wrong (case 4 of 11: a 300-byte text frame, fed whole)",
+        "parse_frame - wrong (case 1 of 1: a 300-byte text frame, fed whole)",
         r"  call      parse_frame(b'\x81\xfe\x01\x2c\x37\xfa\x21\x3d...', 0)",
         "  expected  payload of 300 bytes, next position 308",
         "  got       payload of 126 bytes, next position 132",

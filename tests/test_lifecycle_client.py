@@ -117,7 +117,7 @@ class TestWrongArguments:
             {"origin": "https://a.example\r\nX: y"},
             {"ssl": ssl.create_default_context()},
         ],
-        ids=str,
+        ids=", ".join,  # names, the same in every process: a context prints its address
     )
     def test_what_is_refused_at_the_call(self, wrong: dict[str, object]) -> None:
         with pytest.raises(LocalProtocolError):

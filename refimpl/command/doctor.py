@@ -1,0 +1,136 @@
+"""`refimpl doctor`: is everything here that the series needs, and how to mend what is not."""
+
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+
+__all__ = ["doctor"]
+
+OLDEST = (3, 11)
+MARKS = {True: ("ok", "green"), False: ("MISSING", "red"), None: ("optional", "yellow")}
+
+
+class Finding(NamedTuple):
+    """One thing looked at: whether it is well (None: not there, and not needed), and the remedy."""
+
+    well: bool | None
+    what: str
+    remedy: str = ""
+
+
+@click.command(
+    epilog="""\b
+Example:
+  refimpl doctor       status 0 where everything needed is there, 1 where something is missing"""
+)
+def doctor() -> int:
+    """Check this environment, and say how to mend it."""
+    findings = list(examine())
+    for finding in findings:
+        word, colour = MARKS[finding.well]
+        click.echo(f"{click.style(f'{word:<9}', fg=colour)} {finding.what}")
+        if finding.remedy:
+            click.echo(f"{'':<9} {finding.remedy}")
+    return int(any(finding.well is False for finding in findings))
+
+
+def examine() -> Iterator[Finding]:
+    """Yield what was found, the most basic first."""
+    yield python()
+    yield from packages()
+    yield mask()
+    yield kernel()
+    yield program("Chromium", ("chromium", "chromium-browser", "google-chrome", "chrome"))
+    yield program("Node.js", ("node",))
+
+
+def python() -> Finding:
+    """Return whether this Python is new enough."""
+    found = f"Python {platform.python_version()} on {platform.system()}"
+    if sys.version_info >= OLDEST:
+        return Finding(True, found)
+    return Finding(False, found, "make it 3.11 or newer: make lab PYTHON=python3.12")
+
+
+def packages() -> Iterator[Finding]:
+    """Yield whether the locked packages are installed, in the versions of the lock."""
+    lock = find_lock()
+    if lock is None:
+        yield Finding(None, "requirements.lock not found", "run this in the project's folder")
+        return
+    locked = read_lock(lock)
+    installed = {name: version_of(name) for name in locked}
+    missing = [name for name, version in installed.items() if version is None]
+    other = [
+        f"{name} {version} (lock: {locked[name]})"
+        for name, version in installed.items()
+        if version not in (None, locked[name])
+    ]
+    same = len(locked) - len(missing) - len(other)
+    yield Finding(not missing, f"{same} of {len(locked)} packages as in requirements.lock")
+    if missing:
+        yield Finding(False, f"not installed: {', '.join(missing)}", "run: make setup")
+    if other:
+        remedy = "usually harmless; for the committed outputs to the letter: make clean setup"
+        yield Finding(None, f"other versions: {', '.join(other)}", remedy)
+
+
+def find_lock() -> Path | None:
+    """Return the requirements.lock of the project around us or around this package."""
+    here = Path.cwd()
+    for folder in (here, *here.parents, Path(__file__).resolve().parents[2]):
+        if (folder / "requirements.lock").is_file():
+            return folder / "requirements.lock"
+    return None
+
+
+def read_lock(path: Path) -> dict[str, str]:
+    """Return name and version of every package that the lock asks for on any machine.
+
+    Lines with a marker (`; sys_platform == ...`) are for some machines only and are left out.
+    """
+    lines = (line.partition("#")[0].strip() for line in path.read_text("utf-8").splitlines())
+    pairs = (line.split("==") for line in lines if "==" in line and ";" not in line)
+    return {name.strip(): version.strip() for name, version in pairs}
+
+
+def version_of(name: str) -> str | None:
+    """Return the installed version of a package, or None."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def mask() -> Finding:
+    """Return whether masking is done in C."""
+    from refimpl.framing import ACCELERATED
+
+    if ACCELERATED:
+        return Finding(True, "masking in C, from the websockets package")
+    remedy = "run: pip install --force-reinstall websockets (a wheel with its C extension)"
+    return Finding(None, "masking in pure Python: large messages are slower", remedy)
+
+
+def kernel() -> Finding:
+    """Return whether notebooks can run here."""
+    missing = [name for name in ("jupyterlab", "ipykernel", "matplotlib") if not find_spec(name)]
+    if missing:
+        return Finding(False, f"notebooks need {', '.join(missing)}", "run: make setup")
+    return Finding(True, "JupyterLab with the Python kernel of this environment")
+
+
+def program(name: str, commands: tuple[str, ...]) -> Finding:
+    """Return whether a program is there that only some tests need."""
+    for command in commands:
+        path = shutil.which(command)
+        if path:
+            return Finding(True, f"{name}: {path}")
+    return Finding(None, f"{name} not found", "only `make browser` needs it; lessons do not")

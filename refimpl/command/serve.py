@@ -1,0 +1,150 @@
+"""`refimpl serve`: a server on our own asyncio stack."""
+
+import asyncio
+import signal
+import ssl as tls
+import sys
+from collections.abc import Awaitable, Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import click
+
+from refimpl.command.options import limits, reason
+from refimpl.lifecycle import Server, ServerConnection, broadcast
+from refimpl.lifecycle import serve as serve_websockets
+
+__all__ = ["serve"]
+
+PORT = click.IntRange(0, 65535)
+
+Handler = Callable[[ServerConnection], Awaitable[None]]
+
+
+async def echo(websocket: ServerConnection) -> None:
+    """Send every message back."""
+    async for message in websocket:
+        await websocket.send(message)
+
+
+async def echo_with_prefix(websocket: ServerConnection) -> None:
+    """Send every text back behind "echo: ", and every binary message as it is."""
+    async for message in websocket:
+        await websocket.send(f"echo: {message}" if isinstance(message, str) else message)
+
+
+async def chat(websocket: ServerConnection) -> None:
+    """Send every message to everyone who is connected."""
+    async for message in websocket:
+        broadcast(websocket.server.connections, message)  # type: ignore[attr-defined]
+
+
+APPS: dict[str, Handler] = {"echo": echo, "echo:": echo_with_prefix, "chat": chat}
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  refimpl serve                           echo on ws://127.0.0.1:8765/
+  refimpl serve --app "echo: "            the same with "echo: " before each text
+  refimpl serve --app chat --host 0.0.0.0 --origins "*"
+  refimpl serve --app mymodule:handler    async def handler(websocket) of your own
+  refimpl serve --port 0 --compression deflate --max-size 65536"""
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help='"" for every interface')
+@click.option("--port", type=PORT, default=8765, show_default=True, help="0 for a free one")
+@click.option(
+    "--app", default="echo", show_default=True, help='echo, "echo: ", chat, or module:name'
+)
+@click.option(
+    "--origins",
+    multiple=True,
+    metavar="ORIGIN",
+    help='Origins that may connect; "*" for any, "none" for clients that send none.'
+    "  [default: the server's own, and clients that send none]",
+)
+@click.option("--subprotocols", multiple=True, metavar="NAME", help="most wanted first")
+@click.option("--compression", type=click.Choice(["deflate", "none"]), default="none")
+@click.option("--ssl", metavar="FILE", help="PEM file with a certificate and its key: serve wss://")
+@limits
+def serve(
+    host: str,
+    port: int,
+    app: str,
+    origins: tuple[str, ...],
+    subprotocols: tuple[str, ...],
+    compression: str,
+    ssl: str | None,
+    **settings: Any,
+) -> None:
+    """Serve WebSockets until Ctrl+C; print the address."""
+    serving = serve_websockets(
+        find_app(app),
+        host,
+        port,
+        origins=[None if origin == "none" else origin for origin in origins] or None,
+        subprotocols=subprotocols,
+        compression=None if compression == "none" else compression,
+        ssl=load_certificate(ssl) if ssl else None,
+        **settings,
+    )
+    try:
+        asyncio.run(serve_until_stopped(serving, "wss" if ssl else "ws"))
+    except OSError as error:
+        where = f"{host or 'any interface'}, port {port}"
+        raise click.ClickException(f"cannot listen on {where}: {reason(error)}") from error
+
+
+async def serve_until_stopped(serving: Awaitable[Server], scheme: str) -> None:
+    """Serve until the process is told to stop, then say goodbye to every client."""
+    server = await serving
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
+    except NotImplementedError:  # Windows: Ctrl+C cancels this task instead
+        pass
+    for address in addresses(server, scheme):
+        click.echo(f"Listening on {address}")
+    sys.stdout.flush()
+    try:
+        await stop.wait()
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+def addresses(server: Server, scheme: str) -> list[str]:
+    """Return the URIs under which a server on this machine is reached."""
+    found = []
+    for each in server.sockets:
+        host, port = each.getsockname()[:2]
+        found.append(f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}/")
+    return found
+
+
+def find_app(name: str) -> Handler:
+    """Return the handler that a name stands for; click.BadParameter where there is none."""
+    if name.strip() in APPS:
+        return APPS[name.strip()]
+    module, colon, attribute = name.partition(":")
+    if not colon:
+        known = ", ".join(repr(known) for known in ("echo", "echo: ", "chat"))
+        raise click.UsageError(f"--app {name!r}: expected {known} or module:name.")
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        handler: Handler = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise click.UsageError(f"--app {name!r}: {error}.") from error
+    return handler
+
+
+def load_certificate(path: str) -> tls.SSLContext:
+    """Return the TLS context of a server that has this certificate and key."""
+    context = tls.SSLContext(tls.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(path)
+    except tls.SSLError as error:
+        raise click.UsageError(f"--ssl {path}: no certificate with its key in it.") from error
+    return context

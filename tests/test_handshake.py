@@ -277,6 +277,15 @@ class TestSubprotocols:
     def test_11_3_4_the_same_over_two_lines_gets_400(self) -> None:
         refused(request_head(add=[(PROTOCOL, "chat"), (PROTOCOL, "chat")]), 400)
 
+    @pytest.mark.parametrize("over", [-1, 0, 1])
+    def test_11_3_4_over_100_commas_get_400(self, over: int) -> None:
+        value = ",".join(str(number) for number in range(101 + over))
+        data = request_head(add=[(PROTOCOL, value)])
+        if over > 0:
+            refused(data, 400)
+        else:
+            assert answer(data).response.status == 101
+
     @pytest.mark.rule(13)
     @pytest.mark.parametrize("value", ["a b", "a;b", "a/b", '"a"', "", ",", "a, (b)", "é", "a=b"])
     def test_4_1_subprotocols_are_tokens(self, value: str) -> None:

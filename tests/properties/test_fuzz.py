@@ -39,6 +39,7 @@ from refimpl.messages import (
     parse_close,
 )
 from tests import wire
+from tests.cpu import is_traced
 from tests.pair import opened
 from tests.streams import random_stream
 
@@ -190,7 +191,7 @@ def survives(
 ) -> None:
     """Assert that the call takes count inputs with these errors only, each in time."""
     for data in islice(inputs, count):
-        if spent(call, data, errors) > LIMIT_S:
+        if spent(call, data, errors) > LIMIT_S and not is_traced():
             best = min(spent(call, data, errors) for _ in range(5))
             assert best <= LIMIT_S, f"{best * 1000:.0f} ms for {data[:60]!r} ({len(data)} bytes)"
 

@@ -1,0 +1,189 @@
+"""The package keeps the law of the house, and the tests of the law would notice if it did not."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.teaching import law
+from tests.teaching.books import ROOT
+
+PACKAGE = ROOT / "refimpl"
+NOTEBOOK_PACKAGES = {
+    "IPython",
+    "ipykernel",
+    "jupyter_client",
+    "jupyter_core",
+    "jupyterlab",
+    "matplotlib",
+    "nbclient",
+    "nbformat",
+    "nbval",
+    "numpy",
+    "tornado",
+    "zmq",
+}
+IMPORT_LIMIT = 0.1  # seconds
+RUNS = 7
+
+
+def test_imports_go_down_only():
+    assert law.import_faults(PACKAGE) == []
+
+
+def test_imports_make_no_circle():
+    assert law.cycle(PACKAGE) == []
+
+
+def test_nothing_needs_posix_where_windows_must_do():
+    assert law.posix_faults(PACKAGE) == []
+
+
+def test_no_module_has_outgrown_a_reading():
+    assert law.length_faults(PACKAGE) == []
+
+
+IMPORT = """
+import json, sys, time
+before = time.perf_counter()
+import refimpl
+took = time.perf_counter() - before
+lazy = [bool(getattr(refimpl, name)) for name in refimpl.__all__]
+print(json.dumps([took, sorted(sys.modules)]))
+"""
+
+
+def fresh_import():
+    """Seconds for `import refimpl`, and the modules there once every public name was used."""
+    command = [sys.executable, "-c", IMPORT]
+    done = subprocess.run(command, capture_output=True, check=True, cwd=ROOT, timeout=60)
+    return json.loads(done.stdout)
+
+
+def test_importing_the_package_is_quick_and_brings_no_notebook_package():
+    times = []
+    for _ in range(RUNS):
+        took, loaded = fresh_import()
+        times.append(took)
+        tops = {name.split(".")[0] for name in loaded}
+        assert tops & NOTEBOOK_PACKAGES == set()
+        assert not {"refimpl.lab", "refimpl.classroom", "refimpl.command"} & set(loaded)
+        if took < IMPORT_LIMIT:
+            return
+    assert min(times) < IMPORT_LIMIT
+
+
+def test_the_classroom_loads_no_notebook_package_until_it_executes():
+    code = "import json, sys, refimpl.classroom; print(json.dumps(sorted(sys.modules)))"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, check=True, cwd=ROOT, timeout=60)
+    assert {name.split(".")[0] for name in json.loads(done.stdout)} & NOTEBOOK_PACKAGES == set()
+
+
+# --- the law itself ---
+
+
+def package(tmp_path, **files):
+    root = tmp_path / "refimpl"
+    for name, text in files.items():
+        path = root / (name.replace("__", "/") + ".py")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return root
+
+
+@pytest.mark.parametrize(
+    ("module", "text", "complaint"),
+    [
+        ("framing", "from refimpl.messages import x", "imports go down only"),
+        ("framing", "def f():\n    import refimpl.lifecycle", "imports go down only"),
+        ("framing", "if TYPE_CHECKING:\n    from .messages import x", "imports go down only"),
+        ("messages__protocol", "from ..lifecycle import x", "imports go down only"),
+        ("lifecycle__server", "from refimpl.lab import show", "no floor imports the instruments"),
+        ("chat", "import refimpl.classroom", "no floor imports the instruments"),
+        ("lab__tap", "from refimpl.classroom import check", "no floor imports the instruments"),
+        ("auth", "from refimpl import serve", "from the module that defines it"),
+        ("auth", "from refimpl.command import main", "above everything"),
+        ("stray", "from refimpl.errors import x", "has no floor"),
+        ("framing", "import time", "the core has no clock"),
+        ("messages__state", "import asyncio.queues", "the core has no clock"),
+        ("handshake", "import httpx", "nothing but the standard library"),
+        ("lifecycle__server", "import uvicorn", "nothing but the standard library"),
+        ("framing", "from websockets.speedups import apply_mask", "the standard library"),
+        ("framing", "try:\n    import numpy\nexcept ImportError:\n    pass", "standard library"),
+    ],
+)
+def test_a_forbidden_import_is_found(tmp_path, module, text, complaint):
+    (fault,) = law.import_faults(package(tmp_path, **{module: text}))
+    assert complaint in fault
+    assert fault.startswith(f"refimpl/{module.replace('__', '/')}.py:")
+
+
+@pytest.mark.parametrize(
+    ("module", "text"),
+    [
+        ("framing", "import os\nfrom refimpl.errors import x\nfrom . import handshake"),
+        (
+            "framing",
+            "try:\n    from websockets.speedups import x\nexcept ImportError:\n    x = None",
+        ),
+        ("messages__protocol", "from refimpl.messages.state import x\nfrom .. import framing"),
+        ("lifecycle__server", "import asyncio, ssl, logging"),
+        ("middleware", "import starlette\nfrom refimpl.lifecycle import x"),
+        ("classroom__check", "from refimpl.lab import x\nfrom refimpl.chat import y"),
+        (
+            "command__serve",
+            "from refimpl.classroom import x\nfrom refimpl import serve\nimport click",
+        ),
+        ("lab__tap", "from refimpl.lifecycle import x\nimport matplotlib"),
+    ],
+)
+def test_an_allowed_import_is_not(tmp_path, module, text):
+    assert law.import_faults(package(tmp_path, **{module: text})) == []
+
+
+def test_a_circle_is_found(tmp_path):
+    root = package(
+        tmp_path,
+        messages__a="from refimpl.messages.b import x",
+        messages__b="def f():\n    from .c import x",
+        messages__c="from refimpl.messages import a",
+    )
+    assert sorted(set(law.cycle(root))) == ["messages.a", "messages.b", "messages.c"]
+    (root / "messages" / "c.py").write_text("import os", encoding="utf-8")
+    assert law.cycle(root) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("import fcntl", 1),
+        ("try:\n    import termios\nexcept ImportError:\n    termios = None", 0),
+        ("import os\nos.fork()", 1),
+        ("import os\nif hasattr(os, 'fork'):\n    os.fork()", 0),
+        ("loop.add_signal_handler(1, f)", 1),
+        ("try:\n    loop.add_signal_handler(1, f)\nexcept NotImplementedError:\n    pass", 0),
+        ("if sys.platform != 'win32':\n    signal.alarm(1)", 0),
+        ("if ready:\n    signal.alarm(1)", 1),
+    ],
+)
+def test_what_windows_lacks_is_found_unless_there_is_a_fallback(tmp_path, text, found):
+    assert len(law.posix_faults(package(tmp_path, lab__tap=text))) == found
+    assert law.posix_faults(package(tmp_path / "b", production=text)) == []
+
+
+def test_a_long_module_is_found(tmp_path):
+    root = package(tmp_path, framing="\n" * 350, messages="\n" * 351)
+    assert law.length_faults(root) == ["refimpl/messages.py: 351 lines"]
+
+
+def test_a_long_function_is_found(tmp_path):
+    body = "    pass\n"
+    head = 'def f(\n    a,\n):\n    """Doc.\n\n    More.\n    """\n'
+    assert law.length_faults(package(tmp_path, framing=head + 40 * body)) == []
+    for text, lines in ((head + 41 * body, 41), ("def f():\n" + 50 * body, 50)):
+        root = package(tmp_path, framing=text)
+        assert law.length_faults(root) == [f"refimpl/framing.py:1 f: {lines} lines"]

@@ -47,7 +47,7 @@ recordings.
 
 >>> annotate(b"GET / HTTP/1.1\\r\\nHost: example.org\\r\\n\\r\\n")
 GET / HTTP/1.1     the request line: method, target, version
-Host: example.org  which site is meant: one address may serve many
+Host: example.org  which site is meant
                    the empty line: the head ends here
 """
 

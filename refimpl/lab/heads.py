@@ -2,7 +2,7 @@
 
 >>> annotate_head(b"GET /chat HTTP/1.1\\r\\nHost: example.org\\r\\n\\r\\n")
 GET /chat HTTP/1.1    the request line: method, target, version
-Host: example.org     which site is meant: one address may serve many
+Host: example.org     which site is meant
                       the empty line: the head ends here
 """
 
@@ -17,31 +17,33 @@ if TYPE_CHECKING:
     from refimpl.handshake import Request, Response
 
 PURPOSES = {
-    "host": "which site is meant: one address may serve many",
+    "host": "which site is meant",
     "upgrade": "the protocol to change to",
-    "connection": "Upgrade is meant for the next hop only, not to be passed on",
-    "sec-websocket-key": "16 random bytes in base64; the answer must be made from them",
+    "connection": "for the next hop only",
+    "sec-websocket-key": "16 random bytes, in base64",
     "sec-websocket-version": "13: the version of RFC 6455",
-    "sec-websocket-accept": "made from the key: this server read this request",
-    "sec-websocket-protocol": "subprotocols: the client offers, the server picks one",
-    "sec-websocket-extensions": "extensions: the client offers, the server agrees to some",
-    "origin": "which page is asking; a browser sends it and a script cannot change it",
+    "sec-websocket-accept": "made from the key of this request",
+    "sec-websocket-protocol": "what the messages mean: offered, or picked",
+    "sec-websocket-extensions": "offered, or agreed to",
+    "origin": "which page asks; no script can change it",
     "user-agent": "which program is asking",
     "server": "which program answers",
     "date": "when the answer was made",
-    "cookie": "what the browser keeps for this site, sent whichever page asks",
+    "cookie": "sent whichever page asks",
+    "set-cookie": "to be sent back from now on",
     "authorization": "who is asking; no browser script can set it here",
     "content-length": "how many bytes of body follow the head",
     "content-type": "what the body is",
     "cache-control": "how long an answer may be kept",
     "pragma": "an older word for Cache-Control",
-    "accept-encoding": "compression of an HTTP body; says nothing about frames",
+    "accept-encoding": "compression of a body, not of frames",
     "accept-language": "languages the reader prefers",
     "accept": "kinds of answer that are welcome",
     "transfer-encoding": "how the body is cut in pieces",
     "location": "where to ask instead",
     "retry-after": "when to ask again",
 }
+WIDTH = 51  # columns for a head's own lines: an accept fits exactly
 _HIDDEN = {"sec-websocket-key": "key", "sec-websocket-accept": "accept"}
 _PORT = re.compile(r"(?<=[\w\]]):\d{2,5}(?!\d)")
 _VERSION = re.compile(r"(?<=/)\d+(\.\d+)*")
@@ -70,11 +72,14 @@ def annotate_head(head: bytes | Request | Response, *, exact: bool = True) -> Te
     lines = head_lines(head)
     shown = [line if exact else stable_line(line) for line in lines]
     whole = b"\r\n\r\n" in head_bytes(head)
-    width = min(60, max(map(len, shown)))
-    rows = [
-        f"{line:<{width}}  {purpose(raw, first=number == 0)}".rstrip()
-        for number, (line, raw) in enumerate(zip(shown, lines, strict=True))
-    ]
+    width = min(WIDTH, max(map(len, shown)))
+    rows = []
+    for number, (line, raw) in enumerate(zip(shown, lines, strict=True)):
+        words = purpose(raw, first=number == 0)
+        if len(line) > width and words:  # side by side they would not fit a notebook's output
+            rows.append(line)
+            line = ""
+        rows.append(f"{line:<{width}}  {words}".rstrip())
     rows.append(
         f"{'':<{width}}  {'the empty line: the head ends here' if whole else '... more to come'}"
     )
@@ -88,9 +93,8 @@ def purpose(line: str, *, first: bool = False) -> str:
     """Return what a head's line is for, or an empty string for a header not known here."""
     if first and line.startswith("HTTP/"):
         status = line.split(" ")[1] if " " in line else ""
-        return "the status line: version, status, reason" + (
-            "; 101 says yes" if status == "101" else "; anything but 101 says no"
-        )
+        says = "101 says yes" if status == "101" else "anything but 101 says no"
+        return f"the status line; {says}"
     if first:
         return "the request line: method, target, version"
     return PURPOSES.get(line.partition(":")[0].strip().lower(), "")

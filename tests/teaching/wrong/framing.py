@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from refimpl.errors import RemoteProtocolError
-from refimpl.framing import Frame, Opcode, mask, parse_frame
+from refimpl.framing import Frame, Opcode, mask, parse_frame, serialize_frame
 
 OPCODES = set(Opcode)
 
@@ -72,7 +72,375 @@ def ignores_fin(buffer, position=0):
     return parsed
 
 
+def keeps_slices_of_the_buffer(buffer, position=0):
+    parsed = parse_frame(buffer, position)
+    if parsed is None:
+        return None
+    frame, end = parsed
+    frame.payload = type(buffer)(frame.payload)
+    return frame, end
+
+
+def passes_reserved_bits(buffer, position=0):
+    without = bytes(byte & 0x8F if i == position else byte for i, byte in enumerate(buffer))
+    return parse_frame(without, position)
+
+
+# --- head_size ---
+
+
+def forgets_the_key(second):
+    return 2 + {126: 2, 127: 8}.get(second & 127, 0)
+
+
+def compares_with_the_mask_on(second):
+    return 2 + {126: 2, 127: 8}.get(second, 0) + (4 if second > 127 else 0)
+
+
+def takes_eight_bytes_for_all(second):
+    return (10 if second & 127 == 127 else 4 if second & 127 >= 125 else 2) + second // 128 * 4
+
+
+def counts_eight_in_all(second):
+    return {126: 4, 127: 8}.get(second & 127, 2) + second // 128 * 4
+
+
+# --- text_frame ---
+
+
+def _frame(payload, key, size=None, first=0x81, mask_bit=0x80, order="big", edge=125):
+    size = len(payload) if size is None else size
+    if size <= edge:
+        length = bytes((mask_bit | size,))
+    elif size <= 0xFFFF:
+        length = bytes((mask_bit | 126,)) + size.to_bytes(2, order)
+    else:
+        length = bytes((mask_bit | 127,)) + size.to_bytes(8, order)
+    return bytes((first,)) + length + key + mask(payload, key)
+
+
+def counts_characters(text, key):
+    return _frame(text.encode(), key, size=len(text))
+
+
+def forgets_the_mask_bit(text, key):
+    return _frame(text.encode(), key, mask_bit=0)
+
+
+def sends_the_payload_plain(text, key):
+    return _frame(b"", key, size=len(text.encode())) + text.encode()
+
+
+def takes_126_for_a_length(text, key):
+    return _frame(text.encode(), key, edge=126)
+
+
+def writes_little_endian(text, key):
+    return _frame(text.encode(), key, order="little")
+
+
+def sends_binary(text, key):
+    return _frame(text.encode(), key, first=0x82)
+
+
+def begins_two_bytes_at_125(text, key):
+    return _frame(text.encode(), key, edge=124)
+
+
+def leaves_out_the_key(text, key):
+    return serialize_frame(Frame(Opcode.TEXT, text.encode()))
+
+
+# --- unmask_piece ---
+
+
+def ignores_the_offset(piece, key, offset):
+    return mask(piece, key)
+
+
+def turns_without_a_remainder(piece, key, offset):
+    turned = key[offset:] + key[:offset]
+    return mask(piece, turned)
+
+
+def turns_the_wrong_way(piece, key, offset):
+    turn = -offset % 4
+    return mask(piece, key[turn:] + key[:turn])
+
+
+def makes_the_bytes_before(piece, key, offset):
+    return mask(bytes(offset) + piece, key)[offset:]
+
+
+def counts_up_to_the_offset(piece, key, offset):
+    place = 0
+    while place < offset:
+        place += 1
+    return mask(piece, key[place % 4 :] + key[: place % 4])
+
+
+# --- complete_messages ---
+
+
+def looks_at_the_opcode_when_fin(frames):
+    found, payload = [], b""
+    for frame in frames:
+        payload += frame.payload
+        if frame.fin:
+            found.append((frame.opcode, payload))
+            payload = b""
+    return found
+
+
+def lets_a_ping_set_the_type(frames):
+    found, opcode, payload = [], None, b""
+    for frame in frames:
+        opcode = frame.opcode or opcode
+        if opcode >= 8 and frame.opcode:
+            found.append((frame.opcode, frame.payload))
+            continue
+        payload += frame.payload
+        if frame.fin:
+            found.append((opcode, payload))
+            payload = b""
+    return found
+
+
+def drops_control_frames(frames):
+    return [pair for pair in _right(frames) if pair[0] < 8]
+
+
+def forgets_to_begin_anew(frames):
+    found, opcode, payload = [], None, b""
+    for frame in frames:
+        if frame.opcode >= 8:
+            found.append((frame.opcode, frame.payload))
+            continue
+        opcode = frame.opcode or opcode
+        payload += frame.payload
+        if frame.fin:
+            found.append((opcode, payload))
+    return found
+
+
+def keeps_control_frames_for_later(frames):
+    pairs = _right(frames)
+    return [pair for pair in pairs if pair[0] < 8] + [pair for pair in pairs if pair[0] >= 8]
+
+
+def delivers_fragments(frames):
+    return [(frame.opcode, frame.payload) for frame in frames]
+
+
+def makes_lists_of_two(frames):
+    return [list(pair) for pair in _right(frames)]
+
+
+def yields(frames):
+    yield from _right(frames)
+
+
+def _right(frames):
+    found, opcode, payload = [], None, b""
+    for frame in frames:
+        if frame.opcode >= 8:
+            found.append((frame.opcode, frame.payload))
+            continue
+        if frame.opcode:
+            opcode, payload = frame.opcode, b""
+        payload += frame.payload
+        if frame.fin:
+            found.append((opcode, payload))
+    return found
+
+
+# --- length_bomb ---
+
+
+def largest_positive():
+    return b"\x82\xff\x7f" + b"\xff" * 7
+
+
+def two_bytes_of_length():
+    return b"\x82\xfe\xff\xff"
+
+
+def largest_short():
+    return b"\x82\xfd"
+
+
+def hex_digits():
+    return "82ffffffffffffffffff"
+
+
+def sends_the_payload_too():
+    return b"\x82\xff" + b"\xff" * 8 + bytes(1000)
+
+
+def half_a_length():
+    return b"\x82\xff\xff\xff"
+
+
+def just_small():
+    return b"\x82\xff" + bytes(8)
+
+
+# --- FrameBuffer ---
+
+
+class FirstFrameOnly:
+    def __init__(self, max_size=2**20):
+        self.buffer, self.max_size = bytearray(), max_size
+
+    def feed(self, data):
+        self.buffer += data
+        parsed = parse_frame(self.buffer, 0, masked=True, max_size=self.max_size)
+        if parsed is None:
+            return []
+        del self.buffer[: parsed[1]]
+        return [parsed[0]]
+
+
+class ForgetsTheRest:
+    def __init__(self, max_size=2**20):
+        self.max_size = max_size
+
+    def feed(self, data):
+        frames, position = [], 0
+        while parsed := parse_frame(data, position, masked=True, max_size=self.max_size):
+            frames.append(parsed[0])
+            position = parsed[1]
+        return frames
+
+
+class UsesNothingUp:
+    def __init__(self, max_size=2**20):
+        self.buffer, self.max_size = b"", max_size
+
+    def feed(self, data):
+        self.buffer += data
+        return ForgetsTheRest(self.max_size).feed(self.buffer)
+
+
+class SharesItsBuffer:
+    buffer = bytearray()
+
+    def __init__(self, max_size=2**20):
+        self.max_size = max_size
+
+    def feed(self, data):
+        self.buffer += data
+        frames, position = [], 0
+        while parsed := parse_frame(self.buffer, position, masked=True, max_size=self.max_size):
+            frames.append(parsed[0])
+            position = parsed[1]
+        del self.buffer[:position]
+        return frames
+
+
+class TakesAnything(SharesItsBuffer):
+    def __init__(self, max_size=2**20):
+        self.buffer = bytearray()
+
+    def feed(self, data):
+        self.buffer += data
+        frames, position = [], 0
+        while parsed := parse_frame(self.buffer, position):
+            frames.append(parsed[0])
+            position = parsed[1]
+        del self.buffer[:position]
+        return frames
+
+
+class HasNoLimit(TakesAnything):
+    def feed(self, data):
+        self.buffer += data
+        frames, position = [], 0
+        while parsed := parse_frame(self.buffer, position, masked=True):
+            frames.append(parsed[0])
+            position = parsed[1]
+        del self.buffer[:position]
+        return frames
+
+
+class ReturnsNoneForNotYet(SharesItsBuffer):
+    def __init__(self, max_size=2**20):
+        super().__init__(max_size)
+        self.buffer = bytearray()
+
+    def feed(self, data):
+        return super().feed(data) or None
+
+
 WRONG = {
+    "head_size": [
+        (forgets_the_key, "a masking key is part of the head"),
+        (compares_with_the_mask_on, "take the bit off before you compare"),
+        (takes_eight_bytes_for_all, "125 still fits the seven bits"),
+        (counts_eight_in_all, "besides the first two of the head"),
+    ],
+    "goodbye": [
+        ((1000, b"done"), "a reason is text"),
+        ((59395, "done"), "least significant byte first"),
+        ((6, "done"), "6 is the length of the payload"),
+        ((1000, "bye"), "unmask six bytes"),
+        ("done", "of type str, expected tuple"),
+    ],
+    "culprit": [
+        (0, "begins a fragmented message"),
+        (1, "a Ping between fragments is allowed"),
+        (2, "a fragment may be empty"),
+        (3, "a Pong that nobody asked for is allowed"),
+        (5, "had given up before it came"),
+    ],
+    "text_frame": [
+        (counts_characters, "the length counts bytes"),
+        (forgets_the_mask_bit, "byte 1, bit 0 (MASK): expected 1, got 0"),
+        (sends_the_payload_plain, "byte 6: expected 7f, got 48"),
+        (takes_126_for_a_length, "126 is not a length: it announces two bytes"),
+        (writes_little_endian, "126 is not a length"),
+        (sends_binary, "(opcode): expected 0, got 1"),
+        (begins_two_bytes_at_125, "125 still fits the seven bits"),
+        (leaves_out_the_key, "81 | 05 | 48 65 6c 6c 6f"),
+    ],
+    "unmask_piece": [
+        (ignores_the_offset, "the piece's first byte is the payload's second"),
+        (turns_without_a_remainder, "only offset % 4 matters"),
+        (turns_the_wrong_way, "turned the other way round"),
+        (makes_the_bytes_before, "nothing may be made of their number"),
+        (counts_up_to_the_offset, "too slow"),
+    ],
+    "complete_messages": [
+        (looks_at_the_opcode_when_fin, "the opcode of its first frame"),
+        (lets_a_ping_set_the_type, "PING b'one message in three parts'"),
+        (drops_control_frames, "a ping between fragments"),
+        (forgets_to_begin_anew, "two messages of a frame each"),
+        (keeps_control_frames_for_later, "it comes out at once"),
+        (delivers_fragments, "in three fragments"),
+        (
+            makes_lists_of_two,
+            "at item 0: (<Opcode.TEXT: 1>, b'Hello') expected, got [<Opcode.TEXT: 1>",
+        ),
+        (yields, "of type generator, expected list"),
+    ],
+    "length_bomb": [
+        (largest_positive, "refused with 1009"),
+        (two_bytes_of_length, "no length of this form is over 65,535"),
+        (largest_short, "the seven bits say 125"),
+        (hex_digits, "a head is bytes"),
+        (sends_the_payload_too, "a head has 2 to 14"),
+        (half_a_length, "only 2 follow"),
+        (just_small, "gets ready for 0 bytes only"),
+    ],
+    "FrameBuffer": [
+        (FirstFrameOnly, "the next may be there already"),
+        (ForgetsTheRest, "must be there at the next call"),
+        (UsesNothingUp, "bytes that became a frame are used up"),
+        (SharesItsBuffer, "each connection needs a buffer of its own"),
+        (TakesAnything, "a client masks every frame"),
+        (HasNoLimit, "the limit holds before the payload comes"),
+        (ReturnsNoneForNotYet, "None from feed(); it returns a list"),
+    ],
     "parse_frame": [
         (short_lengths_only, "126 means: the length is in the next two bytes"),
         (leaves_the_mask_on, "was XORed with key byte i % 4"),
@@ -82,5 +450,7 @@ WRONG = {
         (passes_reserved_opcodes, "expected  raises RemoteProtocolError with close_code 1002"),
         (waits_for_a_ping_that_is_too_long, "the head alone says so"),
         (ignores_fin, "FIN is a bit of its own"),
+        (keeps_slices_of_the_buffer, "payload and key are to be bytes"),
+        (passes_reserved_bits, "no extension gave RSV2 a meaning"),
     ],
 }

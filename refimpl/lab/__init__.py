@@ -5,6 +5,7 @@ Record
     tap.capture, tap.captures               what it heard: the (first) WebSocket; all connections
     await tap.idle()                        wait until every connection has ended; or await
                                             tap.until(lambda capture: len(capture.frames_of()) > 2)
+    async with chaos(host, port, slices=(1, 4)) as network:   a bad network at network.uri
     Wire(client, server).run()              two protocol cores joined in memory; .capture, .heard
     Capture.load("wscat")                   a recording from notebooks/captures; .save(path)
     Capture.of(("client", b"..."), ...)     a recording from bytes; frames=True: without heads
@@ -54,6 +55,7 @@ Host: example.org  which site is meant
 from refimpl.lab.annotate import annotate
 from refimpl.lab.bitfields import draw_frame
 from refimpl.lab.capture import Capture
+from refimpl.lab.chaos import Chaos, Faults, chaos
 from refimpl.lab.charts import bars, histogram, lines, timeline
 from refimpl.lab.decode import Body, Chunk, End, Malformed, Step, Unfinished
 from refimpl.lab.displays import register as _register
@@ -75,10 +77,12 @@ from refimpl.lab.transcript import transcript
 __all__ = [
     "Body",
     "Capture",
+    "Chaos",
     "Chunk",
     "Comparison",
     "Dissection",
     "End",
+    "Faults",
     "Field",
     "Malformed",
     "Picture",
@@ -92,6 +96,7 @@ __all__ = [
     "assert_nothing_left",
     "bars",
     "canvas",
+    "chaos",
     "chain",
     "compare",
     "dissect",

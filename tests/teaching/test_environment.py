@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import re
 import runpy
@@ -10,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -125,6 +127,58 @@ class TestLock:
         text = (ROOT / "tests/interop/node/package-lock.json").read_text(encoding="utf-8")
         assert '"resolved"' not in text
         assert "://" not in re.sub(r'"funding": \{[^}]*\}', "", text)
+
+
+# Modules whose names are not those of the declared packages that bring them.
+BROUGHT_BY = {
+    "IPython": "ipykernel",
+    "PIL": "matplotlib",
+    "rattler": "py-rattler",
+    "yaml": "pyyaml",
+}
+
+
+def sources() -> Iterator[tuple[str, str]]:
+    """Give the name and the text of every module and of every notebook's code cell."""
+    for path in [ROOT / "conftest.py", *ROOT.glob("refimpl/**/*.py"), *ROOT.glob("tests/**/*.py")]:
+        if "node_modules" not in path.parts:
+            yield path.name, path.read_text(encoding="utf-8")
+    for path in [*ROOT.glob("notebooks/*.ipynb"), *ROOT.glob("solutions/*.ipynb")]:
+        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+            if cell["cell_type"] == "code":
+                yield path.name, "".join(cell["source"])
+
+
+def imported(text: str) -> set[str]:
+    """Return the top-level modules that a text imports by absolute name; magics import nothing."""
+    try:
+        nodes = list(ast.walk(ast.parse(text)))
+    except SyntaxError:
+        return set()
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    names += [
+        node.module
+        for node in nodes
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level
+    ]
+    return {name.partition(".")[0] for name in names}
+
+
+class TestImports:
+    def test_every_package_that_is_imported_is_declared(self) -> None:
+        known = {"refimpl", "tests", *sys.stdlib_module_names}
+        packages = set(declared("lab", "test", "browser"))
+        undeclared = {
+            (name, module)
+            for name, text in sources()
+            for module in imported(text) - known
+            if canonicalize_name(BROUGHT_BY.get(module, module)) not in packages
+        }
+        assert undeclared == set()
+
+    def test_every_package_needed_to_run_is_imported_by_the_package(self) -> None:
+        texts = [path.read_text(encoding="utf-8") for path in ROOT.glob("refimpl/**/*.py")]
+        assert set(declared()) <= set().union(*map(imported, texts))
 
 
 class TestVersion:

@@ -1,0 +1,19 @@
+"""The exercises of chapter 03, in the order of its notebook."""
+
+from .closing import FIT_REASON, LAST_WORDS
+from .compression import DEFLATE_MESSAGE, INFLATE_CAPPED
+from .fragments import DEFLATE_COST, INSIDE_AFTER
+from .text import FIRST_BAD_BYTE, SMUGGLE
+
+__all__ = ["EXERCISES"]
+
+EXERCISES = (
+    INSIDE_AFTER,
+    DEFLATE_COST,
+    FIT_REASON,
+    LAST_WORDS,
+    SMUGGLE,
+    FIRST_BAD_BYTE,
+    DEFLATE_MESSAGE,
+    INFLATE_CAPPED,
+)

@@ -38,10 +38,10 @@ class MemoryTransport(asyncio.Transport):
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Queue data for the other end; it arrives in a later turn of the event loop."""
-        if self._eof_queued:
-            raise RuntimeError("got write() after write_eof(), expected nothing more")
         if self._closing or not data:
             return
+        if self._eof_queued:
+            raise RuntimeError("got write() after write_eof(), expected nothing more")
         self._outgoing += data
         if len(self._outgoing) > self._high and not self._writing_paused:
             self._writing_paused = True

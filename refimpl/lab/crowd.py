@@ -1,0 +1,216 @@
+"""A crowd of idle connections to a server in a process of its own, and what each costs there.
+
+    crowd = await gather_crowd("refimpl", 200)
+    crowd.bytes_each, crowd.answered
+
+The servers are `refimpl`, `websockets`, both as they come out of the box, and `bare`: asyncio's
+streams and nothing else, which knows lines and no WebSocket. Memory is what the operating system
+counts as resident in the server's process; the kernel's own buffers for a socket come on top, the
+same for all three.
+
+    python -m refimpl.lab.crowd 10000     gather all three, write tests/bench/crowd.json
+
+>>> sorted(SERVERS)
+['bare', 'refimpl', 'websockets']
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import platform
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from time import perf_counter
+from typing import Any
+
+import psutil
+
+from refimpl.handshake import build_request, make_key, parse_uri
+from refimpl.lab.odometer import TESTS
+
+__all__ = ["Crowd", "gather_crowd", "recorded_crowds"]
+
+RECORD = TESTS / "bench" / "crowd.json"
+WARM_UP = 50  # connections before the count begins, so that what a server does once is not in it
+AT_A_TIME = 50  # connections that open side by side
+BACKLOG = 1024
+
+Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+HELLO_FRAME = bytes.fromhex("8182 00000000") + b"Hi"  # a text frame; a key of zeros masks nothing
+ANSWER = b"echo: Hi"
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """What a crowd cost. seconds: to open all; answered: how many connections still echo."""
+
+    server: str
+    connections: int
+    bytes_each: int
+    seconds: float
+    answered: int
+
+
+# --- in the server's process ---
+
+
+async def echo(websocket: Any) -> None:
+    """Answer every message: the handler of both WebSocket servers."""
+    async for message in websocket:
+        await websocket.send("echo: " + message)
+
+
+async def echo_lines(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer every line: all that the bare server does."""
+    while line := await reader.readline():
+        writer.write(b"echo: " + line)
+        await writer.drain()
+    writer.close()
+
+
+async def serve_refimpl() -> Any:
+    """Return a listening server of ours."""
+    from refimpl import serve
+
+    return await serve(echo, "127.0.0.1", backlog=BACKLOG)
+
+
+async def serve_websockets() -> Any:
+    """Return a listening server of `websockets`."""
+    from websockets.asyncio.server import serve
+
+    return await serve(echo, "127.0.0.1", 0, backlog=BACKLOG)
+
+
+async def serve_bare() -> Any:
+    """Return a listening server of asyncio's streams."""
+    return await asyncio.start_server(echo_lines, "127.0.0.1", 0, backlog=BACKLOG)
+
+
+SERVERS: dict[str, Callable[[], Awaitable[Any]]] = {
+    "refimpl": serve_refimpl,
+    "websockets": serve_websockets,
+    "bare": serve_bare,
+}
+
+
+async def run_server(name: str) -> None:
+    """Serve until standard input ends, which it does when whoever started us is gone."""
+    allow_files(2**20)
+    server = await SERVERS[name]()
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await asyncio.to_thread(sys.stdin.buffer.read)
+
+
+# --- in ours ---
+
+
+async def gather_crowd(name: str, connections: int) -> Crowd:
+    """Start a server, open idle connections to it, have each echo once, and end the server."""
+    allow_files(connections + WARM_UP + 200)
+    with start_process(name) as process:
+        assert process.stdout is not None
+        streams: list[Stream] = []
+        try:
+            port = int(await asyncio.to_thread(process.stdout.readline))
+            streams += await open_many(name, port, WARM_UP)
+            before, started = resident_bytes(process.pid), perf_counter()
+            streams += await open_many(name, port, connections)
+            seconds = perf_counter() - started
+            grown = resident_bytes(process.pid) - before
+            answered = 0
+            for stream in streams[WARM_UP:]:
+                answered += await answers(name, stream)
+        finally:
+            for _, writer in streams:
+                writer.transport.abort()
+            process.kill()
+    return Crowd(name, connections, round(grown / connections), round(seconds, 2), answered)
+
+
+def start_process(name: str) -> subprocess.Popen[bytes]:
+    """Return a process that runs a server; its first line is the port."""
+    command = [sys.executable, "-m", "refimpl.lab.crowd", "serve", name]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+
+async def open_many(name: str, port: int, count: int) -> list[Stream]:
+    """Return open connections, each through its handshake where the server has one."""
+    streams: list[Stream] = []
+    while len(streams) < count:
+        batch = min(AT_A_TIME, count - len(streams))
+        streams += await asyncio.gather(*(open_one(name, port) for _ in range(batch)))
+    return streams
+
+
+async def open_one(name: str, port: int) -> Stream:
+    """Return one of them."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    if name == "bare":
+        await answers(name, (reader, writer))  # so that it is accepted, as the others are
+    else:
+        uri = parse_uri(f"ws://127.0.0.1:{port}/")
+        writer.write(build_request(uri, key=make_key()).serialize())
+        await reader.readuntil(b"\r\n\r\n")
+    return reader, writer
+
+
+async def answers(name: str, stream: Stream) -> bool:
+    """Return whether a greeting comes back."""
+    reader, writer = stream
+    writer.write(b"Hi\n" if name == "bare" else HELLO_FRAME)
+    try:
+        await reader.readuntil(ANSWER)
+    except (asyncio.IncompleteReadError, ConnectionError):
+        return False
+    return True
+
+
+def resident_bytes(pid: int) -> int:
+    """Return the memory of a process that is in RAM, as the operating system counts it."""
+    return int(psutil.Process(pid).memory_info().rss)
+
+
+def allow_files(count: int) -> None:
+    """Raise this process's limit of open files to `count`, or as far as it may go."""
+    try:
+        resource = import_module("resource")
+    except ImportError:
+        return  # Windows has no such limit
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+# --- the record ---
+
+
+def recorded_crowds() -> dict[str, Crowd]:
+    """Return the crowds of the committed record, by server."""
+    rows = json.loads(RECORD.read_text(encoding="utf-8"))["crowds"]
+    return {row["server"]: Crowd(**row) for row in rows}
+
+
+async def record(connections: int) -> None:
+    """Gather a crowd at each server and write the record."""
+    crowds = []
+    for name in SERVERS:
+        crowds.append(await gather_crowd(name, connections))
+        print(crowds[-1])
+    about = {"command": f"python -m refimpl.lab.crowd {connections}"}
+    about["python"] = platform.python_version()
+    about["websockets"] = import_module("websockets").__version__
+    rows = {**about, "crowds": [asdict(crowd) for crowd in crowds]}
+    RECORD.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "serve":
+        asyncio.run(run_server(sys.argv[2]))
+    else:
+        asyncio.run(record(int(sys.argv[1])))

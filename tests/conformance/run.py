@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from tests.conformance import suite
+from tests.conformance.testees import CLIENTS, SERVERS
 from tests.conformance.verdicts import SETS, Tally, complaints, table
 
 REPORTS = suite.ROOT / "reports" / "conformance"
@@ -41,9 +42,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.conformance.run", description=__doc__)
     parser.add_argument("--cases", choices=SETS, default="functional")
     parser.add_argument("--role", choices=[*RUNNERS, "both"], default="both")
-    parser.add_argument(
-        "--testee", choices=["refimpl", "websockets", "wsproto"], nargs="+", default=["refimpl"]
-    )
+    parser.add_argument("--testee", choices=SERVERS, nargs="+", default=["refimpl"])
     return parser.parse_args(arguments)
 
 
@@ -79,7 +78,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         suite.install()
         for testee in options.testee:
-            for role in roles:
+            for role in [role for role in roles if role == "server" or testee in CLIENTS]:
                 tally = run_one(testee, role, options.cases)
                 tallies.append(tally)
                 if testee == "refimpl":

@@ -1,4 +1,4 @@
-"""Echo servers and clients that the suite talks to: ours and, for comparison, two peers'.
+"""Echo servers and clients that the suite talks to: ours, and others for comparison.
 
 Run as a process of its own: `python -m tests.conformance.testees server refimpl` prints the port
 it listens on; `... client refimpl URL` prints "case N" for each case it has been through.
@@ -165,6 +165,28 @@ async def wsproto_client(url: str) -> None:
     await echo.run()
 
 
+# --- no WebSocket at all: the floor of every comparison ------------------------------------------
+
+
+async def bare_server() -> None:
+    """Send bytes back as they come: asyncio's streams and nothing else."""
+
+    async def repeat(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(repeat, "127.0.0.1", 0)
+    announce(server)
+    async with server:
+        await server.serve_forever()
+
+
 # --- the suite's own calls ----------------------------------------------------------------------
 
 
@@ -191,6 +213,7 @@ SERVERS: dict[str, Callable[[], Awaitable[None]]] = {
     "refimpl": refimpl_server,
     "websockets": websockets_server,
     "wsproto": wsproto_server,
+    "bare": bare_server,
 }
 CLIENTS: dict[str, Echo] = {
     "refimpl": refimpl_client,

@@ -59,10 +59,10 @@ class Comparison:
         return bars(values, claim, unit=f"{unit} a call", log=log, alt=alt)
 
     def __repr__(self) -> str:
-        width = max(map(len, self.medians))
+        width = max(map(len, self.best))
         rows = [
             f"{name:<{width}}  {duration(value):>10}  {self.ratio(name, self.fastest):6.1f} x"
-            for name, value in sorted(self.medians.items(), key=lambda item: item[1])
+            for name, value in sorted(self.best.items(), key=lambda item: item[1])
         ]
         return "\n".join(rows)
 

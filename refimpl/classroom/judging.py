@@ -16,7 +16,7 @@ from .cases import UNSET, Answer, Case, Exercise, Raises, Row, Wrong
 from .difference import differences, same
 from .limits import Outcome, TimeLimitReached, run_coroutine, run_limited
 from .rendering import render, show_error
-from .verdicts import State, Verdict, crash, is_empty, shorten_output
+from .verdicts import NotAttempted, State, Verdict, crash, is_empty, shorten_output, watched
 
 # Seconds that a coroutine has to clean up after its own limit, before its thread is ended.
 THREAD_GRACE = 0.5
@@ -87,10 +87,12 @@ def _attempt(exercise: Exercise, case: Case, answer: Any) -> Verdict:
     args, kwargs = _copies(case)
 
     def act() -> Any:
-        return case.drive(answer) if case.drive else answer(*args, **kwargs)
+        return case.drive(watched(answer)) if case.drive else answer(*args, **kwargs)
 
     try:
         result = run_coroutine(act, exercise.limit) if exercise.is_async else act()
+    except NotAttempted:
+        return Verdict(State.NOT_ATTEMPTED)
     except Wrong as complaint:
         return wrong(str(complaint), *_expected(exercise, case))
     except TimeLimitReached:

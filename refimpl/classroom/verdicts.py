@@ -1,11 +1,13 @@
 """Verdicts: what a check can find, as plain data, and how to read one off code or an error."""
 
 import dis
+import functools
 import inspect
 import linecache
 from dataclasses import dataclass, field
 from enum import Enum
 from types import TracebackType
+from typing import Any
 
 from .cases import Row
 from .rendering import show_error
@@ -41,6 +43,35 @@ class Verdict:
     number: int = 0
     case: str = ""
     rows: list[Row] = field(default_factory=list)
+
+
+class NotAttempted(BaseException):
+    """An answer returned the placeholder, somewhere inside a case's `drive`."""
+
+
+def watched(answer: Any) -> Any:
+    """A function that raises NotAttempted where it would return `...`; a class as it is."""
+    if inspect.iscoroutinefunction(answer):
+
+        @functools.wraps(answer)
+        async def watched_coroutine(*args: Any, **kwargs: Any) -> Any:
+            return _attempted(await answer(*args, **kwargs))
+
+        return watched_coroutine
+    if not inspect.isfunction(answer):
+        return answer
+
+    @functools.wraps(answer)
+    def watched_function(*args: Any, **kwargs: Any) -> Any:
+        return _attempted(answer(*args, **kwargs))
+
+    return watched_function
+
+
+def _attempted(result: Any) -> Any:
+    if result is ...:
+        raise NotAttempted
+    return result
 
 
 def crash(error: BaseException, answer: object) -> Verdict:

@@ -57,8 +57,9 @@ def read_prose(reading, name, text):
     reading.without_words += [
         name for alternative in IMAGE.findall(text) if not alternative.strip()
     ]
-    if words > PROSE_AT_MOST:
-        reading.long_prose.append(f"{name}: {words} words")
+    unfolded = len(WORD.findall(FOLDED.sub(" ", FENCED.sub(" ", text))))
+    if unfolded > PROSE_AT_MOST:
+        reading.long_prose.append(f"{name}: {unfolded} words")
 
 
 def read_outputs(reading, name, cell):

@@ -278,6 +278,23 @@ def test_a_drive_may_do_anything_with_the_answer():
     assert "got       None for a byte" in text
 
 
+def test_a_placeholder_inside_a_drive_is_not_attempted():
+    def feed(f):
+        return len(str(f(1)))
+
+    case = Case("a", drive=feed, shown="len(f(1))", expect=1)
+    assert examine(exercise(case), lambda x: ...).state is State.NOT_ATTEMPTED
+
+    async def start(g):
+        return len(str(await g(1)))
+
+    async def g(x):
+        return ...
+
+    waits = Case("a", drive=start, shown="await g(1)", expect=1)
+    assert examine(exercise(waits, is_async=True), g).state is State.NOT_ATTEMPTED
+
+
 def test_an_explanation_replaces_and_adds_but_may_stumble():
     def explain(case, got):
         return [("got", got.upper()), ("note", "louder")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import tracemalloc
 
 import pytest
 
@@ -945,11 +946,30 @@ class TestLimits:
     @pytest.mark.rule(20, 47)
     def test_10_4_a_client_that_talks_before_the_answer_is_limited(self) -> None:
         server = Protocol(Role.SERVER, max_size=1000)
-        events = server.receive_data(wire.request_head())
-        for _ in range(64):  # while the application still makes up its mind
-            events += server.receive_data(bytes(64 * 1024))
-        kept = sum(len(value) for value in vars(server).values() if isinstance(value, bytearray))
+        [request] = server.receive_data(wire.request_head())
+        tracemalloc.start()
+        try:
+            for _ in range(64):  # while the application still makes up its mind
+                server.receive_data(bytes(64 * 1024))
+            kept, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
         assert kept <= 256 * 1024
+        assert isinstance(request, Request)
+        with pytest.raises(LocalProtocolError):
+            server.accept(check_request(request))
+
+    @pytest.mark.rule(54)
+    @pytest.mark.parametrize("role", ROLES)
+    def test_5_4_default_limit_is_1024_fragments(self, role: Role) -> None:
+        for count, fails in ((1024, False), (1025, True)):
+            protocol = opened(role)
+            stream = [(BINARY, b"a", False)]
+            stream += [(CONTINUATION, b"a", number == count) for number in range(2, count + 1)]
+            events = protocol.receive_data(to(role, *stream))
+            assert events == [Binary(b"a" * count)] or fails
+            if fails:
+                failed(protocol, events, 1008)
 
 
 class TestSection8_1:

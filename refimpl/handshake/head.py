@@ -10,6 +10,7 @@ could read in two ways is refused, because that is what request smuggling lives 
 """
 
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -47,6 +48,8 @@ class MultipleValuesError(LookupError):
 
 class Headers:
     """The header lines of a head, in order; names compare in any case (RFC 9110 section 5.1)."""
+
+    __slots__ = ("_lines",)
 
     def __init__(self, lines: Iterable[tuple[str, str]] = ()) -> None:
         self._lines: list[tuple[str, str]] = []
@@ -200,7 +203,7 @@ def parse_header_line(line: str) -> tuple[str, str]:
     value = value.strip(" \t")
     if not FIELD_VALUE.fullmatch(value):
         raise HandshakeError(f"got a control character in {name}", reason="control-character")
-    return name, value
+    return sys.intern(name), value  # connections have the same names: one of each in memory
 
 
 def _find_end(buffer: Buffer, position: int, long_start: int) -> int | None:

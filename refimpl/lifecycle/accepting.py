@@ -52,6 +52,7 @@ class ServerConnection(WebSocket):
     def _stop_opening(self) -> None:
         if self._open_timer is not None:
             self._open_timer.cancel()
+            self._open_timer = None
         if self._request_task is not None and self._request_task is not asyncio.current_task():
             self._request_task.cancel()
 

@@ -127,7 +127,7 @@ class WebSocket(Wire):
                 await self._reader
             finally:
                 self._reader = self._reader_task = None
-        message = inbox.popleft()  # behind the last await: a cancelled recv() has taken nothing
+        message = inbox.pop(0)  # behind the last await: a cancelled recv() has taken nothing
         if self._reading_paused and len(inbox) <= self.settings.low_water:
             self._resume_reading()
         return message

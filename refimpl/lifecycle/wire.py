@@ -12,7 +12,6 @@ RFC 6455 sections 5.5.1, 7.1.1 and 7.1.7. What a program sees of a connection is
 """
 
 import asyncio
-from collections import deque
 from time import monotonic
 from typing import cast
 
@@ -63,7 +62,7 @@ class Wire(asyncio.Protocol):
         self.settings = settings
         self.transport: asyncio.Transport
         self._loop = asyncio.get_running_loop()
-        self._inbox: deque[str | bytes] = deque()
+        self._inbox: list[str | bytes] = []  # short, and an empty deque has 760 bytes
         self._reader: asyncio.Future[None] | None = None  # the recv() that waits
         self._reading_paused = False
         self._unparsed = b""  # what came between a full inbox and the pause

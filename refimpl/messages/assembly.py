@@ -18,75 +18,98 @@ FINAL_TEXT = FIN | Opcode.TEXT
 FINAL_BINARY = FIN | Opcode.BINARY
 
 
+class Parts:
+    """What has come of a message in fragments; made for its first one."""
+
+    __slots__ = ("compressed", "data", "decoder", "fragments", "is_text", "size", "text")
+
+    def __init__(self, first: int) -> None:
+        self.is_text = first & OPCODE == Opcode.TEXT
+        self.compressed = bool(first & RSV1)
+        self.fragments = 0
+        self.size = 0
+        self.text: list[str] = []
+        self.decoder = Utf8Decoder()
+        self.data = bytearray()
+
+    def append(self, payload: bytes, final: bool) -> None:
+        """Add a fragment; an empty one holds no memory, so counting them is limit enough."""
+        self.fragments += 1
+        self.size += len(payload)
+        if self.is_text:
+            self.text.append(self.decoder.decode(payload, final))
+        else:
+            self.data += payload
+
+    def whole(self) -> Text | Binary:
+        """Return the message, once its last fragment is there."""
+        return Text("".join(self.text)) if self.is_text else Binary(bytes(self.data))
+
+
 class MessageAssembler:
     """Joins data frames into messages; every error is a RemoteProtocolError.
 
-    A message fails with 1009 beyond max_size bytes and with 1008 beyond max_fragments frames. Empty
-    fragments are legal (RFC 6455 section 5.4) and hold no memory here, so counting them is enough.
+    A message fails with 1009 beyond max_size bytes and with 1008 beyond max_fragments frames.
+    room: bytes that the next frame may carry.
     """
 
-    def __init__(
-        self, *, max_size: int, max_fragments: int = 1024, deflate: PerMessageDeflate | None = None
-    ) -> None:
-        self._max_size = max_size
-        self._max_fragments = max_fragments
-        self._deflate = deflate
-        # Stored blocks make random data a little longer; the message's own limit is kept inflating.
-        self._max_frame = max_size if deflate is None else max_size + max_size // 64 + 64
-        self._begin(None)
+    __slots__ = ("_deflate", "_max_fragments", "_max_frame", "_max_size", "_parts", "room")
 
-    def _begin(self, first: int | None) -> None:
-        """Begin a message with its first byte, or wait for one."""
-        self._first = first
-        self._fragments = 0
-        self._size = 0
-        self._text: list[str] = []
-        self._data = bytearray()
-        self._decoder = Utf8Decoder()
-        self.room = self._max_frame
+    def __init__(self, *, max_size: int, max_fragments: int = 1024) -> None:
+        self._max_size = self._max_frame = self.room = max_size
+        self._max_fragments = max_fragments
+        self._deflate: PerMessageDeflate | None = None
+        self._parts: Parts | None = None
+
+    def inflate_with(self, deflate: PerMessageDeflate) -> None:
+        """Take compressed messages too, from now on.
+
+        Stored blocks make what cannot be compressed a little longer, so a frame may have that much
+        more; the message's own limit is kept when it is inflated.
+        """
+        self._deflate = deflate
+        self._max_frame = self.room = self._max_size + self._max_size // 64 + 64
 
     def add(self, first: int, payload: bytes) -> Text | Binary | None:
         """Take one data frame by its first byte and payload; return the message that it ends."""
-        if self._first is None and self._deflate is None:  # nearly all frames are one of these
+        if self._parts is None and self._deflate is None:  # nearly all frames are one of these
             if first == FINAL_TEXT:
                 return Text(decode_text(payload))
             if first == FINAL_BINARY:
                 return Binary(payload)
         self._check_order(first)
-        if self._first is None:
-            self._begin(first)
+        parts = self._parts = self._parts or Parts(first)
         final = first >= FIN
-        self._append(self._inflate(payload, final), final)
-        return self._finish() if final else None
+        self._check_size(payload, parts)
+        parts.append(self._inflate(payload, parts, final), final)
+        self.room = self._max_frame - parts.size
+        if not final:
+            return None
+        self._parts, self.room = None, self._max_frame
+        return parts.whole()
 
     def _check_order(self, first: int) -> None:
         """A message begins with its type and goes on with continuations, not without end (5.4)."""
         continues = first & OPCODE == Opcode.CONTINUATION
-        if continues and self._first is None:
+        if continues and self._parts is None:
             raise RemoteProtocolError("got a continuation of no message (RFC 6455 5.4)")
-        if not continues and self._first is not None:
+        if not continues and self._parts is not None:
             raise RemoteProtocolError("got a new message inside a fragmented one (RFC 6455 5.4)")
-        if self._fragments >= self._max_fragments:
+        if self._parts is not None and self._parts.fragments >= self._max_fragments:
             message = f"got over {self._max_fragments} fragments"
             raise RemoteProtocolError(message, CloseCode.POLICY_VIOLATION)
 
-    def _inflate(self, payload: bytes, final: bool) -> bytes:
-        """Return a fragment's own bytes, inflated where its message is compressed."""
-        if self._deflate is None or not (self._first or 0) & RSV1:
-            return payload
-        return self._deflate.decompress(payload, limit=self._max_size - self._size, final=final)
-
-    def _append(self, payload: bytes, final: bool) -> None:
-        self._fragments += 1
-        self._size += len(payload)
-        if self._size > self._max_size:  # a plain message had the room of a compressed one
+    def _check_size(self, payload: bytes, parts: Parts) -> None:
+        """A plain message had the room of a compressed one, whose size shows only when inflated."""
+        if not parts.compressed and parts.size + len(payload) > self._max_size:
             message = f"got over {self._max_size} bytes (RFC 6455 10.4)"
             raise RemoteProtocolError(message, CloseCode.MESSAGE_TOO_BIG)
-        if self._is_text:
-            self._text.append(self._decoder.decode(payload, final))
-        else:
-            self._data += payload
-        self.room = self._max_frame - self._size
+
+    def _inflate(self, payload: bytes, parts: Parts, final: bool) -> bytes:
+        """Return a fragment's own bytes, inflated where its message is compressed."""
+        if self._deflate is None or not parts.compressed:
+            return payload
+        return self._deflate.decompress(payload, limit=self._max_size - parts.size, final=final)
 
     def pending_text(self, first: int) -> bytes | None:
         """Return the unfinished character that a plain text frame goes on from.
@@ -95,14 +118,7 @@ class MessageAssembler:
         checked as it comes; None where the frame is compressed or no text.
         """
         self._check_order(first)
-        message = first if self._first is None else self._first
-        return self._decoder.pending if message & (OPCODE | RSV1) == Opcode.TEXT else None
-
-    @property
-    def _is_text(self) -> bool:
-        return self._first is not None and self._first & OPCODE == Opcode.TEXT
-
-    def _finish(self) -> Text | Binary:
-        message = Text("".join(self._text)) if self._is_text else Binary(bytes(self._data))
-        self._begin(None)
-        return message
+        parts = self._parts
+        if parts is None:
+            return b"" if first & (OPCODE | RSV1) == Opcode.TEXT else None
+        return parts.decoder.pending if parts.is_text and not parts.compressed else None

@@ -15,6 +15,8 @@ __all__ = ["Input"]
 class Input:
     """The rest of earlier reads, in front of the next one; linear in time for any chunks."""
 
+    __slots__ = ("missing", "rest")
+
     def __init__(self) -> None:
         self.rest = bytearray()
         self.missing = 0  # bytes that the frame at its start is known to lack

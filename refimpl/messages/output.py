@@ -20,6 +20,8 @@ class Output:
     random_bytes: makes the masking keys of a client; None for a server, which never masks.
     """
 
+    __slots__ = ("_last", "_pieces", "_pongs", "_random_bytes")
+
     def __init__(self, random_bytes: Callable[[int], bytes] | None) -> None:
         self._random_bytes = random_bytes
         self._pieces: list[bytes] = []

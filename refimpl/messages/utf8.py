@@ -39,6 +39,8 @@ def is_surrogate(pending: bytes) -> bool:
 class Utf8Decoder:
     """Decodes one text message piece by piece; every error is a RemoteProtocolError with 1007."""
 
+    __slots__ = ("_decoder",)
+
     def __init__(self, pending: bytes = b"") -> None:
         self._decoder = _new_decoder()
         self._decoder.setstate((pending, 0))

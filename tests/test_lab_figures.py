@@ -17,12 +17,14 @@ from refimpl.lab import (
     Picture,
     bars,
     canvas,
+    dots,
     draw_frame,
     draw_states,
     figure_with_alt,
     histogram,
     lines,
     mermaid_states,
+    points,
     timeline,
 )
 from refimpl.messages.state import TRANSITIONS
@@ -57,6 +59,18 @@ PICTURES = {
     ),
     "log lines": lambda: lines({"one": [(1, 1), (1e6, 1e3)]}, "Lines", x="b", y="ms", log="xy"),
     "histogram": lambda: histogram(SAMPLES, "Waiting", unit="milliseconds", log=True),
+    "dots": lambda: dots(
+        {"polling": [1, 40, 50, 51, 90], "WebSocket": [1, 2]}, "Dots", unit="ms", log=True
+    ),
+    "points": lambda: points(
+        {"polling": [(40, 900), (90, 300)], "long": [(1, 80)], "WebSocket": [(0.9, 26)]},
+        "Points",
+        x="ms",
+        y="bytes",
+        log="xy",
+        labels={"polling": ["often", "seldom"]},
+    ),
+    "narrow log lines": lambda: lines({"one": [(1, 2), (9, 9)]}, "L", x="b", y="ms", log="xy"),
     "timeline": lambda: timeline(
         {"open": [(0, 5)], "data": [(6, 6), (9, 9)]}, "In order", notes=[("data", 6, "Hello")]
     ),

@@ -29,6 +29,8 @@ claim and alt text, so measured numbers belong on the axes and not in those two)
     stacked({bar: {part: number}}, "claim", unit="bytes", bad=["lost"])
     lines({name: [(x, y), ...]}, "claim", x="payload, bytes", y="milliseconds", log="xy")
     histogram({name: samples}, "claim", unit="milliseconds")
+    dots({name: samples}, "claim", unit="milliseconds", log=True)   some dozens, each with its dot
+    points({name: [(x, y), ...]}, "claim", x="wait, ms", y="bytes", labels={name: [word, ...]})
     timeline({row: [(from, to), ...]}, "claim", unit="milliseconds")
     grid({row: [word, ...]}, [column, ...], "claim", kind=good_or_bad)
     chain([(step, result), ...], "claim")   boxes below one another
@@ -60,6 +62,7 @@ from refimpl.lab.charts import bars, histogram, lines, timeline
 from refimpl.lab.decode import Body, Chunk, End, Malformed, Step, Unfinished
 from refimpl.lab.displays import register as _register
 from refimpl.lab.dissect import Dissection, Field, dissect, dissect_all
+from refimpl.lab.dots import dots, points
 from refimpl.lab.figures import Picture, canvas, figure_with_alt
 from refimpl.lab.grids import chain, grid, stacked
 from refimpl.lab.heads import annotate_head
@@ -101,6 +104,7 @@ __all__ = [
     "compare",
     "dissect",
     "dissect_all",
+    "dots",
     "draw_frame",
     "draw_sequence",
     "draw_states",
@@ -113,6 +117,7 @@ __all__ = [
     "lines",
     "mermaid_states",
     "odometer",
+    "points",
     "preview",
     "show",
     "stacked",

@@ -56,14 +56,14 @@ def bars(
             _bar(axes, row, number, None if highlight and name not in highlight else index)
             words = (labels or readable)(number)
             axes.annotate(words, (number, row), (6, 0), textcoords="offset points", va="center")
-        _name_rows(axes, names, unit)
+        name_rows(axes, names, unit)
         axes.invert_yaxis()
         if log:
             axes.set_xscale("log")
             axes.set_xlim(min(numbers) / 3, max(numbers) * 6)
         else:
             axes.set_xlim(0, max(numbers) * 1.15)
-        _plain_numbers(axes.xaxis)
+        plain_numbers(axes.xaxis)
     return drawn.picture
 
 
@@ -81,7 +81,7 @@ def _bar(axes: Axes, row: int, number: float, index: int | None) -> None:
     )
 
 
-def _name_rows(axes: Axes, names: Iterable[str], unit: str) -> None:
+def name_rows(axes: Axes, names: Iterable[str], unit: str) -> None:
     """Write a name beside each row, and the unit below."""
     names = list(names)
     axes.set_yticks(range(len(names)), names)
@@ -123,20 +123,23 @@ def lines(
             axes.set_ylim(bottom=0)
         axes.set_xlabel(x)
         axes.set_ylabel(y)
-        _plain_numbers(axes.xaxis)
-        _plain_numbers(axes.yaxis)
+        plain_numbers(axes.xaxis)
+        plain_numbers(axes.yaxis)
         axes.grid(axis="y", color=PALE, linewidth=0.7)
         axes.set_axisbelow(True)
         _name_line_ends(drawn, series)
     return drawn.picture
 
 
-def _plain_numbers(axis: Axis) -> None:
+def plain_numbers(axis: Axis) -> None:
     """Print ticks as a person writes them (10,000), not as powers of ten, and not too many."""
-    from matplotlib.ticker import FuncFormatter, LogLocator
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     if axis.get_scale() == "log":
-        axis.set_major_locator(LogLocator(numticks=7))
+        low, high = axis.get_view_interval()
+        steps = (1.0, 2.0, 5.0) if high < 60 * low else (1.0,)  # else too few ticks have a number
+        axis.set_major_locator(LogLocator(subs=steps, numticks=7))
+        axis.set_minor_formatter(NullFormatter())
     axis.set_major_formatter(FuncFormatter(lambda value, _: readable(float(value))))
 
 
@@ -200,7 +203,7 @@ def histogram(
             axes.spines["left"].set_visible(False)
             axes.margins(y=0.35)
             _mark_quantiles(axes, sorted(values), marks)
-        _plain_numbers(grid[-1].xaxis)
+        plain_numbers(grid[-1].xaxis)
         grid[-1].set_xlabel(unit)
         grid[0].set_title(claim, loc="left")
         drawn.picture.claim = claim
@@ -253,7 +256,7 @@ def timeline(
             axes.annotate(
                 words, (position, row - 0.3), (0, 2), textcoords="offset points", fontsize=10
             )
-        _name_rows(axes, rows, unit)
+        name_rows(axes, rows, unit)
         axes.set_ylim(len(rows) - 0.4, -0.8)
     return drawn.picture
 

@@ -115,6 +115,22 @@ class TestHeaderFloods:
 
         assert quickest(handshake) < 0.01 or is_traced()
 
+    def test_names_that_a_peer_makes_up_are_not_kept(self) -> None:
+        # sys.intern() keeps its strings for ever on CPython 3.12, so names must not go there.
+        def requests() -> None:
+            for number in range(200):
+                names = [(f"X-{number}-{count}-made-up", "1") for count in range(90)]
+                assert parse_request(wire.request_head(add=names)) is not None
+
+        tracemalloc.start()
+        try:
+            before, _ = tracemalloc.get_traced_memory()
+            requests()
+            kept, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert kept - before < 200_000
+
 
 class TestTinyFragments:
     """ws CVE-2026-48779 and its issue 2329."""

@@ -26,7 +26,7 @@ from refimpl.messages import (
     Text,
     negotiate,
 )
-from refimpl.messages.deflate import agree, parse_parameters
+from refimpl.messages.deflate import MAX_FINAL_BLOCKS, agree, parse_parameters
 from tests import wire
 from tests.pair import EXTENSIONS, Pair, opened
 from tests.wire import BINARY, CLOSE, CONTINUATION, KEY, PING, PONG, TEXT
@@ -357,6 +357,18 @@ class TestSection7_2:
         assert events == good or isinstance(events[-1], Closed)
         binary = [event for event in events if isinstance(event, Binary)]
         assert binary == good[: len(binary)]
+
+    @pytest.mark.rule(84)
+    @pytest.mark.parametrize("role", ROLES)
+    @pytest.mark.parametrize("over", [-1, 0, 1])
+    def test_7_2_3_4_final_blocks_are_counted(self, role: Role, over: int) -> None:
+        protocol = opened(role, extension=NAME)
+        payload = b"\x03\x00" * (MAX_FINAL_BLOCKS + over) + deflated(b"end")
+        events = protocol.receive_data(message(role, payload))
+        if over > 0:
+            failed(protocol, events, 1008)
+        else:
+            assert events == [Binary(b"end")]
 
     @pytest.mark.rule(84, 85)
     @pytest.mark.parametrize("role", ROLES)

@@ -154,7 +154,7 @@ class PerMessageDeflate:
 
     def _inflate(self, data: bytes, limit: int) -> bytes:
         inflated = b""
-        for _ in range(MAX_FINAL_BLOCKS):
+        for _ in range(MAX_FINAL_BLOCKS + 1):
             try:
                 inflated += self._inflater.decompress(data, limit - len(inflated) + 1)
             except zlib.error as error:

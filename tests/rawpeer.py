@@ -23,7 +23,6 @@ class RawPeer(asyncio.Protocol):
 
     def __init__(self) -> None:
         self.received = b""
-        self.reads: list[bytes] = []
         self.ended = False
         self.lost = False
         self.closes_on_eof = True
@@ -33,7 +32,6 @@ class RawPeer(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.received += data
-        self.reads.append(data)
 
     def eof_received(self) -> bool:
         self.ended = True
@@ -45,7 +43,6 @@ class RawPeer(asyncio.Protocol):
     def take(self) -> bytes:
         """Return what came since the last call."""
         data, self.received = self.received, b""
-        self.reads.clear()
         return data
 
     def frames(self) -> list[tuple[int, bytes]]:

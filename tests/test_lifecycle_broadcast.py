@@ -69,7 +69,7 @@ class TestBroadcast:
     @virtual_time
     async def test_it_comes_behind_what_was_sent_before(self) -> None:
         server, peer = await open_server()
-        server._inbox.append("a message that waits, so that answers are held")
+        server._put("a message that waits, so that answers are held")
         await server.send("first")
         broadcast([server], "second")
         await settle()

@@ -19,7 +19,7 @@ from refimpl.handshake import Request, Response
 from refimpl.lifecycle.fragments import send_other
 from refimpl.lifecycle.pings import Heartbeat, Pings, Progress
 from refimpl.lifecycle.settings import Settings
-from refimpl.lifecycle.wire import OPEN, Wire
+from refimpl.lifecycle.wire import NOTHING, OPEN, Wire
 from refimpl.messages import Closed, Event, Ping, Pong, Protocol, Role, State
 
 __all__ = ["WebSocket"]
@@ -117,18 +117,18 @@ class WebSocket(Wire):
         """
         if self._reader is not None:
             raise self._two_readers()
-        inbox = self._inbox
-        while not inbox:
+        while not self._inbox:
             if self._closed is not None:
                 raise self._closed_error()
+            self._inbox = NOTHING
             self._reader = self._loop.create_future()
             self._reader_task = asyncio.current_task()
             try:
                 await self._reader
             finally:
                 self._reader = self._reader_task = None
-        message = inbox.pop(0)  # behind the last await: a cancelled recv() has taken nothing
-        if self._reading_paused and len(inbox) <= self.settings.low_water:
+        message = self._inbox.popleft()  # behind the last await: cancelled, it has taken nothing
+        if self._reading_paused and len(self._inbox) <= self.settings.low_water:
             self._resume_reading()
         return message
 

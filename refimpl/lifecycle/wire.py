@@ -12,6 +12,7 @@ RFC 6455 sections 5.5.1, 7.1.1 and 7.1.7. What a program sees of a connection is
 """
 
 import asyncio
+from collections import deque
 from time import monotonic
 from typing import cast
 
@@ -25,6 +26,10 @@ __all__ = ["Wire"]
 # Seconds for which a reply may be held: an application that computes for long between two messages
 # of one batch, and never awaits, would else keep the first reply back until the last is done.
 MAX_HOLD = 0.002
+
+# The inbox of a connection that waits for messages: an empty deque of its own has 760 bytes, and a
+# list would make taking the first of many tiny messages cost in proportion to their number.
+NOTHING: deque[str | bytes] = deque(maxlen=0)
 
 OPEN = State.OPEN  # an enum member costs two look-ups, and every message asks
 
@@ -62,7 +67,7 @@ class Wire(asyncio.Protocol):
         self.settings = settings
         self.transport: asyncio.Transport
         self._loop = asyncio.get_running_loop()
-        self._inbox: list[str | bytes] = []  # short, and an empty deque has 760 bytes
+        self._inbox = NOTHING  # messages that wait for recv(), oldest first
         self._reader: asyncio.Future[None] | None = None  # the recv() that waits
         self._reading_paused = False
         self._unparsed = b""  # what came between a full inbox and the pause
@@ -94,8 +99,6 @@ class Wire(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Parse what came, or put it by where the inbox is full."""
         self._heard += 1
-        if self._closed is not None:
-            return  # RFC 6455 7.1.7: nothing is processed any more; reading on only avoids a reset
         full = len(self._inbox) >= self.settings.high_water
         if not full:
             self._take(data)
@@ -120,16 +123,20 @@ class Wire(asyncio.Protocol):
         self._flush()
 
     def _deal_out(self, events: list[Event]) -> None:
-        inbox = self._inbox
         for event in events:
             if type(event) is Text:
-                inbox.append(event.text)
+                self._put(event.text)
             elif type(event) is Binary:
-                inbox.append(event.data)
+                self._put(event.data)
             else:
                 self._handle(event)
-        if inbox:
+        if self._inbox:
             self._wake_reader()
+
+    def _put(self, message: str | bytes) -> None:
+        if self._inbox is NOTHING:
+            self._inbox = deque()
+        self._inbox.append(message)
 
     def _wake_reader(self) -> None:
         if self._reader is not None and not self._reader.done():
@@ -143,7 +150,7 @@ class Wire(asyncio.Protocol):
         """Parse what was put by and read on: the inbox has emptied, or matters no more."""
         self._reading_paused = False
         data, self._unparsed = self._unparsed, b""
-        if data and self._closed is None:
+        if data:
             self._take(data)
         if not self._lost:
             self.transport.resume_reading()
@@ -165,13 +172,8 @@ class Wire(asyncio.Protocol):
             self._handle(event)
         if self._deadline is not None:
             self._deadline.cancel()
-        self._wake_all()
         if self._gone is not None:
             self._gone.set_result(None)
-
-    def _wake_all(self) -> None:
-        self._wake_reader()
-        self.resume_writing()
 
     # --- writing ---
 
@@ -269,7 +271,8 @@ class Wire(asyncio.Protocol):
         self._closed = error
         self._flush()
         self._start_deadline()
-        self._wake_all()
+        self._wake_reader()
+        self.resume_writing()
         if self._reading_paused:
             self._resume_reading()
         if self.core.role is Role.SERVER or error.sent is None or error.received is None:

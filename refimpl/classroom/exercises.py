@@ -8,9 +8,11 @@ exercises.
     python -m refimpl.classroom.exercises                write exercises/, stamp solutions/
     python -m refimpl.classroom.exercises --check        change nothing; exit 1 and say what differs
     python -m refimpl.classroom.exercises solutions/02_framing.ipynb
+    python -m refimpl.classroom.exercises --nbgrader course/source
 
-A teacher who uses nbgrader takes solutions/ as the source of an assignment: the stamps are
-nbgrader's own (schema 3).
+The last is for a teacher: each chapter an assignment, as nbgrader wants its source. The stamps are
+nbgrader's own (schema 3), so solutions/ itself will do as well; what the last form leaves out is
+the cells tagged `solution`, which nbgrader would hand out.
 """
 
 import argparse
@@ -140,6 +142,12 @@ def stamped(book: Notebook, stem: str) -> Notebook:
     return result
 
 
+def without_explanations(book: Notebook) -> Notebook:
+    """A copy of a solutions notebook without the cells that only belong there."""
+    kept = [cell for cell in book["cells"] if SOLUTION_ONLY not in notebook_file.tags(cell)]
+    return copy.deepcopy(book | {"cells": kept})
+
+
 def exercise_of(solutions: Notebook) -> Notebook:
     """The exercises notebook that belongs to a stamped solutions notebook. Raises StubError."""
     book = copy.deepcopy(solutions)
@@ -187,6 +195,15 @@ def generate(path: Path, *, check_only: bool = False) -> list[str]:
     return changed
 
 
+def hand_over(path: Path, source: Path) -> Path:
+    """Write one solutions notebook as an nbgrader assignment below a course's source folder."""
+    book = without_explanations(stamped(notebook_file.read(path), path.stem))
+    target = source / path.stem / path.name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    notebook_file.write(target, book)
+    return target
+
+
 def main(arguments: list[str] | None = None) -> int:
     """The command line: exit status 1 where a notebook is unsound or, with --check, out of date."""
     parser = argparse.ArgumentParser(
@@ -194,10 +211,14 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("paths", nargs="*", help="solutions notebooks (default: all)")
     parser.add_argument("--check", action="store_true", help="change nothing, say what differs")
+    parser.add_argument("--nbgrader", metavar="SOURCE", type=Path, help="write assignments there")
     options = parser.parse_args(arguments)
     status = 0
     for path in notebook_paths(options.paths, folders=("solutions",)):
         try:
+            if options.nbgrader:
+                print(f"{path.name}: written to {hand_over(path, options.nbgrader)}")
+                continue
             changed = generate(path, check_only=options.check)
         except (StubError, LookupError) as error:
             print(f"{path.name}: {error.args[0]}", file=sys.stderr)

@@ -289,3 +289,13 @@ def test_the_command_names_a_notebook_that_does_not_fit(tmp_path, known, capsys)
     path = save(tmp_path / "solutions" / "02_framing.ipynb", code(ANSWER))
     assert exercises.main([str(path)]) == 1
     assert "02_framing.ipynb: a cell with a solution has no check" in capsys.readouterr().err
+
+
+def test_a_teacher_gets_assignments_with_answers_and_without_explanations(tmp_path, known):
+    cells = code(ANSWER), code("check(parse_frame)"), markdown("Because.", tags=["solution"])
+    path = save(tmp_path / "solutions" / "02_framing.ipynb", *cells)
+    assert exercises.main([str(path), "--nbgrader", str(tmp_path / "source")]) == 0
+    made = notebook_file.read(tmp_path / "source" / "02_framing" / "02_framing.ipynb")
+    assert notebook_file.source(made["cells"][0]) == ANSWER
+    assert [cell["metadata"]["nbgrader"]["solution"] for cell in made["cells"]] == [True, False]
+    assert not (tmp_path / "exercises").exists()

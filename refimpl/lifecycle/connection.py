@@ -144,6 +144,8 @@ class WebSocket(Wire):
 
     async def __anext__(self) -> str | bytes:
         """Return the next message; the loop ends quietly when the connection closed cleanly."""
+        if self._inbox and self._reader is None and not self._reading_paused:
+            return self._inbox.popleft()  # as recv() does, without another coroutine
         try:
             return await self.recv()
         except ConnectionClosed as error:
@@ -187,14 +189,13 @@ class WebSocket(Wire):
         else:
             await send_other(self, message)
             return
-        await self.sent(len(message))
+        self._leave(len(message))
+        if self._writing_paused:
+            await self._drain()
 
     async def sent(self, size: int) -> None:
-        """Let what is queued leave: at once, or with its batch while messages wait."""
-        if self._inbox:
-            self._hold(size)
-        else:
-            self._flush()
+        """Let what is queued leave, and wait where much waits already."""
+        self._leave(size)
         if self._writing_paused:
             await self._drain()
 

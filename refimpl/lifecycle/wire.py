@@ -117,21 +117,25 @@ class Wire(asyncio.Protocol):
 
     def _take(self, data: bytes) -> None:
         """Parse data: messages go to the inbox, answers that the core queued go out."""
-        self._deal_out(self.core.receive_data(data))
-        if self._writing_paused or (self._inbox and self.core.can_answer):
+        answered = self._deal_out(self.core.receive_data(data))
+        if not answered or self._writing_paused or (self._inbox and self.core.can_answer):
             return  # a peer that does not read gets one pong, the latest; answers go before Close
         self._flush()
 
-    def _deal_out(self, events: list[Event]) -> None:
+    def _deal_out(self, events: list[Event]) -> bool:
+        """Hand out events; return whether there was any but messages, which the core may answer."""
+        answered = False
         for event in events:
             if type(event) is Text:
                 self._put(event.text)
             elif type(event) is Binary:
                 self._put(event.data)
             else:
+                answered = True
                 self._handle(event)
         if self._inbox:
             self._wake_reader()
+        return answered
 
     def _put(self, message: str | bytes) -> None:
         if self._inbox is NOTHING:
@@ -185,8 +189,14 @@ class Wire(asyncio.Protocol):
             self._written += len(data)
             self.transport.write(data)
 
-    def _hold(self, size: int) -> None:
-        """Leave a message of size bytes for the next flush, at latest in the loop's next turn."""
+    def _leave(self, size: int) -> None:
+        """Let a message of size bytes go: at once, or with its batch while messages wait.
+
+        A held one leaves with the next flush, at latest in the loop's next turn.
+        """
+        if not self._inbox:
+            self._flush()
+            return
         self._held += size
         if not self._flush_scheduled:
             self._flush_scheduled = True

@@ -13,6 +13,7 @@ Boxes below one another: a key; its hash.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from refimpl.lab.figures import (
     BLACK,
@@ -27,6 +28,9 @@ from refimpl.lab.figures import (
     readable,
 )
 from refimpl.lab.text import plural
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["chain", "grid", "stacked"]
 
@@ -61,31 +65,9 @@ def stacked(
         for number, part in enumerate(parts):
             lengths = [row.get(part, 0) for row in rows.values()]
             starts = [sum(row.get(each, 0) for each in parts[:number]) for row in rows.values()]
-            axes.barh(
-                range(len(rows)),
-                lengths,
-                left=starts,
-                height=0.62,
-                color=RED if part in bad else COLOURS[number % 7],
-                hatch=HATCHES[number % 7],
-                edgecolor="white",
-                linewidth=0.8,
-                label=part,
-            )
-            for place, (start, length) in enumerate(zip(starts, lengths, strict=True)):
-                if length > NARROW * longest:
-                    box = {"facecolor": "white", "edgecolor": "none", "pad": 1.2}
-                    middle = start + length / 2
-                    axes.text(middle, place, readable(length), ha="center", va="center", bbox=box)
-        for place, row in enumerate(rows.values()):
-            axes.annotate(
-                readable(sum(row.values())),
-                (sum(row.values()), place),
-                (6, 0),
-                textcoords="offset points",
-                va="center",
-                weight="bold",
-            )
+            colour = RED if part in bad else COLOURS[number % 7]
+            _part(axes, part, starts, lengths, colour, HATCHES[number % 7], NARROW * longest)
+        _sums(axes, [sum(row.values()) for row in rows.values()])
         axes.set_yticks(range(len(rows)), list(rows))
         axes.invert_yaxis()
         axes.tick_params(axis="y", length=0)
@@ -101,6 +83,38 @@ def stacked(
             columnspacing=1.4,
         )
     return drawn.picture
+
+
+def _part(
+    axes: Axes,
+    name: str,
+    starts: Sequence[float],
+    lengths: Sequence[float],
+    colour: str,
+    hatch: str,
+    narrow: float,
+) -> None:
+    """Draw one part of every bar, with its number inside where there is room for it."""
+    looks = {"height": 0.62, "color": colour, "hatch": hatch, "edgecolor": "white"}
+    axes.barh(range(len(lengths)), lengths, left=starts, linewidth=0.8, label=name, **looks)  # type: ignore[arg-type]
+    box = {"facecolor": "white", "edgecolor": "none", "pad": 1.2}
+    for place, (start, length) in enumerate(zip(starts, lengths, strict=True)):
+        if length > narrow:
+            middle = start + length / 2
+            axes.text(middle, place, readable(length), ha="center", va="center", bbox=box)
+
+
+def _sums(axes: Axes, sums: Sequence[float]) -> None:
+    """Write each bar's sum behind its end."""
+    for place, number in enumerate(sums):
+        axes.annotate(
+            readable(number),
+            (number, place),
+            (6, 0),
+            textcoords="offset points",
+            va="center",
+            weight="bold",
+        )
 
 
 def grid(

@@ -1,9 +1,9 @@
 """Connections that live: servers and clients on asyncio, over the protocol core (RFC 6455).
 
-`wire` moves bytes between a transport and the core, `connection` is the WebSocket a program uses,
-`accepting` and `server` are the server's side, `client` and `reconnect` the client's; `pings` finds
-out who is still there, `fragments` and `broadcasting` are two more ways to send, `transport` and
-`memory` do without a network.
+`wire` moves bytes between a transport and the core, `closing` ends that, and `connection` is the
+WebSocket a program uses. `accepting` and `server` are the server's side, `client` and `reconnect`
+the client's; `pings` finds out who is still there, `fragments` and `broadcasting` are two more ways
+to send, `transport` and `memory` do without a network.
 
 >>> Settings().close_timeout
 10

@@ -1,8 +1,7 @@
 """One open WebSocket, as a program uses it: receive, send, ping, close.
 
-`serve` gives one to each handler and `connect` returns one. The lower half, `wire`, moves the
-bytes; here are the calls, who may make them together, and what each raises when the connection
-ends.
+`serve` gives one to each handler and `connect` returns one. `wire` moves the bytes below, `closing`
+ends it; here are the calls, who may make them together, and what each raises at the end.
 
 One task at a time may receive; any number may send, ping and close. Cancelling `recv` loses no
 message. RFC 6455 sections 5.4 to 7.
@@ -16,10 +15,11 @@ from typing import Self
 from refimpl.errors import ConcurrencyError, ConnectionClosed
 from refimpl.framing import CloseCode
 from refimpl.handshake import Request, Response
+from refimpl.lifecycle.closing import Closing
 from refimpl.lifecycle.fragments import send_other
 from refimpl.lifecycle.pings import Heartbeat, Pings, Progress
 from refimpl.lifecycle.settings import Settings
-from refimpl.lifecycle.wire import NOTHING, OPEN, Wire
+from refimpl.lifecycle.wire import NOTHING, OPEN
 from refimpl.messages import Closed, Event, Ping, Pong, Protocol, Role, State
 
 __all__ = ["WebSocket"]
@@ -30,7 +30,7 @@ Data = str | bytes | bytearray | memoryview
 Message = Data | Iterable[Data] | AsyncIterable[Data]
 
 
-class WebSocket(Wire):
+class WebSocket(Closing):
     """A WebSocket connection on asyncio; made by `serve`, `connect` and `memory_pipe`."""
 
     __slots__ = (

@@ -1,14 +1,9 @@
 """The lower half of a connection: bytes between an asyncio transport and the protocol core.
 
-Three rules live here. **One write per batch**: replies sent while parsed messages still wait in the
+Two rules live here. **One write per batch**: replies sent while parsed messages still wait in the
 inbox are held and leave together, with a `call_soon` flush as the net (one write per message costs
 five times as much). **Back-pressure both ways**: a full inbox pauses reading, a full transport
-makes `send` wait. **One deadline** for closing, set once, which no amount of chatter extends;
-behind a Close we go on reading and throwing away, because closing a socket with unread bytes resets
-it and tears up what the peer has not read yet.
-
-RFC 6455 sections 5.5.1, 7.1.1 and 7.1.7. What a program sees of a connection is the upper half,
-`connection`.
+makes `send` wait. How a connection ends is `closing`, and what a program sees of it `connection`.
 """
 
 import asyncio
@@ -17,9 +12,8 @@ from time import monotonic
 from typing import cast
 
 from refimpl.errors import ConnectionClosed
-from refimpl.framing import CloseCode
 from refimpl.lifecycle.settings import Settings
-from refimpl.messages import Binary, Event, Protocol, Role, State, Text
+from refimpl.messages import Binary, Event, Protocol, State, Text
 
 __all__ = ["Wire"]
 
@@ -41,10 +35,8 @@ class Wire(asyncio.Protocol):
         "__dict__",
         "__weakref__",
         "_closed",
-        "_deadline",
         "_drainers",
         "_flush_scheduled",
-        "_gone",
         "_heard",
         "_held",
         "_hold_until",
@@ -80,10 +72,8 @@ class Wire(asyncio.Protocol):
         self._drainers: list[asyncio.Future[None]] = []
         # Set when the WebSocket is over; TCP may live on to drain.
         self._closed: ConnectionClosed | None = None
-        self._deadline: asyncio.TimerHandle | None = None
         self._lost = False  # TCP is over too
         self._lost_error: Exception | None = None
-        self._gone: asyncio.Future[None] | None = None  # for those who wait until then
 
     def _handle(self, event: Event) -> None:
         """Deal with an event that is no message; the upper half says how."""
@@ -159,26 +149,6 @@ class Wire(asyncio.Protocol):
         if not self._lost:
             self.transport.resume_reading()
 
-    def eof_received(self) -> None:
-        """Tell the core that the peer sends no more; asyncio then closes the transport."""
-        self._start_deadline()
-        for event in self.core.receive_eof():
-            self._handle(event)
-        self._flush()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Wake everyone who waits: there is no connection any more; asyncio calls it once, last."""
-        self._lost = True
-        self._lost_error = self._lost_error or exc
-        if self._unparsed:
-            self._resume_reading()
-        for event in self.core.receive_eof():
-            self._handle(event)
-        if self._deadline is not None:
-            self._deadline.cancel()
-        if self._gone is not None:
-            self._gone.set_result(None)
-
     # --- writing ---
 
     def _flush(self) -> None:
@@ -235,68 +205,6 @@ class Wire(asyncio.Protocol):
         if self._closed is not None:
             raise self._closed_error()
 
-    # --- closing ---
-
-    def _start_deadline(self) -> None:
-        """Give what is left of the connection close_timeout seconds, whatever the peer sends."""
-        timeout = self.settings.close_timeout
-        if self._deadline is None and timeout is not None and not self._lost:
-            self._deadline = self._loop.call_later(
-                timeout, self._give_up, "the peer did not end the connection in time"
-            )
-
-    def _give_up(self, why: str) -> None:
-        """Cut the connection without waiting; why becomes the cause that callers see."""
-        self._lost_error = TimeoutError(why)
-        self.transport.abort()
-
-    def start_close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:
-        """Send Close without waiting; the deadline of closing runs from here.
-
-        Does nothing on a connection that is not open. Raises LocalProtocolError for a code that may
-        not be sent or a reason of more than 123 bytes.
-        """
-        if self.core.state is not OPEN:
-            return
-        self.core.send_close(code, reason)
-        self._flush()
-        self._start_deadline()
-        if self._reading_paused:
-            self._resume_reading()
-
-    def _close_behind_answers(self, error: ConnectionClosed) -> None:
-        """End the WebSocket, but let a program that waits in `recv` answer what it has got first.
-
-        It runs in the loop's next turn, before what is scheduled behind it; whoever is slower than
-        that finds the connection closed.
-        """
-        if self._inbox and self.core.can_answer:
-            self._wake_reader()
-            self._loop.call_soon(self._finish, error)
-        else:
-            self._finish(error)
-
-    def _finish(self, error: ConnectionClosed) -> None:
-        """End the WebSocket, wake everyone, and let TCP go, the server first (RFC 6455 7.1.1)."""
-        self._closed = error
-        self._flush()
-        self._start_deadline()
-        self._wake_reader()
-        self.resume_writing()
-        if self._reading_paused:
-            self._resume_reading()
-        if self.core.role is Role.SERVER or error.sent is None or error.received is None:
-            self._end_output()
-
-    def _end_output(self) -> None:
-        """Tell the peer that nothing more comes, and go on reading until it says so too."""
-        if self.transport.is_closing():
-            return
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
-        else:
-            self.transport.close()  # TLS knows no half-close: its close flushes and waits
-
     def _closed_error(self) -> ConnectionClosed:
         """Return a fresh copy of the error that ended the connection, with its cause."""
         closed = self._closed
@@ -304,10 +212,3 @@ class Wire(asyncio.Protocol):
         error = ConnectionClosed(closed.sent, closed.received, closed.order)
         error.__cause__ = closed.__cause__ or self._lost_error
         return error
-
-    async def wait_closed(self) -> None:
-        """Wait until the connection is over and its transport closed."""
-        if not self._lost:
-            if self._gone is None:
-                self._gone = self._loop.create_future()
-            await asyncio.shield(self._gone)  # one waiter's cancellation is not the others'

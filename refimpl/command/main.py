@@ -20,6 +20,7 @@ COMMANDS = {
     "connect": "refimpl.command.connect",
     "inspect": "refimpl.command.inspect",
     "doctor": "refimpl.command.doctor",
+    "load": "refimpl.command.load",
     "start": "refimpl.command.learner",
     "reset": "refimpl.command.learner",
     "progress": "refimpl.command.learner",

@@ -1,0 +1,125 @@
+"""`refimpl load`: the loads that must hold, each with its promise, a table and a chart."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import click
+
+from refimpl.profiling import Report, churn, idle, room, slow_reader
+
+__all__ = ["load"]
+
+Tell = Callable[[float, str], None]
+
+
+@click.group(
+    epilog="""\b
+Examples:
+  refimpl load idle --connections 8000 --seconds 300
+  refimpl load room --members 2000 --rate 10 --chart room.png
+  refimpl load churn --rate 50 --seconds 600 --json churn.json
+"""
+)
+def load() -> None:
+    """Put a server of this package under load, and say whether it keeps what is promised.
+
+    The server runs in a process of its own, pinned to the first core; the load comes from the last.
+    The exit status is 1 where a promise is broken.
+    """
+
+
+def outputs(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a load the options for what it leaves behind."""
+    chart = click.option("--chart", type=click.Path(), help="Write a PNG.")
+    record = click.option("--json", "record", type=click.Path(), help="Write the numbers.")
+    return chart(record(command))
+
+
+@load.command("idle")
+@click.option("--connections", default=8000, show_default=True, type=click.IntRange(1))
+@click.option("--seconds", default=300.0, show_default=True, type=click.FloatRange(1))
+@outputs
+def idle_command(connections: int, seconds: float, **files: str | None) -> int:
+    """Hold connections that say nothing, with heartbeats."""
+    return run(lambda tell: idle(connections, seconds, tell), **files)
+
+
+@load.command("room")
+@click.option("--members", default=2000, show_default=True, type=click.IntRange(1))
+@click.option("--rate", default=10.0, show_default=True, type=click.FloatRange(0.1))
+@click.option("--seconds", default=30.0, show_default=True, type=click.FloatRange(1))
+@outputs
+def room_command(members: int, rate: float, seconds: float, **files: str | None) -> int:
+    """Say messages that everyone in a room must hear, in order."""
+    return run(lambda tell: room(members, rate, seconds, tell), **files)
+
+
+@load.command("churn")
+@click.option("--rate", default=50.0, show_default=True, type=click.FloatRange(0.1))
+@click.option("--seconds", default=600.0, show_default=True, type=click.FloatRange(1))
+@outputs
+def churn_command(rate: float, seconds: float, **files: str | None) -> int:
+    """Connect and disconnect, and leave nothing behind."""
+    return run(lambda tell: churn(rate, seconds, tell), **files)
+
+
+@load.command("slow")
+@click.option("--members", default=200, show_default=True, type=click.IntRange(1))
+@click.option("--rate", default=50.0, show_default=True, type=click.FloatRange(0.1))
+@click.option("--seconds", default=20.0, show_default=True, type=click.FloatRange(1))
+@outputs
+def slow_command(members: int, rate: float, seconds: float, **files: str | None) -> int:
+    """Add a slow reader to a busy room: the others must not notice."""
+    return run(lambda tell: slow_reader(members, rate, seconds, tell), **files)
+
+
+def run(
+    measure: Callable[[Tell], Coroutine[Any, Any, Report]], chart: str | None, record: str | None
+) -> int:
+    """Measure, print the table, write what is asked for; return the exit status."""
+    report = asyncio.run(measure(progress if sys.stderr.isatty() else lambda share, words: None))
+    click.echo(table(report))
+    if chart:
+        draw(report, chart)
+    if record:
+        rows = {row.name: {"value": row.value, "unit": row.unit} for row in report.rows}
+        record_text = json.dumps({"title": report.title, "rows": rows, "series": report.series})
+        Path(record).write_text(record_text + "\n", encoding="utf-8")
+    return 0 if report.kept else 1
+
+
+def progress(share: float, words: str) -> None:
+    """Say on a terminal how far it is, in one line that is written over."""
+    click.echo(f"\r\x1b[K{share:4.0%}  {words}", nl=False, err=True)
+    if share >= 1:
+        click.echo("\r\x1b[K", nl=False, err=True)
+
+
+def table(report: Report) -> str:
+    """Return the rows as text, with a verdict where something was promised."""
+    verdicts = {True: "kept", False: "BROKEN", None: ""}
+    cells = [
+        (row.name, f"{row.value:,.4g}", row.unit, row.promise, verdicts[row.kept])
+        for row in report.rows
+    ]
+    widths = [max(len(row[column]) for row in cells) for column in range(5)]
+    lines = []
+    for name, value, *rest in cells:
+        columns = [name.ljust(widths[0]), value.rjust(widths[1])]
+        columns += [text.ljust(width) for text, width in zip(rest, widths[2:], strict=True)]
+        lines.append("  " + "  ".join(columns).rstrip())
+    return "\n".join([report.title, *lines])
+
+
+def draw(report: Report, path: str) -> None:
+    """Write the report's series as a chart; needs matplotlib, from the lab's packages."""
+    try:
+        from refimpl.lab import lines
+    except ImportError as error:
+        raise click.ClickException("a chart needs matplotlib: pip install matplotlib") from error
+    x = "seconds" if report.series_unit in ("KiB", "MiB") else "share of deliveries, %"
+    lines(report.series, report.title, x=x, y=report.series_unit).save(path)

@@ -1,0 +1,78 @@
+"""The loads that must hold, small: they measure what they say, and say what breaks."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from refimpl.command.main import run
+from refimpl.profiling import Report, Row, churn, idle, room, slow_reader
+from refimpl.profiling.report import quantile
+
+
+def value(report: Report, name: str) -> float:
+    return next(row.value for row in report.rows if row.name == name)
+
+
+class TestReport:
+    @pytest.mark.parametrize(
+        ("row", "kept"),
+        [
+            (Row("n", 2, at_most=2), True),
+            (Row("n", 3, at_most=2), False),
+            (Row("n", 2, at_least=3), False),
+            (Row("n", 2), None),
+        ],
+    )
+    def test_a_promise_is_kept_or_not(self, row: Row, kept: bool | None) -> None:
+        assert row.kept is kept
+        assert Report("title", [row]).kept is (kept is not False)
+
+    def test_quantiles_are_samples(self) -> None:
+        assert [quantile(range(1, 101), share) for share in (0.5, 0.99, 1)] == [50, 99, 100]
+        assert quantile([], 0.5) == 0
+
+
+class TestLoads:
+    async def test_idle_connections_stay(self) -> None:
+        report = await idle(60, 1)
+        assert value(report, "connections dropped") == 0
+        assert value(report, "RSS per connection") > 0
+        assert len(report.series["RSS per connection"]) >= 2
+
+    async def test_a_room_hears_everything_in_order(self) -> None:
+        report = await room(20, 20, 1)
+        assert value(report, "deliveries missing") == value(report, "deliveries out of order") == 0
+        assert 0 < value(report, "p50") <= value(report, "p99")
+
+    async def test_a_revolving_door_leaves_nothing(self) -> None:
+        report = await churn(30, 1)
+        assert value(report, "visits") == 30
+        assert value(report, "tasks left behind") <= 2
+        assert value(report, "open files left behind") <= 2
+
+    async def test_a_slow_reader_hurts_nobody_else(self) -> None:
+        report = await slow_reader(5, 20, 1)
+        assert value(report, "deliveries missing, without it") == 0
+        assert value(report, "deliveries missing, with it") == 0
+
+
+def test_the_command_prints_a_table_and_writes_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chart, record = tmp_path / "chart.png", tmp_path / "record.json"
+    files = ["--chart", str(chart), "--json", str(record)]
+    assert run(["load", "churn", "--rate", "20", "--seconds", "1", *files]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("20 connects and disconnects a second for 1 s")
+    assert "at most 2  kept" in out
+    assert chart.read_bytes().startswith(b"\x89PNG")
+    assert json.loads(record.read_text())["rows"]["visits"]["value"] == 20
+
+
+@pytest.mark.parametrize("arguments", [["room", "--members", "0"], ["idle", "--seconds", "never"]])
+def test_a_wrong_size_is_refused_in_one_line(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["load", *arguments]) == 2
+    assert capsys.readouterr().err.count("\n") == 1

@@ -23,7 +23,7 @@ from refimpl.errors import RemoteProtocolError
 try:  # a C function that ships with `websockets`: 45x faster at 64 KiB, see `make bench`
     from websockets.speedups import apply_mask as _apply_mask
 except ImportError:
-    _apply_mask = None
+    _apply_mask = None  # type: ignore[assignment]
 
 __all__ = [
     "ACCELERATED",
@@ -131,7 +131,7 @@ def mask_pure(data: Buffer | memoryview, key: Buffer) -> bytes:
 ACCELERATED = _apply_mask is not None
 """Whether `mask` is the C function; where it is not, it is `mask_pure`."""
 
-mask: Callable[[Buffer | memoryview, Buffer], bytes] = _apply_mask or mask_pure
+mask: Callable[[Buffer | memoryview, Buffer], bytes] = _apply_mask if ACCELERATED else mask_pure
 """Return data XOR the repeated 4-byte key: masks and unmasks alike (RFC 6455 section 5.3)."""
 
 
@@ -258,9 +258,9 @@ def parse_frame(
         return None
     first, key, start, end = header
     payload = read_payload(buffer, start, end, key)
-    return Frame(
-        OPCODES[first & OPCODE], payload, bool(first & FIN), bool(first & RSV1), key and bytes(key)
-    ), end
+    masking_key = bytes(key) if key else None
+    fin, rsv1 = bool(first & FIN), bool(first & RSV1)
+    return Frame(OPCODES[first & OPCODE], payload, fin, rsv1, masking_key), end
 
 
 # --- serialising ---

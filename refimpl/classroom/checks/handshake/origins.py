@@ -138,6 +138,7 @@ STEAL = Exercise(
     is_async=True,
 )
 
+WELCOME = "None, for this page is welcome"
 PATTERN = Policy(origins=["https://*.example.com"])
 PORT_PATTERN = Policy(origins=["https://*.example.com:8443"])
 LISTED = Policy(origins=["https://notes.example.com"])
@@ -158,7 +159,11 @@ def _origin(
         drive=lambda function: function(headers, policy),
         shown=f"check_origin(Headers([{lines}]), Policy(origins={policy.origins!r}{secure}))",
         why=why,
-        **({"expect": None} if welcome else {"error": raises(HandshakeError, status=403)}),
+        **(
+            {"expect": None, "wanted": WELCOME}
+            if welcome
+            else {"error": raises(HandshakeError, status=403)}
+        ),
     )
 
 

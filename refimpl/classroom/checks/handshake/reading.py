@@ -102,17 +102,34 @@ IS_VALID_KEY = Exercise(
 )
 
 
-def _head(*lines: str) -> bytes:
-    return "\r\n".join(["GET /room HTTP/1.1", *lines, "", ""]).encode("latin-1")
+FIRST_LINE = "GET /room HTTP/1.1"
+PLAIN = ("Host: notes.example.com", "Upgrade: websocket", "Connection: Upgrade")
+PORT = ("Host: notes.example.com:8080", "Connection: Upgrade")
+TWICE = ("Host: a.example", "Connection: keep-alive", "Upgrade: h2c", "Connection: Upgrade")
+NEXT_LINE = ("Host: a.example", "Origin: http://a.example\x85Cookie: session=7f3a91")
+PREFIX = ("Host: a.example", "Origin-Trial: on", "X-Origin: no", "Origin: http://a.example")
+SPACES = ("Host:a.example", "Connection: \t keep-alive, Upgrade \t")
 
 
-PLAIN = _head("Host: notes.example.com", "Upgrade: websocket", "Connection: Upgrade")
-PORT = _head("Host: notes.example.com:8080", "Connection: Upgrade")
-TWICE = _head("Host: a.example", "Connection: keep-alive", "Upgrade: h2c", "Connection: Upgrade")
-NEXT_LINE = _head("Host: a.example", "Origin: http://a.example\x85Cookie: session=7f3a91")
-PREFIX = _head("Host: a.example", "Origin-Trial: on", "X-Origin: no", "Origin: http://a.example")
-SPACES = _head("Host:a.example", "Connection: \t keep-alive, Upgrade \t")
-TARGET = b"GET http://a.example/ HTTP/1.1\r\nHost: a.example\r\n\r\n"
+def _values(
+    name: str,
+    lines: tuple[str, ...],
+    wanted: str,
+    expect: list[str],
+    why: str = "",
+    first: str = FIRST_LINE,
+) -> Case:
+    """A case whose report shows the head's lines, all of them and whole."""
+    head = "\r\n".join([first, *lines, "", ""]).encode("latin-1")
+    said = "\n".join(f"  {line!r}" for line in (first, *lines))
+    return Case(
+        name,
+        drive=lambda function: function(head, wanted),
+        shown=f"header_values(head, {wanted!r}), where the head's lines are\n{said}",
+        expect=expect,
+        why=why,
+    )
+
 
 HEADER_VALUES = Exercise(
     "header_values",
@@ -130,50 +147,58 @@ HEADER_VALUES = Exercise(
         "around.",
     ),
     cases=(
-        Case("a header that is there", call(PLAIN, "Upgrade"), expect=["websocket"]),
-        Case("a header that is not there", call(PLAIN, "Origin"), expect=[]),
-        Case(
+        _values("a header that is there", PLAIN, "Upgrade", ["websocket"]),
+        _values("a header that is not there", PLAIN, "Origin", []),
+        _values(
             "a name in lower case",
-            call(PLAIN, "host"),
-            expect=["notes.example.com"],
-            why="names compare in any case; Node.js writes all of them in lower case",
+            PLAIN,
+            "host",
+            ["notes.example.com"],
+            "names compare in any case; Node.js writes all of them in lower case",
         ),
-        Case(
+        _values(
             "a value with a colon in it",
-            call(PORT, "Host"),
-            expect=["notes.example.com:8080"],
-            why="only the first colon ends the name",
+            PORT,
+            "Host",
+            ["notes.example.com:8080"],
+            "only the first colon ends the name",
         ),
-        Case(
+        _values(
             "two lines of one name",
-            call(TWICE, "Connection"),
-            expect=["keep-alive", "Upgrade"],
-            why="each line is a value, in order",
+            TWICE,
+            "Connection",
+            ["keep-alive", "Upgrade"],
+            "each line is a value, in order",
         ),
-        Case(
+        _values(
             "names that begin or end alike",
-            call(PREFIX, "Origin"),
-            expect=["http://a.example"],
-            why="a name is compared whole",
+            PREFIX,
+            "Origin",
+            ["http://a.example"],
+            "a name is compared whole",
         ),
-        Case(
+        _values(
             "byte 85 in a value",
-            call(NEXT_LINE, "Cookie"),
-            expect=[],
-            why="for str.splitlines it ends a line, for HTTP it does not: nobody sent a Cookie",
+            NEXT_LINE,
+            "Cookie",
+            [],
+            "for str.splitlines it ends a line, for HTTP it does not: nobody sent a Cookie",
         ),
-        Case(
+        _values(
             "tabs and spaces around a value",
-            call(SPACES, "Connection"),
-            expect=["keep-alive, Upgrade"],
-            why="space around a value is not part of it; the list is taken apart later",
+            SPACES,
+            "Connection",
+            ["keep-alive, Upgrade"],
+            "space around a value is not part of it; the list is taken apart later",
         ),
-        Case("no space behind the colon", call(SPACES, "Host"), expect=["a.example"]),
-        Case(
+        _values("no space behind the colon", SPACES, "Host", ["a.example"]),
+        _values(
             "a colon in the request line",
-            call(TARGET, "GET http"),
-            expect=[],
-            why="the request line is no header",
+            ("Host: a.example",),
+            "GET http",
+            [],
+            "the request line is no header",
+            first="GET http://a.example/ HTTP/1.1",
         ),
     ),
 )

@@ -132,8 +132,14 @@ def run_coroutine(start: Callable[[], Coroutine[Any, Any, T]], limit: float) -> 
     """
 
     async def limited() -> T:
+        loop = asyncio.get_running_loop()
+
+        def wake() -> None:  # a loop that sleeps would not notice that its thread is interrupted
+            loop.call_later(GRACE[0], wake)
+
+        loop.call_later(limit, wake)
         # What a loop has to say about tasks that were ended by force would reach the notebook.
-        asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
+        loop.set_exception_handler(lambda loop, context: None)
         timer = asyncio.timeout(limit)
         try:
             async with timer:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import sys
 import threading
 import time
@@ -49,11 +51,16 @@ def deep():
 
 @pytest.mark.parametrize("work", [endless, stubborn, swallowing])
 def test_an_endless_loop_is_ended(work):
-    before = threading.active_count()
-    outcome = run_limited(work, LIMIT)
+    threads = []
+
+    def begin():
+        threads.append(threading.current_thread())
+        work()
+
+    outcome = run_limited(begin, LIMIT)
     assert outcome.timed_out
     assert not outcome.still_running
-    assert threading.active_count() == before
+    assert not threads[0].is_alive()
 
 
 def test_a_call_that_blocks_is_left_behind_and_dies_when_it_returns():
@@ -99,6 +106,20 @@ def test_whatever_is_raised_is_an_outcome(error):
 
 def test_endless_recursion_is_an_outcome():
     assert isinstance(run_limited(deep, 30).error, RecursionError)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends a signal as the stop button does")
+def test_the_stop_button_ends_the_code_and_the_wait():
+    threads = []
+
+    def press():
+        threads.append(threading.current_thread())
+        os.kill(os.getpid(), signal.SIGINT)
+        endless()
+
+    with pytest.raises(KeyboardInterrupt):
+        run_limited(press, 60)
+    assert not threads[0].is_alive()
 
 
 def test_what_is_printed_is_kept_up_to_a_limit_and_counted(capsys):
@@ -147,11 +168,12 @@ def test_a_coroutine_that_waits_forever_is_cancelled_and_cleans_up():
     assert (outcome.timed_out, cleaned) == (True, [True])
 
 
-def test_a_coroutine_that_will_not_be_cancelled_is_ended():
+@pytest.mark.parametrize("seconds", [0.01, 3600])
+def test_a_coroutine_that_will_not_be_cancelled_is_ended(seconds):
     async def stay():
         while True:
             try:
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(seconds)
             except asyncio.CancelledError:
                 pass
 

@@ -51,57 +51,74 @@ GOALS = [
 Parser = Callable[[Sequence[bytes]], list[bytes]]
 
 
-def parse_refimpl(reads: Sequence[bytes]) -> list[bytes]:
-    """Return the messages in reads, by our core."""
+def prepare_refimpl() -> Parser:
+    """Return our core with its handshake done: a call that returns the messages in reads."""
     protocol = opened(Role.SERVER, max_size=LIMIT)
-    messages = []
-    for read in reads:
-        for event in protocol.receive_data(read):
-            if type(event) is Binary:
-                messages.append(event.data)
-    return messages
+
+    def parse(reads: Sequence[bytes]) -> list[bytes]:
+        messages = []
+        for read in reads:
+            for event in protocol.receive_data(read):
+                if type(event) is Binary:
+                    messages.append(event.data)
+        return messages
+
+    return parse
 
 
-def parse_pure(reads: Sequence[bytes]) -> list[bytes]:
-    """Return the messages in reads, by our core without any accelerated function."""
-    with pure_mask():
-        return parse_refimpl(reads)
+def prepare_pure() -> Parser:
+    """Return our core without any accelerated function."""
+    parse = prepare_refimpl()
+
+    def parse_pure(reads: Sequence[bytes]) -> list[bytes]:
+        with pure_mask():
+            return parse(reads)
+
+    return parse_pure
 
 
-def parse_websockets(reads: Sequence[bytes]) -> list[bytes]:
-    """Return the messages in reads, by the core of `websockets`; each is one frame here."""
+def prepare_websockets() -> Parser:
+    """Return the core of `websockets`; each frame is a message here."""
     protocol = PeerProtocol(Side.SERVER, state=OPEN, max_size=LIMIT, logger=SILENT)
-    messages = []
-    for read in reads:
-        protocol.receive_data(read)
-        for event in protocol.events_received():
-            messages.append(event.data)  # type: ignore[union-attr]
-    return messages  # type: ignore[return-value]
+
+    def parse(reads: Sequence[bytes]) -> list[bytes]:
+        messages = []
+        for read in reads:
+            protocol.receive_data(read)
+            for event in protocol.events_received():
+                messages.append(event.data)  # type: ignore[union-attr]
+        return messages  # type: ignore[return-value]
+
+    return parse
 
 
-def parse_wsproto(reads: Sequence[bytes]) -> list[bytes]:
-    """Return the messages in reads, by `wsproto`, which hands long ones out in pieces."""
+def prepare_wsproto() -> Parser:
+    """Return `wsproto`, which hands long messages out in pieces."""
     connection = Connection(ConnectionType.SERVER)
-    messages: list[bytes] = []
-    pieces: list[bytes] = []
-    for read in reads:
-        connection.receive_data(read)
-        for event in connection.events():
-            if not event.message_finished:
-                pieces.append(event.data)
-            elif pieces:
-                messages.append(b"".join((*pieces, event.data)))
-                pieces.clear()
-            else:
-                messages.append(event.data)
-    return messages
+
+    def parse(reads: Sequence[bytes]) -> list[bytes]:
+        messages: list[bytes] = []
+        pieces: list[bytes] = []
+        for read in reads:
+            connection.receive_data(read)
+            for event in connection.events():
+                if not event.message_finished:
+                    pieces.append(event.data)
+                elif pieces:
+                    messages.append(b"".join((*pieces, event.data)))
+                    pieces.clear()
+                else:
+                    messages.append(event.data)
+        return messages
+
+    return parse
 
 
-PARSERS: dict[str, Parser] = {
-    "refimpl": parse_refimpl,
-    "pure": parse_pure,
-    "websockets": parse_websockets,
-    "wsproto": parse_wsproto,
+CORES: dict[str, Callable[[], Parser]] = {
+    "refimpl": prepare_refimpl,
+    "pure": prepare_pure,
+    "websockets": prepare_websockets,
+    "wsproto": prepare_wsproto,
 }
 
 
@@ -129,21 +146,22 @@ def make_reads(size: int, count: int) -> tuple[list[bytes], list[bytes]]:
 
 def measure(reads: Sequence[bytes], count: int, rounds: int) -> dict[str, list[float]]:
     """Return, for each core, its microseconds a message in each round."""
-    names = list(PARSERS)
+    names = list(CORES)
     found: dict[str, list[float]] = {name: [] for name in names}
     for number in range(rounds):
         for name in names[number % len(names) :] + names[: number % len(names)]:
+            parse = CORES[name]()
             gc.collect()
             began = time.process_time()
-            PARSERS[name](reads)
+            parse(reads)
             found[name].append((time.process_time() - began) / count * 1e6)
     return found
 
 
 def check(messages: list[bytes], reads: Sequence[bytes]) -> None:
     """Raise SystemExit where a core gives other messages than were sent."""
-    for name, parser in PARSERS.items():
-        if [bytes(message) for message in parser(reads)] != messages:
+    for name, prepare in CORES.items():
+        if [bytes(message) for message in prepare()(reads)] != messages:
             raise SystemExit(f"{name} gives other messages than were sent")
 
 
@@ -166,7 +184,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         f"Python {platform.python_version()}, websockets {version('websockets')}, "
         f"wsproto {version('wsproto')}, {accelerated}, {rounds} rounds\n"
     )
-    print(f"{'size':>7}  {'refimpl':>10}" + "".join(f"{name:>19}" for name in list(PARSERS)[1:]))
+    print(f"{'size':>7}  {'refimpl':>10}" + "".join(f"{name:>19}" for name in list(CORES)[1:]))
     results = {}
     for label, (size, count) in WORKLOADS.items():
         messages, reads = make_reads(size, count)
@@ -174,7 +192,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         results[label] = found = measure(reads, count, rounds)
         cells = [
             f"{statistics.median(found[name]):10.2f} ({ratio(found, name, 'refimpl'):5.2f}x)"
-            for name in list(PARSERS)[1:]
+            for name in list(CORES)[1:]
         ]
         print(f"{label:>7}  {statistics.median(found['refimpl']):10.2f}" + " ".join(cells))
         sys.stdout.flush()

@@ -27,7 +27,9 @@ T = TypeVar("T")
 MAX_PRINTED = (
     64 * 1024
 )  # characters kept; a loop that prints would fill memory before its time is up
-GRACE = (0.01, 0.02, 0.05, 0.1, 0.1, 0.2, 0.2)  # seconds between attempts to end a thread
+# Seconds between attempts to end a thread: an event loop needs the first of them to clean up.
+GRACE = (0.1, 0.1, 0.2, 0.3)
+WAKE = 0.05  # seconds between the turns of a loop that is late
 
 
 class TimeLimitReached(SystemExit):
@@ -85,8 +87,8 @@ def run_limited(work: Callable[[], T], limit: float) -> Outcome[T]:
             done.set()
 
     thread = threading.Thread(target=body, daemon=True, name="refimpl-check")
-    thread.start()
     try:
+        thread.start()
         finished = done.wait(limit)
     except KeyboardInterrupt:  # the notebook's stop button
         end_thread(thread)
@@ -135,7 +137,7 @@ def run_coroutine(start: Callable[[], Coroutine[Any, Any, T]], limit: float) -> 
         loop = asyncio.get_running_loop()
 
         def wake() -> None:  # a loop that sleeps would not notice that its thread is interrupted
-            loop.call_later(GRACE[0], wake)
+            loop.call_later(WAKE, wake)
 
         loop.call_later(limit, wake)
         # What a loop has to say about tasks that were ended by force would reach the notebook.

@@ -7,7 +7,9 @@ import asyncio
 import pytest
 
 from refimpl import ConnectionClosed, State, memory_pipe
-from refimpl.lifecycle import Settings
+from refimpl.handshake import build_request, parse_uri
+from refimpl.lifecycle import ClientConnection, Settings
+from refimpl.lifecycle.transport import join
 from tests import wire
 from tests.clockwork import timers, virtual_time
 from tests.rawpeer import RawPeer, client_close, client_frame, new_server, open_server
@@ -147,4 +149,14 @@ class TestItsEnd:
         server, peer = new_server(Settings(ping_interval=1))
         await peer.send(wire.request_head() + client_close(1000))
         assert server.close_code == 1000
+        assert timers() == []
+
+        client, peer = ClientConnection(Settings(ping_interval=1)), RawPeer()
+        join(client, peer)
+        uri, key = parse_uri("ws://server.example.com/chat"), "dGhlIHNhbXBsZSBub25jZQ=="
+        opening = asyncio.ensure_future(client.open(build_request(uri, key=key)))
+        peer.transport.write(wire.response_head() + wire.close(1000))
+        await opening
+        peer.transport.close()
+        await client.wait_closed()
         assert timers() == []

@@ -22,7 +22,7 @@ from refimpl import (
 from refimpl.handshake import parse_response
 from refimpl.lifecycle import Settings
 from tests import wire
-from tests.clockwork import settle, virtual_time
+from tests.clockwork import settle, timers, virtual_time
 from tests.rawpeer import RawPeer, client_frame, new_server, open_server
 
 LOCAL = "127.0.0.1"
@@ -105,6 +105,25 @@ class TestProcessRequest:
         await asyncio.sleep(2)
         assert [await server.recv(), await server.recv()] == ["right behind", "a little later"]
         peer.transport.abort()
+
+    @virtual_time
+    async def test_reading_goes_on_when_it_has_thought(self) -> None:
+        async def think(connection: ServerConnection, request: Request) -> None:
+            await asyncio.sleep(1)
+
+        server, peer = self.with_process_request(think)
+        await peer.send(wire.request_head())
+        assert not server.transport.is_reading()
+        await asyncio.sleep(2)
+        assert server.transport.is_reading()
+        peer.transport.abort()
+
+    @virtual_time
+    async def test_one_that_closes_the_connection_has_answered(self) -> None:
+        server, peer = self.with_process_request(lambda ours, _: ours.leave())
+        await peer.send(wire.request_head())
+        assert answered(peer).status == 503
+        assert server.state is State.CLOSED
 
     @virtual_time
     async def test_nothing_piles_up_while_it_thinks(self) -> None:
@@ -416,6 +435,14 @@ class TestClosing:
         await writer.wait_closed()
         await server.wait_closed()
 
+    @virtual_time
+    async def test_a_client_that_slips_in_while_the_server_closes_gets_503(self) -> None:
+        server, peer = new_server()
+        server.server.is_closing = True  # type: ignore[misc]
+        await peer.send(wire.request_head())
+        assert answered(peer).status == 503
+        assert server.server.refused == {"server-closing": 1}
+
     async def test_a_handler_that_does_not_end_is_cancelled(
         self, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -461,6 +488,7 @@ class TestClosing:
         server.close()
         await server.wait_closed()
         await server.wait_closed()
+        assert timers() == []
 
 
 async def refuse() -> None:

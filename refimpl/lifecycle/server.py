@@ -115,7 +115,6 @@ class Server:
             logger.exception("the connection handler failed")
         finally:  # cancelled too: the Close goes out, and the deadline sees to the rest
             connection.start_close(code)
-        await connection.wait_closed()
 
     # --- serving and closing ---
 

@@ -16,6 +16,7 @@ __all__ = ["MessageAssembler"]
 
 FINAL_TEXT = FIN | Opcode.TEXT
 FINAL_BINARY = FIN | Opcode.BINARY
+UNLIMITED = 2**62
 
 
 class Parts:
@@ -55,8 +56,9 @@ class MessageAssembler:
 
     __slots__ = ("_deflate", "_max_fragments", "_max_frame", "_max_size", "_parts", "room")
 
-    def __init__(self, *, max_size: int, max_fragments: int = 1024) -> None:
-        self._max_size = self._max_frame = self.room = max_size
+    def __init__(self, *, max_size: int | None, max_fragments: int = 1024) -> None:
+        limit = UNLIMITED if max_size is None else max_size
+        self._max_size = self._max_frame = self.room = limit
         self._max_fragments = max_fragments
         self._deflate: PerMessageDeflate | None = None
         self._parts: Parts | None = None

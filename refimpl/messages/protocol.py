@@ -60,7 +60,7 @@ from refimpl.messages.utf8 import LookAhead
 
 __all__ = ["Protocol"]
 
-UNLIMITED = 2**62
+NOTHING_AGREED = Agreement()
 OPEN = State.OPEN  # an enum member costs two look-ups, and every message asks
 
 
@@ -88,7 +88,7 @@ class Protocol:
     ) -> None:
         self.role = role
         self.state = State.CONNECTING
-        self.agreement = Agreement()
+        self.agreement = NOTHING_AGREED
         self.close_sent: Close | None = None
         self.close_received: Close | None = None
         self._close_order: Literal["sent", "received"] | None = None
@@ -98,7 +98,6 @@ class Protocol:
         self._output = Output(None if self._is_server else random_bytes)
         self._in_message = False
         self._deflate: PerMessageDeflate | None = None
-        max_size = UNLIMITED if max_size is None else max_size
         self._assembler = MessageAssembler(max_size=max_size, max_fragments=max_fragments)
         self._ahead: LookAhead | None = None
         # What the next bytes are; each reader takes and returns a position in the buffer.
@@ -115,7 +114,9 @@ class Protocol:
         """Queue a server's 101; return the events of frames that came right behind the request."""
         self.state = next_state(self.state, Trigger.ACCEPT)
         self._output.raw(acceptance.response.serialize())
-        self._open(Agreement(acceptance.subprotocol, acceptance.extension))
+        if acceptance.subprotocol or acceptance.extension:
+            self.agreement = Agreement(acceptance.subprotocol, acceptance.extension)
+        self._open()
         return self.receive_data(b"")
 
     def reject(self, response: Response) -> None:
@@ -124,10 +125,9 @@ class Protocol:
         self._output.raw(response.serialize())
         self._read = self._discard
 
-    def _open(self, agreement: Agreement) -> None:
-        self.agreement = agreement
-        if agreement.extension is not None:
-            self._deflate = PerMessageDeflate(parse_parameters(agreement.extension), self.role)
+    def _open(self) -> None:
+        if (extension := self.agreement.extension) is not None:
+            self._deflate = PerMessageDeflate(parse_parameters(extension), self.role)
             self._assembler.inflate_with(self._deflate)
         self._read = self._read_frames
 
@@ -184,9 +184,9 @@ class Protocol:
         answer = read_response(self._request, buffer, agree=agree)
         if answer is None:
             return position
-        response, agreement, position = answer
+        response, self.agreement, position = answer
         self.state = next_state(self.state, Trigger.ACCEPT)
-        self._open(agreement)
+        self._open()
         events.append(response)
         return self._read_frames(buffer, position, events)
 

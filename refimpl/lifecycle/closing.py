@@ -13,7 +13,15 @@ from refimpl.lifecycle.settings import Settings
 from refimpl.lifecycle.wire import OPEN, Wire
 from refimpl.messages import Protocol, Role
 
-__all__ = ["Closing"]
+__all__ = ["Closing", "hangs_up"]
+
+
+def hangs_up(role: Role, closed: ConnectionClosed) -> bool:
+    """Return whether this side ends TCP by itself: a server always, a client without both Closes.
+
+    Whoever ends first keeps the port in TIME_WAIT; RFC 6455 7.1.1 leaves that to the server.
+    """
+    return role is Role.SERVER or closed.sent is None or closed.received is None
 
 
 class Closing(Wire):
@@ -74,7 +82,7 @@ class Closing(Wire):
         self.resume_writing()
         if self._reading_paused:
             self._resume_reading()
-        if self.core.role is Role.SERVER or error.sent is None or error.received is None:
+        if hangs_up(self.core.role, error):
             self._end_output()
 
     def _end_output(self) -> None:

@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 
 from refimpl.errors import ConcurrencyError
 
-__all__ = ["Heartbeat", "Pings", "Progress"]
+__all__ = ["Heartbeat", "Pings", "Progress", "shows_life"]
 
 
 class Pings:
@@ -77,6 +77,15 @@ class Progress(NamedTuple):
     reading: bool
 
 
+def shows_life(before: Progress, now: Progress) -> bool:
+    """Return whether a peer that owes a pong has shown life, or could not have, since before."""
+    # Bytes given to the kernel prove nothing while it has room; once it was full, they prove that
+    # the peer's side acknowledged some.
+    took = before.waiting and now.taken > before.taken
+    unread = not (before.reading and now.reading)  # its pong may wait where we do not look
+    return now.heard > before.heard or took or unread
+
+
 class Beating(Protocol):
     """What a heartbeat needs of a connection."""
 
@@ -123,11 +132,8 @@ class Heartbeat:
                 max(0.0, self._interval - self._timeout), self._beat
             )
             return
-        seen, now = self._seen, self._connection.progress()
-        # Bytes given to the kernel prove nothing while it has room; once it was full, they prove
-        # that the peer's side acknowledged some.
-        took = seen.waiting and now.taken > seen.taken
-        if now.heard > seen.heard or took or not (seen.reading and now.reading):
+        now = self._connection.progress()
+        if shows_life(self._seen, now):
             self._seen = now
             self._timer = self._loop.call_later(self._timeout, self._judge)
         else:

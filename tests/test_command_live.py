@@ -162,6 +162,19 @@ class TestConnectFromAPipe:
         assert (status, err) == (0, "")
         assert out == lines
 
+    async def test_a_reader_that_has_had_enough_ends_it_quietly(self) -> None:
+        async with serving() as uri:
+            process = await start("connect", uri)
+            assert process.stdin is not None
+            process.stdin.write(b"one\n")
+            assert await first_line(process) == "one\n"
+            process._transport.get_pipe_transport(1).close()  # type: ignore[attr-defined]
+            process.stdin.write(b"two\n")
+            async with asyncio.timeout(PATIENCE):
+                status = await process.wait()
+            assert process.stderr is not None
+            assert (status, await process.stderr.read()) == (1, b"")
+
     async def test_hex_both_ways(self) -> None:
         async with serving() as uri:
             assert await talk(uri, b"00ff 10\n", "--hex") == (0, "00 ff 10\n", "")

@@ -262,6 +262,26 @@ class TestPlainHttp:
         assert b"&lt;script&gt;" in body
 
 
+class TestProbes:
+    @virtual_time
+    async def test_who_connects_and_leaves_is_not_counted(self) -> None:
+        server, peer = new_server()
+        peer.transport.close()
+        await settle()
+        assert server.state is State.CLOSED
+        assert peer.received == b""
+        assert server.server.refused == {}
+
+    @virtual_time
+    async def test_who_leaves_inside_the_head_is(self) -> None:
+        server, peer = new_server()
+        await peer.send(wire.request_head()[:30])
+        peer.transport.close()
+        await settle()
+        assert server.state is State.CLOSED
+        assert server.server.refused == {"eof": 1}
+
+
 class TestOpenTimeout:
     @virtual_time
     async def test_a_head_that_drips_is_cut_off_and_told_why(self) -> None:
@@ -307,6 +327,7 @@ class TestOpenTimeout:
     @virtual_time
     async def test_an_open_connection_is_beyond_it(self) -> None:
         server, peer = await open_server(Settings(open_timeout=1, ping_interval=None))
+        assert timers() == []
         await asyncio.sleep(100)
         assert server.state is State.OPEN
         peer.transport.abort()

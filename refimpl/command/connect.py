@@ -79,6 +79,8 @@ def connect(
         asyncio.run(converse())
     except HandshakeError as error:
         raise click.ClickException(describe_refusal(error)) from error
+    except BrokenPipeError:  # not the network: whoever reads our output has gone
+        raise
     except OSError as error:
         raise click.ClickException(f"cannot connect to {uri}: {reason(error)}") from error
     except ConnectionClosed as error:

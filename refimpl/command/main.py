@@ -4,6 +4,7 @@ An error is one line on stderr and a non-zero status: 2 for a wrong call, 1 for 
 for Ctrl+C. A traceback is for bugs of ours only.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -70,7 +71,7 @@ def run(arguments: Sequence[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         return 130
     except BrokenPipeError:  # the reader of our output has had enough
-        sys.stderr.close()  # else the interpreter complains once more when it flushes
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
         return 1
     except EXPECTED as error:
         return fail(describe(error), 1)

@@ -12,7 +12,7 @@ from refimpl.lifecycle import ClientConnection, Settings
 from refimpl.lifecycle.transport import join
 from tests import wire
 from tests.clockwork import timers, virtual_time
-from tests.rawpeer import RawPeer, client_close, client_frame, new_server, open_server
+from tests.rawpeer import RawPeer, client_close, client_frame, new_server, open_client, open_server
 
 BEATING = Settings(ping_interval=20, ping_timeout=5, close_timeout=3)
 
@@ -70,6 +70,15 @@ class TestQuietPeer:
         assert server.state is State.OPEN
         peer.transport.abort()
         await server.wait_closed()
+
+    @virtual_time
+    async def test_a_client_beats_too(self) -> None:
+        client, peer = await open_client(Settings(ping_interval=20, ping_timeout=5))
+        await asyncio.sleep(21)
+        assert [opcode for opcode, _ in peer.frames()] == [wire.PING]
+        with pytest.raises(ConnectionClosed):
+            await client.recv()
+        assert now() == pytest.approx(25, abs=0.01)
 
     @virtual_time
     async def test_without_interval_it_is_left_alone(self) -> None:

@@ -134,6 +134,7 @@ BROUGHT_BY = {
     "IPython": "ipykernel",
     "PIL": "matplotlib",
     "rattler": "py-rattler",
+    "websocket": "websocket-client",
     "yaml": "pyyaml",
 }
 

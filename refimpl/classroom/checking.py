@@ -7,8 +7,8 @@ from typing import Any
 from .cases import Answer, Exercise
 from .judging import judge, judge_value
 from .limits import wait_in_thread
-from .registry import find_exercise
-from .rendering import quantity
+from .registry import NAME_A_VALUE, UnknownExercise, find_exercise
+from .rendering import quantity, render
 from .reports import HINTS, CheckFailed, report
 from .verdicts import State, Verdict
 
@@ -61,12 +61,15 @@ def check(answer: object, value: object = ...) -> PendingCheck | None:
 
 
 def name_of(answer: object) -> str:
-    """The exercise that a learner's object is the answer to: by its name, or the name itself."""
-    return (
-        answer
-        if isinstance(answer, str)
-        else str(getattr(answer, "__name__", type(answer).__name__))
-    )
+    """The exercise that a learner's object is the answer to: by its name, or the name itself.
+
+    Raises UnknownExercise for a value, which has no name of its own.
+    """
+    if isinstance(answer, str):
+        return answer
+    if not callable(answer):
+        raise UnknownExercise(f"{render(answer)} is a value and has no name; {NAME_A_VALUE}")
+    return str(getattr(answer, "__name__", type(answer).__name__))
 
 
 def _deliver(exercise: Exercise | Answer, verdict: Verdict) -> None:

@@ -37,7 +37,7 @@ def judge(exercise: Exercise, answer: object) -> Verdict:
             before = "await " if exercise.is_async else ""
             shown = case.shown or before + case.call.text(exercise.name)
             verdict.rows.insert(0, ("call", shown))
-            if case.why:
+            if case.why and not any(label == "why" for label, _ in verdict.rows):
                 verdict.rows.append(("why", case.why))
             return verdict
     return Verdict(State.PASSED)
@@ -103,11 +103,16 @@ def _attempt(exercise: Exercise, case: Case, answer: Any) -> Verdict:
         return Verdict(State.NOT_ATTEMPTED)
     if inspect.iscoroutine(result):
         result.close()
-        return wrong("a coroutine: this one is a plain function, without `async`")
+        return wrong(
+            "a coroutine: await what you return"
+            if exercise.is_async
+            else "a coroutine: this one is a plain function, without `async`"
+        )
     verdict = _judge_result(exercise, case, result)
     may_change = case.drive or case.mutates
     if verdict.state is State.PASSED and not may_change and not _unchanged(case, args, kwargs):
-        return wrong("the right result, but the call changed its arguments")
+        verdict = wrong("the right result, but the call changed its arguments")
+        verdict.rows.append(("why", "they are the caller's, who still needs them as they were"))
     return verdict
 
 

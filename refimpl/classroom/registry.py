@@ -16,6 +16,9 @@ from .chapters import CHAPTERS, Chapter
 Task = Exercise | Answer
 
 
+NAME_A_VALUE = 'for an answer that is a value write check("the_name", the_name), hint("the_name")'
+
+
 class UnknownExercise(LookupError):
     """No exercise has this name: the learner's function was renamed, or the name mistyped."""
 
@@ -55,6 +58,6 @@ def find_exercise(name: str) -> tuple[Chapter, Task]:
     advice = (
         f"did you mean {' or '.join(near)}?"
         if near
-        else "keep the name that the exercise gives its function"
+        else f"keep the name that the exercise gives its function; {NAME_A_VALUE}"
     )
     raise UnknownExercise(f"no exercise is called {name!r}; {advice}")

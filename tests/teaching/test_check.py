@@ -410,6 +410,18 @@ def test_the_wrong_kind_of_function_is_told():
     assert "without `async`" in said(TWO, f)
 
 
+def test_a_coroutine_that_an_async_function_returns_is_to_be_awaited():
+    async def give(x):
+        return x + 1
+
+    async def g(x):
+        return give(x)
+
+    text = said(WAITS, g)
+    assert "got       a coroutine: await what you return" in text
+    assert "without `async`" not in text
+
+
 # --- in a notebook ---
 
 
@@ -491,3 +503,11 @@ def test_an_unknown_name_gets_the_nearest_ones():
     assert unknown.value._render_traceback_() == [str(unknown.value)]
     with pytest.raises(UnknownExercise, match="keep the name"):
         hint(lambda: 1)
+
+
+@pytest.mark.parametrize("value", ["c", 3, b"c", None, ...])
+@pytest.mark.parametrize("ask", [check, hint])
+def test_a_value_without_its_name_is_told_to_bring_it(ask, value):
+    with pytest.raises(UnknownExercise, match=r'write check\("the_name", the_name\)') as unknown:
+        ask(value)
+    assert "ellipsis" not in str(unknown.value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from dataclasses import replace
 
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
@@ -51,6 +52,18 @@ def catches_too_little(key):
 
 def returns_the_nonce(key):
     return base64.b64decode(key, validate=True)
+
+
+def matches_to_a_line_end(key):
+    return re.match(r"[A-Za-z0-9+/]{21}[AQgw]==$", key) is not None
+
+
+def compares_bytes_with_text(key):
+    try:
+        nonce = base64.b64decode(key, validate=True)
+    except ValueError:
+        return False
+    return len(nonce) == 16 and base64.b64encode(nonce) == key
 
 
 # --- header_values ---
@@ -108,6 +121,18 @@ def waits_for_a_space(head, name):
 
 def reads_the_request_line(head, name):
     lines = head.decode("latin-1").split("\r\n")[:-2]
+    pairs = (line.partition(":") for line in lines)
+    return [value.strip(" \t") for found, _, value in pairs if found.lower() == name.lower()]
+
+
+def strips_all_white_space(head, name):
+    lines = head.decode("latin-1").split("\r\n")[1:-2]
+    pairs = (line.partition(":") for line in lines)
+    return [value.strip() for found, _, value in pairs if found.lower() == name.lower()]
+
+
+def decodes_utf_8(head, name):
+    lines = head.decode().split("\r\n")[1:-2]
     pairs = (line.partition(":") for line in lines)
     return [value.strip(" \t") for found, _, value in pairs if found.lower() == name.lower()]
 
@@ -182,6 +207,12 @@ async def swallows_the_refusal(uri, cookie):
         return None
 
 
+async def forgets_to_await(uri, cookie):
+    asks = {"additional_headers": {"Cookie": cookie}, "proxy": None}
+    async with connect(uri, origin="http://notes.example.com.evil-example.com", **asks) as page:
+        return page.recv()
+
+
 async def never_connects(uri, cookie):
     return "the alarm code is 2580"
 
@@ -238,6 +269,11 @@ def any_port(origin, entry):
     return theirs and theirs[0] == ours[0] and theirs[1].endswith("." + ours[1])
 
 
+def port_but_no_scheme(origin, entry):
+    theirs, ours = _parse_origin(origin), _parse_origin(entry.replace("*.", ""))
+    return theirs and theirs[2] == ours[2] and theirs[1].endswith("." + ours[1])
+
+
 def one_name_only(origin, entry):
     pattern = re.escape(entry).replace(r"\*", "[^.]+")
     return re.fullmatch(pattern, origin)
@@ -256,6 +292,28 @@ def trips_over_null(headers, policy):
             if theirs[0::2] == ours[0::2] and theirs[1].endswith("." + ours[1]):
                 return
     package_check_origin(headers, policy)
+
+
+def lets_everybody_in(headers, policy):
+    if policy.origins is not None:
+        package_check_origin(headers, policy)
+
+
+def takes_an_empty_list_for_none(headers, policy):
+    admitting = replace(policy, origins=policy.origins or None)
+    admits(right_pattern)(headers, admitting)
+
+
+def right_pattern(origin, entry):
+    theirs, ours = _parse_origin(origin), _parse_origin(entry.replace("*.", ""))
+    return theirs and theirs[0::2] == ours[0::2] and theirs[1].endswith("." + ours[1])
+
+
+def lets_null_equal_null(headers, policy):
+    origin = headers.get_all("Origin")
+    if "null" in (policy.origins or ()) and origin == ["null"]:
+        return
+    admits(right_pattern)(headers, policy)
 
 
 def refuses_with_400(headers, policy):
@@ -285,6 +343,7 @@ WRONG = {
     "bytes_before_hello": [
         (493, "where the empty line begins"),
         (495, "the empty line ends in CR LF as well"),
+        (496, "positions count from 0"),
         (498, "one too many"),
         (566, "its frames included"),
         (69, "what stands before them?"),
@@ -299,6 +358,8 @@ WRONG = {
         (lets_the_error_out, "must not make us crash"),
         (catches_too_little, "raises a plain ValueError"),
         (returns_the_nonce, "got       b'"),
+        (matches_to_a_line_end, "in front of a last line feed"),
+        (compares_bytes_with_text, "bytes never equal a str"),
     ],
     "header_values": [
         (as_given, "names compare in any case"),
@@ -309,6 +370,8 @@ WRONG = {
         (takes_lists_apart, "taken apart later"),
         (waits_for_a_space, "no space behind the colon"),
         (reads_the_request_line, "the request line is no header"),
+        (strips_all_white_space, "more than spaces and tabs"),
+        (decodes_utf_8, "latin-1 gives each byte one character"),
     ],
     "server_mistake": [
         ("a", "would begin with"),
@@ -337,6 +400,7 @@ WRONG = {
         (as_page("http://notes.example.com.evil-example.com", cookie=False), "sign in first"),
         (as_page("http://notes.example.com.my-example.com"), "you own evil-example.com and all"),
         (swallows_the_refusal, "must be let say so"),
+        (forgets_to_await, "await what you return"),
         (never_connects, "the server was never asked"),
         (remembers_one_note, "whichever cookie the browser holds"),
     ],
@@ -345,10 +409,14 @@ WRONG = {
         (admits(ends_alike), "* stands for one name at least"),
         (admits(ends_alike_but_for_itself), "the dot before example.com"),
         (admits(any_scheme), "a pattern has a scheme too"),
+        (admits(port_but_no_scheme), "a port does not make a scheme"),
         (admits(any_port), "means the scheme's default port"),
         (admits(one_name_only), "a sub-domain of a sub-domain"),
         (admits(begins_alike), "a host is read from its end"),
         (trips_over_null, "what parse_origin cannot read is no origin"),
+        (lets_everybody_in, "the only one that may come"),
+        (takes_an_empty_list_for_none, "an empty list is a list"),
+        (lets_null_equal_null, "are not the same"),
         (refuses_with_400, "with status 400"),
         (says_whether, "got       True"),
         (forgets_tls, "another scheme is another origin"),

@@ -1,8 +1,10 @@
 """The exercises of chapter 01, in the order of its notebook."""
 
 from .choosing import CHOOSE_SUBPROTOCOL
-from .origins import CHECK_ORIGIN, STEAL, naive_admits
-from .reading import BYTES_BEFORE_HELLO, HEADER_VALUES, IS_VALID_KEY, SERVER_MISTAKE
+from .keys import IS_VALID_KEY, SERVER_MISTAKE
+from .origins import CHECK_ORIGIN
+from .reading import BYTES_BEFORE_HELLO, HEADER_VALUES
+from .stealing import STEAL, naive_admits
 
 __all__ = ["EXERCISES", "naive_admits"]
 

@@ -1,9 +1,12 @@
 """Chapter 01: which subprotocol a server picks."""
 
+from collections.abc import Iterable
+
 from refimpl.errors import HandshakeError
 from refimpl.handshake import Headers
 
-from ...cases import Case, Exercise, call, raises
+from ...cases import UNSET, Case, Exercise, Row, call, raises
+from ...difference import differences
 
 NAME = "Sec-WebSocket-Protocol"
 V1, V2, V3 = "v1.notes", "v2.notes", "v3.notes"
@@ -25,6 +28,13 @@ def _choose(
         why=why,
         **end,  # type: ignore[arg-type]
     )
+
+
+def _explain(case: Case, result: object) -> Iterable[Row]:
+    """The usual entry on the difference, but for two names: showing both says it."""
+    if case.expect is UNSET or isinstance(result, str | BaseException):
+        return []
+    return differences(case.expect, result)
 
 
 CHOOSE_SUBPROTOCOL = Exercise(
@@ -123,5 +133,6 @@ CHOOSE_SUBPROTOCOL = Exercise(
             error=raises(HandshakeError, status=400),
         ),
     ),
+    explain=_explain,
     replaces="handshake.server.choose_subprotocol",
 )

@@ -1,12 +1,8 @@
-"""Chapter 01: reading recorded heads, and reading keys and header lines strictly."""
+"""Chapter 01: reading recorded heads, and reading header lines strictly."""
 
-import base64
-import hashlib
-
-from refimpl.handshake import GUID, parse_request, parse_response
 from refimpl.lab import Capture
 
-from ...cases import Answer, Case, Exercise, call
+from ...cases import Answer, Case, Exercise
 
 SAID = Capture.load("chromium").sent("client")
 HEAD = Capture.load("chromium").decode()[0].wire
@@ -30,6 +26,7 @@ BYTES_BEFORE_HELLO = Answer(
     mistakes={
         len(HEAD) - 4: "that is where the empty line begins; its four bytes are part of the head",
         len(HEAD) - 2: "two bytes short: the empty line ends in CR LF as well",
+        len(HEAD) - 1: "that is the position of the head's last byte; positions count from 0",
         len(HEAD) + 1: "one too many: `before` does not count the frame's own first byte",
         len(SAID): "that is all that the client said, its frames included",
         len(SAID) - len(HEAD): "those are the bytes of the frames; what stands before them?",
@@ -39,75 +36,14 @@ BYTES_BEFORE_HELLO = Answer(
     otherwise="the head begins at the first byte and ends with its empty line",
 )
 
-KEY = "dGhlIHNhbXBsZSBub25jZQ=="  # RFC 6455 1.3
-
-IS_VALID_KEY = Exercise(
-    "is_valid_key",
-    points=2,
-    rule='RFC 6455 4.2.1, item 5; RFC 4648 3.5 "Canonical Encoding"',
-    hints=(
-        "Decode the key, and look at what you get: is it 16 bytes? Then encode those bytes again: "
-        "is it the same text?",
-        "RFC 6455 4.2.1: 16 bytes when decoded. RFC 4648 3.5: the bits that are left over are "
-        "zero. ...ZQ== ends in Q, 010000: two bits of the last byte, then four zeros. ...ZR== "
-        "ends in R, 010001: the same byte, but not the one spelling. And b64decode skips a "
-        "character that is no base64, unless you say validate=True.",
-        "1. Try to decode with validate=True; it raises ValueError for what is no base64 "
-        "(binascii.Error is one): False.\n"
-        "2. Not 16 bytes: False.\n"
-        "3. Encode the bytes, make text of that, and compare it with the key.",
-    ),
-    cases=(
-        Case("the RFC's own key", call(KEY), expect=True),
-        Case("a key of 16 zero bytes", call("AAAAAAAAAAAAAAAAAAAAAA=="), expect=True),
-        Case(
-            "15 bytes",
-            call("dGhlIHNhbXBsZSBub25j"),
-            expect=False,
-            why="base64, but not of 16 bytes",
-        ),
-        Case(
-            "18 bytes in 24 characters",
-            call("dGhlIHNhbXBsZSBub25jZSEh"),
-            expect=False,
-            why="24 characters can stand for 16, 17 or 18 bytes",
-        ),
-        Case("an empty key", call(""), expect=False),
-        Case(
-            "no base64 at all",
-            call("not base64"),
-            expect=False,
-            why="what a peer sends must not make us crash: False, not an error",
-        ),
-        Case(
-            "a letter outside ASCII",
-            call("dGhlIHNhbXBsZSBub25jZ\N{LATIN SMALL LETTER E WITH ACUTE}=="),
-            expect=False,
-            why="for this, b64decode raises a plain ValueError",
-        ),
-        Case(
-            "a star in a good key",
-            call("dGhlIHNhbXBs*ZSBub25jZQ=="),
-            expect=False,
-            why="b64decode skips what is no base64, unless it is told to validate",
-        ),
-        Case(
-            "one letter changed, the same 16 bytes",
-            call("dGhlIHNhbXBsZSBub25jZR=="),
-            expect=False,
-            why="R carries bits that nobody reads; only one spelling of the 16 bytes is canonical",
-        ),
-    ),
-    replaces="handshake.fields.is_valid_key",
-)
-
-
 FIRST_LINE = "GET /room HTTP/1.1"
 PLAIN = ("Host: notes.example.com", "Upgrade: websocket", "Connection: Upgrade")
 PORT = ("Host: notes.example.com:8080", "Connection: Upgrade")
 TWICE = ("Host: a.example", "Connection: keep-alive", "Upgrade: h2c", "Connection: Upgrade")
+ACCENT = ("Host: a.example", "X-Room: caf\xe9")
 NEXT_LINE = ("Host: a.example", "Origin: http://a.example\x85Cookie: session=7f3a91")
 PREFIX = ("Host: a.example", "Origin-Trial: on", "X-Origin: no", "Origin: http://a.example")
+NO_BREAK = ("Host: a.example", "X-Room: 7\xa0")
 SPACES = ("Host:a.example", "Connection: \t keep-alive, Upgrade \t")
 
 
@@ -178,6 +114,13 @@ HEADER_VALUES = Exercise(
             "a name is compared whole",
         ),
         _values(
+            "byte e9 in a value",
+            ACCENT,
+            "X-Room",
+            ["caf\xe9"],
+            "a head is bytes of no known encoding; latin-1 gives each byte one character",
+        ),
+        _values(
             "byte 85 in a value",
             NEXT_LINE,
             "Cookie",
@@ -191,6 +134,13 @@ HEADER_VALUES = Exercise(
             ["keep-alive, Upgrade"],
             "space around a value is not part of it; the list is taken apart later",
         ),
+        _values(
+            "byte a0 at the end of a value",
+            NO_BREAK,
+            "X-Room",
+            ["7\xa0"],
+            'strip() takes more than spaces and tabs away: say which, strip(" \\t")',
+        ),
         _values("no space behind the colon", SPACES, "Host", ["a.example"]),
         _values(
             "a colon in the request line",
@@ -201,56 +151,4 @@ HEADER_VALUES = Exercise(
             first="GET http://a.example/ HTTP/1.1",
         ),
     ),
-)
-
-
-def _accepts() -> dict[str, str]:
-    """What servers with one mistake each would have answered in the recording."""
-    request = parse_request(Capture.load("wrong_accept").decode()[0].wire)
-    assert request is not None
-    key = request[0].headers["Sec-WebSocket-Key"]
-    made = {
-        "a": hashlib.sha1(key.encode()).digest(),
-        "b": hashlib.sha1((GUID + key).encode()).digest(),
-        "c": hashlib.sha1(base64.b64decode(key) + GUID.encode()).digest(),
-        "d": hashlib.sha1((key + GUID).encode()).hexdigest().encode(),
-        "e": hashlib.sha256((key + GUID).encode()).digest(),
-    }
-    return {letter: base64.b64encode(value).decode() for letter, value in made.items()}
-
-
-def _recorded() -> str:
-    response = parse_response(Capture.load("wrong_accept").decode()[1].wire)
-    assert response is not None
-    return response[0].headers["Sec-WebSocket-Accept"]
-
-
-BY_MISTAKE = _accepts()
-WRONG_ACCEPT = _recorded()
-RIGHT = next(letter for letter, accept in BY_MISTAKE.items() if accept == WRONG_ACCEPT)
-
-SERVER_MISTAKE = Answer(
-    "server_mistake",
-    points=2,
-    rule='RFC 6455 4.2.2, item 5.4: "the value ... concatenated with the string"',
-    hints=(
-        "You know how the accept ought to be made. Make it in each of the five wrong ways, from "
-        "the recorded key, and see which one gives the recorded accept.",
-        "RFC 6455 1.3: the key dGhlIHNhbXBsZSBub25jZQ== and the GUID are put together as text, 24 "
-        "and 36 characters; SHA-1 makes 20 bytes of them, b3 7a 4f 2c ...; base64 makes 28 "
-        "characters of those. Before you calculate, count: how many characters has the recorded "
-        "accept? Two of the five ways give another length.",
-        "1. Take the key out of the request and the accept out of the response.\n"
-        "2. For each way write the line with hashlib and base64 (b64decode gives the key's "
-        "bytes).\n"
-        "3. The letter is that of the line whose result equals the recorded accept.",
-    ),
-    accepts=RIGHT,
-    mistakes={
-        letter: f"then the accept would begin with {accept[:6]} and have {len(accept)} characters; "
-        f"the recorded one begins with {WRONG_ACCEPT[:6]} and has {len(WRONG_ACCEPT)}"
-        for letter, accept in BY_MISTAKE.items()
-        if letter != RIGHT
-    },
-    otherwise="the answer is one of the letters a to e, as text",
 )

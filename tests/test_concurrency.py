@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from refimpl import ConnectionClosed, memory_pipe
+from refimpl import ConnectionClosed, connect, memory_pipe, serve
 from refimpl.concurrency import (
     Hub,
     LeakedTasks,
@@ -22,6 +22,7 @@ from refimpl.concurrency import (
     trace_tasks,
 )
 from refimpl.concurrency.tasks import _births
+from refimpl.lifecycle import ClientConnection, ServerConnection
 from refimpl.lifecycle.settings import Settings
 
 
@@ -406,3 +407,37 @@ class TestPool:
             async with pool.acquire() as client:
                 await client.send("hello")  # type: ignore[attr-defined]
                 assert await opened[0].recv() == "hello"
+
+    @pytest.mark.rule(24)
+    async def test_4_1_two_clients_never_shake_hands_with_a_server_at_once(self) -> None:
+        under_way = most = 0
+
+        async def look(*_: object) -> None:
+            nonlocal under_way, most
+            under_way += 1
+            most = max(most, under_way)
+            await turns(20)  # long enough for a second one to come in, if it were let
+            under_way -= 1
+
+        async def until_closed(websocket: ServerConnection) -> None:
+            await websocket.wait_closed()
+
+        async def use(pool: Pool[ClientConnection], all_open: asyncio.Barrier) -> None:
+            async with pool.acquire():
+                await all_open.wait()
+
+        async with serve(until_closed, "127.0.0.1", 0, process_request=look) as server:
+            uri = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+            async def open_one() -> ClientConnection:
+                return await connect(uri)
+
+            # Without a pool they come at once: this test can fail.
+            for websocket in await asyncio.gather(*[open_one() for _ in range(5)]):
+                await websocket.close()
+            assert most > 1
+            most, all_open = 0, asyncio.Barrier(5)
+            async with Pool(open_one, close=ClientConnection.close) as pool:
+                await asyncio.gather(*[use(pool, all_open) for _ in range(5)])
+                assert pool.stats().opened == 5
+            assert most == 1

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from refimpl.framing import Frame, Opcode
 
 from .cases import Case, Row
-from .difference import differences
+from .difference import differences, same
 from .rendering import quantity, render
 
 BITS = (
@@ -105,7 +105,8 @@ def frame_result(case: Case, got: Any) -> list[Row]:
     if isinstance(got, BaseException):
         return [("bytes", draw(data))]
     if got is None:
-        return [("got", "None: more bytes needed"), ("bytes", draw(data, mark="second"))]
+        mark = "length" if len(data) > 3 and data[1] & 127 > 125 else "second"
+        return [("got", "None: more bytes needed"), ("bytes", draw(data, mark=mark))]
     if not _is_result(got):
         return [
             ("differs", "expected a pair: a Frame, and the position after it"),
@@ -149,7 +150,7 @@ def _describe(expected: tuple[Frame, int], got: tuple[Frame, int]) -> tuple[str,
         words += [
             f"{name} {getattr(frame, name)!r}"
             for name in ("fin", "rsv1")
-            if getattr(frame, name) != getattr(other, name)
+            if not same(getattr(frame, name), getattr(other, name))
         ]
         if not isinstance(frame.payload, type(other.payload)):
             words.append(f"payload of type {type(frame.payload).__name__}")
@@ -159,15 +160,21 @@ def _describe(expected: tuple[Frame, int], got: tuple[Frame, int]) -> tuple[str,
             words.append(f"payload {render(frame.payload)}")
         elif frame.masking_key != other.masking_key:
             words.append(f"masking key {render(frame.masking_key)}")
-        if end != other_end:
+        elif not same(frame.masking_key, other.masking_key):
+            words.append(f"masking key of type {type(frame.masking_key).__name__}")
+        if not same(end, other_end):
             words.append(f"next position {render(end)}")
+        if type(frame).__name__ != type(other).__name__:
+            words.append(f"an object of type {type(frame).__name__}")
     return ", ".join(texts[0]), ", ".join(texts[1])
 
 
 def _deciding_field(data: bytes, expected: tuple[Frame, int], got: tuple[Frame, int]) -> str:
     """The name of the field that was read wrongly, as the first of the differences shows it."""
     (frame, _), (other, _) = expected, got
-    if any(getattr(frame, name) != getattr(other, name) for name in ("opcode", "fin", "rsv1")):
+    if any(
+        not same(getattr(frame, name), getattr(other, name)) for name in ("opcode", "fin", "rsv1")
+    ):
         return "first"
     if len(frame.payload) != len(other.payload):
         return (
@@ -175,7 +182,7 @@ def _deciding_field(data: bytes, expected: tuple[Frame, int], got: tuple[Frame, 
             if len(data) > 3 and data[1] & 127 > 125 and len(other.payload) not in (126, 127)
             else "second"
         )
-    if frame.masking_key != other.masking_key or frame.payload != other.payload:
+    if not same(frame.masking_key, other.masking_key) or frame.payload != other.payload:
         return "key" if frame.masking_key else "payload"
     return "second"
 

@@ -202,14 +202,17 @@ def test_a_dataclass_that_the_notebook_defined_again_counts():
 
 def test_arguments_are_copies_and_must_not_change():
     given = [3, 1, 2]
-    task = exercise(Case("a list", call(given), expect=[1, 2, 3]))
+    task = exercise(Case("a list", call(given), expect=[1, 2, 3], why="a list is sorted"))
     assert examine(task, sorted).state is State.PASSED
 
     def f(items):
         items.sort()
         return items
 
-    assert "the call changed its arguments" in said(task, f)
+    told = said(task, f)
+    assert "the call changed its arguments" in told
+    assert "who still needs them as they were" in told
+    assert "sorted" not in told  # the case's own why is about results, and this one was right
     assert given == [3, 1, 2]
     allowed = exercise(Case("a list", call(given), expect=[1, 2, 3], mutates=True))
     assert examine(allowed, f).state is State.PASSED

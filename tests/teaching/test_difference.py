@@ -80,6 +80,12 @@ def parsed(end=11, **changes):
             parsed(payload="Hello"),
             ("payload of type bytes", "payload of type str", "the masking key"),
         ),
+        (
+            parsed(masking_key=bytearray(KEY)),
+            ("masking key of type bytes", "masking key of type bytearray", "the masking key"),
+        ),
+        (parsed(fin=1), ("fin True", "fin 1", "FIN is 1")),
+        (parsed(end=11.0), ("next position 11", "next position 11.0", "which is the length")),
         (parsed(end=5), ("next position 11", "next position 5", "which is the length")),
     ],
 )
@@ -97,6 +103,22 @@ def test_the_length_field_is_blamed_once_it_was_read():
     assert drawn["bytes"].splitlines()[1].lstrip() == (
         "^^^^^ the length, 2 bytes, most significant first: 300"
     )
+
+
+def test_the_length_field_is_blamed_for_a_none_that_it_may_have_caused():
+    frame = Frame(Opcode.BINARY, bytes(300))
+    drawn = explain(serialize_frame(frame), (frame, 304), None)
+    assert drawn["bytes"].endswith("most significant first: 300")
+
+
+def test_an_object_that_is_no_frame_is_named():
+    class Tuple(Frame):
+        pass
+
+    frame = Tuple(Opcode.TEXT, b"Hello", masking_key=KEY)
+    rows = explain(serialize_frame(HELLO), (HELLO, 11), (frame, 11))
+    assert rows["expected"].endswith("of type Frame")
+    assert rows["got"].endswith("of type Tuple")
 
 
 def test_other_results_of_a_parser():

@@ -60,7 +60,7 @@ def passes_reserved_opcodes(buffer, position=0):
 
 
 def waits_for_a_ping_that_is_too_long(buffer, position=0):
-    if len(buffer) > position and buffer[position] == 0x89:
+    if len(buffer) > position + 1 and buffer[position] & 8 and buffer[position + 1] & 127 > 125:
         return None
     return parse_frame(buffer, position)
 
@@ -84,6 +84,70 @@ def keeps_slices_of_the_buffer(buffer, position=0):
 def passes_reserved_bits(buffer, position=0):
     without = bytes(byte & 0x8F if i == position else byte for i, byte in enumerate(buffer))
     return parse_frame(without, position)
+
+
+def reads_the_length_at_the_buffers_start(buffer, position=0):
+    if len(buffer) < position + 4 or buffer[position + 1] & 127 != 126:
+        return parse_frame(buffer, position)
+    moved = buffer[: position + 2] + buffer[2:4] + buffer[position + 4 :]
+    return parse_frame(bytes(moved), position)
+
+
+def reads_little_endian(buffer, position=0):
+    if len(buffer) < position + 4 or buffer[position + 1] & 127 != 126:
+        return parse_frame(buffer, position)
+    length = buffer[position + 2 : position + 4][::-1]
+    return parse_frame(bytes(buffer[: position + 2] + length + buffer[position + 4 :]), position)
+
+
+def passes_bit(bit):
+    def passes(buffer, position=0):
+        if len(buffer) > position and buffer[position] & bit:
+            sound = bytes(byte & ~bit if i == position else byte for i, byte in enumerate(buffer))
+            return parse_frame(sound, position)
+        return parse_frame(buffer, position)
+
+    return passes
+
+
+def refuses_the_longest_ping(buffer, position=0):
+    if len(buffer) > position + 1 and buffer[position] & 8 and buffer[position + 1] & 127 >= 125:
+        raise RemoteProtocolError("too long")
+    return parse_frame(buffer, position)
+
+
+def keeps_the_slice_of_an_unmasked_frame(buffer, position=0):
+    parsed = parse_frame(buffer, position)
+    if parsed and parsed[0].masking_key is None:
+        parsed[0].payload = type(buffer)(parsed[0].payload)
+    return parsed
+
+
+def keeps_the_slice_for_a_key(buffer, position=0):
+    parsed = parse_frame(buffer, position)
+    if parsed and parsed[0].masking_key:
+        parsed[0].masking_key = type(buffer)(parsed[0].masking_key)
+    return parsed
+
+
+def makes_room_first(buffer, position=0):
+    if len(buffer) >= position + 10 and buffer[position + 1] & 127 == 127:
+        bytearray(int.from_bytes(buffer[position + 2 : position + 10], "big"))
+    return parse_frame(buffer, position)
+
+
+def takes_the_frame_out(buffer, position=0):
+    parsed = parse_frame(buffer, position)
+    if parsed and isinstance(buffer, bytearray):
+        del buffer[: parsed[1]]
+    return parsed
+
+
+def says_fin_with_a_number(buffer, position=0):
+    parsed = parse_frame(buffer, position)
+    if parsed:
+        parsed[0].fin = int(parsed[0].fin)
+    return parsed
 
 
 # --- head_size ---
@@ -151,6 +215,20 @@ def leaves_out_the_key(text, key):
     return serialize_frame(Frame(Opcode.TEXT, text.encode()))
 
 
+def forgets_the_mask_bit_of_a_long_one(text, key):
+    size = len(text.encode())
+    return _frame(text.encode(), key, mask_bit=0 if size > 125 else 0x80)
+
+
+def writes_eight_little_endian(text, key):
+    size = len(text.encode())
+    return _frame(text.encode(), key, order="little" if size > 0xFFFF else "big")
+
+
+def borrows_the_packages_writer(text, key):
+    return serialize_frame(Frame(Opcode.TEXT, text.encode(), masking_key=key))
+
+
 # --- unmask_piece ---
 
 
@@ -204,6 +282,40 @@ def lets_a_ping_set_the_type(frames):
             found.append((opcode, payload))
             payload = b""
     return found
+
+
+def takes_no_payload_for_no_message(frames):
+    found, opcode, payload = [], None, b""
+    for frame in frames:
+        if frame.opcode >= 8:
+            found.append((frame.opcode, frame.payload))
+            continue
+        if not payload:
+            opcode = frame.opcode
+        payload += frame.payload
+        if frame.fin:
+            found.append((opcode, payload))
+            payload = b""
+    return found
+
+
+def forgets_that_close_is_one(frames):
+    found, opcode, payload = [], None, b""
+    for frame in frames:
+        if frame.opcode in (Opcode.PING, Opcode.PONG):
+            found.append((frame.opcode, frame.payload))
+            continue
+        if frame.opcode:
+            opcode = frame.opcode
+        payload += frame.payload
+        if frame.fin:
+            found.append((opcode, payload))
+            payload = b""
+    return found
+
+
+def says_none_for_no_messages(frames):
+    return _right(frames) or [(Opcode.TEXT, b"")]
 
 
 def drops_control_frames(frames):
@@ -372,6 +484,50 @@ class ReturnsNoneForNotYet(SharesItsBuffer):
         return super().feed(data) or None
 
 
+class Right(SharesItsBuffer):
+    """Right in all; the classes below break one thing each."""
+
+    def __init__(self, max_size=2**20):
+        super().__init__(max_size)
+        self.buffer = bytearray()
+
+
+class ReturnsAllThereWere(Right):
+    def __init__(self, max_size=2**20):
+        super().__init__(max_size)
+        self.frames = []
+
+    def feed(self, data):
+        self.frames += super().feed(data)
+        return self.frames
+
+
+class CountsTheHeadToo(Right):
+    def __init__(self, max_size=2**20):
+        super().__init__(max_size - 8)
+
+
+class RefusesTheLimitItself(Right):
+    def feed(self, data):
+        frames = super().feed(data)
+        if any(len(frame.payload) >= self.max_size for frame in frames):
+            raise RemoteProtocolError(f"{self.max_size} bytes", 1009)
+        return frames
+
+
+class KeepsAllBytes(Right):
+    position = 0
+
+    def feed(self, data):
+        self.buffer += data
+        frames = []
+        rules = {"masked": True, "max_size": self.max_size}
+        while parsed := parse_frame(self.buffer, self.position, **rules):
+            frame, self.position = parsed
+            frames.append(frame)
+        return frames
+
+
 WRONG = {
     "head_size": [
         (forgets_the_key, "a masking key is part of the head"),
@@ -383,7 +539,11 @@ WRONG = {
         ((1000, b"done"), "a reason is text"),
         ((59395, "done"), "least significant byte first"),
         ((6, "done"), "6 is the length of the payload"),
-        ((1000, "bye"), "unmask six bytes"),
+        ((1000, "bye"), "which byte of the key does each of its bytes meet?"),
+        ((3968, "(\ufffdb\r"), "the mask is still on"),
+        ((3968, "(b\r"), "the mask is still on"),
+        ((3968, b"(\x8bb\r"), "the mask is still on"),
+        ((3176, "done"), "the beginning of the masking key"),
         ("done", "of type str, expected tuple"),
     ],
     "culprit": [
@@ -398,7 +558,10 @@ WRONG = {
         (forgets_the_mask_bit, "byte 1, bit 0 (MASK): expected 1, got 0"),
         (sends_the_payload_plain, "byte 6: expected 7f, got 48"),
         (takes_126_for_a_length, "126 is not a length: it announces two bytes"),
-        (writes_little_endian, "126 is not a length"),
+        (writes_little_endian, "in two bytes, most significant first"),
+        (writes_eight_little_endian, "in eight bytes, most significant first"),
+        (forgets_the_mask_bit_of_a_long_one, "byte 1, bit 0 (MASK): expected 1, got 0"),
+        (borrows_the_packages_writer, "got       a call of serialize_frame"),
         (sends_binary, "(opcode): expected 0, got 1"),
         (begins_two_bytes_at_125, "125 still fits the seven bits"),
         (leaves_out_the_key, "81 | 05 | 48 65 6c 6c 6f"),
@@ -422,6 +585,9 @@ WRONG = {
             "at item 0: (<Opcode.TEXT: 1>, b'Hello') expected, got [<Opcode.TEXT: 1>",
         ),
         (yields, "of type generator, expected list"),
+        (takes_no_payload_for_no_message, "only the opcode says that one begins"),
+        (forgets_that_close_is_one, "b'one message \\x03\\xe8'"),
+        (says_none_for_no_messages, "expected  no messages"),
     ],
     "length_bomb": [
         (largest_positive, "refused with 1009"),
@@ -440,6 +606,10 @@ WRONG = {
         (TakesAnything, "a client masks every frame"),
         (HasNoLimit, "the limit holds before the payload comes"),
         (ReturnsNoneForNotYet, "None from feed(); it returns a list"),
+        (ReturnsAllThereWere, "a frame that an earlier feed() gave already"),
+        (CountsTheHeadToo, "the head does not count"),
+        (RefusesTheLimitItself, "got       raises RemoteProtocolError: 300 bytes"),
+        (KeepsAllBytes, "3 MiB still held"),
     ],
     "parse_frame": [
         (short_lengths_only, "126 means: the length is in the next two bytes"),
@@ -452,5 +622,15 @@ WRONG = {
         (ignores_fin, "FIN is a bit of its own"),
         (keeps_slices_of_the_buffer, "payload and key are to be bytes"),
         (passes_reserved_bits, "no extension gave RSV2 a meaning"),
+        (passes_bit(0x40), "RSV1 has a meaning only where"),
+        (passes_bit(0x10), "0x40, 0x20 and 0x10"),
+        (reads_the_length_at_the_buffers_start, "not where the buffer begins"),
+        (reads_little_endian, "^^^^^ the length, 2 bytes, most significant first: 300"),
+        (refuses_the_longest_ping, "125 bytes are the most that a control frame may have"),
+        (keeps_the_slice_of_an_unmasked_frame, "got       payload of type bytearray"),
+        (keeps_the_slice_for_a_key, "got       masking key of type bytearray"),
+        (makes_room_first, "before the payload is there: it may never come"),
+        (takes_the_frame_out, "the caller's, who still needs them as they were"),
+        (says_fin_with_a_number, "got       fin 1"),
     ],
 }

@@ -1,7 +1,8 @@
 """The exercises of chapter 02, in the order of its notebook."""
 
+from .buffering import FRAME_BUFFER
 from .messages import COMPLETE_MESSAGES
-from .parsing import FRAME_BUFFER, PARSE_FRAME
+from .parsing import PARSE_FRAME
 from .reading import CULPRIT, GOODBYE, HEAD_SIZE
 from .server import LENGTH_BOMB, naive_room
 from .writing import TEXT_FRAME, UNMASK_PIECE

@@ -7,7 +7,6 @@ from typing import Any
 from refimpl.framing import Frame, Opcode
 
 from ...cases import Case, Exercise
-from ...rendering import render
 from .words import unless_words_differ
 
 HELLO = Frame(Opcode.TEXT, b"Hello")
@@ -21,8 +20,12 @@ PARTS = (
 WHOLE = (Opcode.TEXT, b"one message in three parts")
 
 
+SHOWN = 60  # characters of a payload; as text even where a close code is in it
+
+
 def _show(result: Iterable[tuple[Opcode, bytes]]) -> str:
-    return ", ".join(f"{Opcode(opcode).name} {render(payload)}" for opcode, payload in result)
+    words = (f"{Opcode(opcode).name} {payload!r:.{SHOWN}}" for opcode, payload in result)
+    return ", ".join(words) or "no messages"
 
 
 def _case(
@@ -36,7 +39,7 @@ def _case(
 
 
 def _in_words(frame: Frame) -> str:
-    return f"{frame.opcode.name} {render(frame.payload)}{' FIN' if frame.fin else ''}"
+    return f"{frame.opcode.name} {frame.payload!r}{' FIN' if frame.fin else ''}"
 
 
 COMPLETE_MESSAGES = Exercise(
@@ -59,6 +62,7 @@ COMPLETE_MESSAGES = Exercise(
             "two messages of a frame each",
             [HELLO, Frame(Opcode.BINARY, b"\x00\x01")],
             [(Opcode.TEXT, b"Hello"), (Opcode.BINARY, b"\x00\x01")],
+            "each first frame begins a message anew, and each FIN hands one out",
         ),
         _case(
             "a message in three fragments",
@@ -88,13 +92,19 @@ COMPLETE_MESSAGES = Exercise(
             "a close before the message is complete",
             [PARTS[0], BYE],
             [(Opcode.CLOSE, b"\x03\xe8")],
-            "a message that never came to its FIN is no message",
+            "Close is a control frame too: no part of the message, whose own FIN never came",
         ),
         _case(
             "an empty last fragment",
             [Frame(Opcode.BINARY, b"ab", fin=False), Frame(Opcode.CONTINUATION, b"")],
             [(Opcode.BINARY, b"ab")],
             "an empty fragment with FIN ends a message like any other",
+        ),
+        _case(
+            "an empty first fragment",
+            [Frame(Opcode.TEXT, b"", fin=False), Frame(Opcode.CONTINUATION, b"x")],
+            [(Opcode.TEXT, b"x")],
+            "a message may be open and have no payload yet: only the opcode says that one begins",
         ),
         _case("no frames", [], []),
     ),

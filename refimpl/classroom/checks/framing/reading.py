@@ -45,6 +45,13 @@ HEAD_SIZE = Exercise(
     ),
 )
 
+STILL_MASKED = bytes.fromhex("28 8b 62 0d")  # the reason, as it travels
+
+
+def _read(errors: str) -> str:
+    return STILL_MASKED.decode(errors=errors)
+
+
 GOODBYE = Answer(
     "goodbye",
     points=1,
@@ -65,13 +72,19 @@ GOODBYE = Answer(
         (1000, b"done"): "the right bytes; but a reason is text (RFC 6455 5.5.1): decode them",
         (59395, "done"): "the code was read with its least significant byte first",
         (3968, "done"): "the code was read before the mask was off",
+        **dict.fromkeys(
+            [(3968, STILL_MASKED), *((3968, _read(errors)) for errors in ("replace", "ignore"))],
+            "the right place, but the mask is still on: what was read is noise",
+        ),
+        (3968, STILL_MASKED): "the right place, but the mask is still on: what was read is noise",
+        (3176, "done"): "0c 68 is the beginning of the masking key",
         ("1000", "done"): "the code is a number",
         (6, "done"): "6 is the length of the payload; the code is in its first two bytes",
         (1000, ""): "four more bytes follow the code",
         ("done", 1000): "the other way round: the code first",
     },
-    otherwise="unmask six bytes, byte i with key byte i % 4: two of code, most significant first,\n"
-    "then the reason as text; the answer is the pair (code, reason)",
+    otherwise="the answer is a pair (code, reason), read from the payload once its mask is off;\n"
+    "where does the payload begin, and which byte of the key does each of its bytes meet?",
 )
 
 CULPRIT = Answer(

@@ -1,5 +1,6 @@
 """Chapter 02: a frame written, a mask in pieces."""
 
+import inspect
 from typing import Any
 
 from refimpl.framing import Frame, Opcode, mask, serialize_frame
@@ -7,6 +8,7 @@ from refimpl.framing import Frame, Opcode, mask, serialize_frame
 from ... import wire
 from ...cases import Case, Exercise, Row, Wrong, call
 from ...difference import differences
+from ...rendering import render
 
 KEY = bytes.fromhex("37fa213d")  # the masking key of the RFC's own example (5.7)
 
@@ -14,6 +16,24 @@ KEY = bytes.fromhex("37fa213d")  # the masking key of the RFC's own example (5.7
 def _text_case(name: str, text: str, why: str = "") -> Case:
     frame = Frame(Opcode.TEXT, text.encode(), masking_key=KEY)
     return Case(name, call(text, KEY), expect=serialize_frame(frame), why=why)
+
+
+def _borrowed(text_frame: Any) -> list[str]:
+    """Return the package's writers that a function calls by name."""
+    code = getattr(inspect.unwrap(text_frame), "__code__", None)
+    names = code.co_names if code else ()
+    return [name for name in ("serialize_frame", "serialize_header") if name in names]
+
+
+def _explain_frame(case: Case, got: object) -> list[Row]:
+    return [] if isinstance(case.expect, list) else wire.frame_bytes(case, got)
+
+
+def _in_words(result: object) -> str:
+    """Return a list as what was borrowed, anything else as usual."""
+    if not isinstance(result, list):
+        return render(result)
+    return f"a call of {', '.join(result)}" if result else "none of the package's writers"
 
 
 TEXT_FRAME = Exercise(
@@ -40,12 +60,28 @@ TEXT_FRAME = Exercise(
             "the length counts bytes, and ü and ß have two each in UTF-8",
         ),
         _text_case("125 bytes", "x" * 125, "125 still fits the seven bits"),
+        _text_case(
+            "300 bytes",
+            "x" * 300,
+            "fe is MASK and 126; then comes the length in two bytes, most significant first",
+        ),
         _text_case("126 bytes", "x" * 126, "126 is not a length: it announces two bytes"),
-        _text_case("300 bytes", "x" * 300, "lengths go most significant byte first"),
         _text_case("65,535 bytes", "x" * 65_535, "the last length that fits two bytes"),
-        _text_case("65,536 bytes", "x" * 65_536, "127 announces eight bytes"),
+        _text_case(
+            "65,536 bytes",
+            "x" * 65_536,
+            "ff is MASK and 127; then comes the length in eight bytes, most significant first",
+        ),
+        Case(
+            "each byte by your own code",
+            drive=_borrowed,
+            shown="text_frame(...)",
+            expect=[],
+            why="the exercise is to write the head; only mask(payload, key) may be borrowed",
+        ),
     ),
-    explain=wire.frame_bytes,
+    show=_in_words,
+    explain=_explain_frame,
 )
 
 

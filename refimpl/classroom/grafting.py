@@ -32,7 +32,8 @@ class Graft:
 
     After the first call in which a function crashes, never ends or says `...`, the package's own
     takes over: the server runs on, and leaving the block raises GraftFailed. What a learner's
-    function itself calls of the package is always the package's own.
+    function itself calls of the package is always the package's own. An error of the block that no
+    such failure explains gets a note, because a wrong result may be behind it.
     """
 
     def __init__(self, functions: Mapping[str, Any], *, limit: float = BLOCK_LIMIT) -> None:
@@ -73,6 +74,18 @@ class Graft:
             failures.append(self._late)
         if failures and not isinstance(error, KeyboardInterrupt | asyncio.CancelledError):
             raise GraftFailed("\n".join(failures)) from error
+        if isinstance(error, Exception):
+            self._suspect(error)
+
+    def _suspect(self, error: Exception) -> None:
+        """Note on an error that leaves the block which of the learner's functions ran in it."""
+        used = [name for name, guard in self._guards.items() if guard.calls and "." not in name]
+        if used:
+            checks = ", ".join(f"check({name})" for name in used)
+            error.add_note(
+                f"Your {', '.join(used)} ran in this block. No call crashed, but a wrong result "
+                f"may well end a connection: {checks} finds out."
+            )
 
     async def __aenter__(self) -> Self:
         self._timer = asyncio.timeout(self.limit)

@@ -82,6 +82,29 @@ async def test_a_refusal_is_the_functions_good_right(port):
     assert closed.value.rcvd.code == 1008
 
 
+async def test_an_error_that_a_wrong_result_may_have_caused_gets_a_note(port):
+    def leave_the_mask_on(buffer, position=0):
+        parsed = real_parse_frame(buffer, position)
+        if parsed and parsed[0].masking_key:
+            parsed[0].payload = b"\xff" + parsed[0].payload
+        return parsed
+
+    with pytest.raises(websockets.ConnectionClosed) as closed:
+        async with graft(named(leave_the_mask_on)):
+            await conversation(port)
+    assert closed.value.rcvd.code == 1007
+    (note,) = closed.value.__notes__
+    assert note.startswith("Your parse_frame ran in this block")
+    assert "check(parse_frame)" in note
+
+
+async def test_no_note_suspects_a_function_that_never_ran():
+    with pytest.raises(ZeroDivisionError) as failed:
+        async with graft(parse_frame):
+            raise ZeroDivisionError
+    assert not getattr(failed.value, "__notes__", [])
+
+
 async def test_several_functions_and_a_target_by_name(port):
     used = []
 

@@ -67,7 +67,7 @@ BEAT_REPORT = Answer(
     ),
     accepts=(1, 1, 1),
     mistakes={
-        (0, 1, 1): "from ff ff ff fd to 00 00 00 03 there are seven numbers; did each of them come?",
+        (0, 1, 1): "from ff ff ff fd to 00 00 00 03 there are seven; did each of them come?",
         (2, 1, 1): "two gaps were seen, but one of them was filled later",
         (2, 1, 0): "a number that fills a gap later is late, and not lost any more",
         (1, 1, 0): "one number came after a higher one",

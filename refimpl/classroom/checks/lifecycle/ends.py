@@ -1,0 +1,156 @@
+"""Chapter 05: who ends TCP, and a shutdown that waits once."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from refimpl.errors import Close, ConnectionClosed
+from refimpl.messages import Role
+
+from ...cases import Case, Exercise, Wrong, call
+
+GOOD, BUSY = Close(1000), Close(1001, "back soon")
+
+HANGS_UP = Exercise(
+    "hangs_up",
+    points=2,
+    rule='RFC 6455 7.1.1 "Close the WebSocket Connection"',
+    hints=(
+        "Two questions: which side am I, and did the closing come through, both ways? Who was "
+        "first does not matter.",
+        'RFC 6455 7.1.1: "the underlying TCP connection, in most normal cases, SHOULD be closed '
+        'first by the server". 88 02 03 e8 sent and 88 02 03 e8 received is such a normal case: '
+        "there a client waits for the server's FIN. With one of the two missing, it need not.",
+        "1. A server: always.\n2. A client: when `sent` is None, or `received` is.\n"
+        "3. Otherwise not.",
+    ),
+    cases=(
+        Case(
+            "a server, closed in order",
+            call(Role.SERVER, ConnectionClosed(GOOD, GOOD, "received")),
+            expect=True,
+            why="both Closes are there, so TCP ends, and the server begins with it",
+        ),
+        Case(
+            "a client, closed in order",
+            call(Role.CLIENT, ConnectionClosed(GOOD, GOOD, "sent")),
+            expect=False,
+            why="whoever ends TCP first holds TIME_WAIT; a client that closed well leaves that to "
+            "the server, even where it said Close first itself",
+        ),
+        Case(
+            "a client whose Close was not answered",
+            call(Role.CLIENT, ConnectionClosed(GOOD, None, "sent")),
+            expect=True,
+            why="nothing more is to be expected from this server",
+        ),
+        Case(
+            "a client that could not say Close",
+            call(Role.CLIENT, ConnectionClosed(None, BUSY, "received")),
+            expect=True,
+            why="one of the two Closes is missing: sent is None",
+        ),
+        Case(
+            "a client that was told 1001",
+            call(Role.CLIENT, ConnectionClosed(BUSY, BUSY, "received")),
+            expect=False,
+            why="the code does not matter, only whether there were two Closes",
+        ),
+        Case(
+            "a server that was told nothing",
+            call(Role.SERVER, ConnectionClosed(None, None, None)),
+            expect=True,
+            why="a server ends TCP in every case",
+        ),
+        Case(
+            "a server that closed first",
+            call(Role.SERVER, ConnectionClosed(BUSY, GOOD, "sent")),
+            expect=True,
+            why="a server ends TCP in every case, whoever said Close first",
+        ),
+    ),
+    replaces="lifecycle.closing.hangs_up",
+)
+
+
+class Leaver:
+    """A connection for `close_all`: it ends when all those in `together` were asked to."""
+
+    def __init__(self, together: set["Leaver"], error: Exception | None = None) -> None:
+        self.together, self.error = together, error
+        self.codes: list[int] = []
+        self.ended = False
+        self._asked = asyncio.Event()
+        together.add(self)
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Note the code; return, or raise, once everybody was asked."""
+        self.codes.append(code)
+        self._asked.set()
+        if self.error is not None:
+            raise self.error
+        for each in self.together:
+            await each._asked.wait()
+        self.ended = True
+
+
+def _leaving(*errors: Exception | None) -> Callable[[Any], Any]:
+    """Return a drive: close_all on one connection for each entry, then look at each."""
+
+    async def drive(close_all: Any) -> int:
+        together: set[Leaver] = set()
+        everybody = [Leaver(together, error) for error in errors]
+        count = await close_all(list(everybody))
+        for number, each in enumerate(everybody):
+            if not each.codes:
+                raise Wrong(f"close() of connection {number} was never called")
+            if each.codes != [1001]:
+                raise Wrong(f"connection {number} was closed with {each.codes}, wanted [1001]")
+            if each.error is None and not each.ended:
+                raise Wrong(f"close_all returned while close() of connection {number} still ran")
+        result: int = count
+        return result
+
+    return drive
+
+
+CLOSE_ALL = Exercise(
+    "close_all",
+    points=3,
+    rule="one deadline for all, RFC 6455 7.4.1 for the code 1001",
+    hints=(
+        "Begin all of them before you wait for any. And an error of one must not keep the others "
+        "from being closed, nor from being waited for.",
+        "RFC 6455 7.4.1: a server that goes down says 1001, on the wire 88 02 03 e9. Five silent "
+        "peers in turn cost five time limits; together they cost one.",
+        "1. Make a coroutine each: each.close(1001).\n"
+        "2. asyncio.gather runs them together; return_exceptions=True gives errors as results.\n"
+        "3. Count the results that are no exceptions.",
+    ),
+    is_async=True,
+    limit=1.0,
+    cases=(
+        Case("one connection", drive=_leaving(None), shown="close_all([one])", expect=1),
+        Case(
+            "three that end together",
+            drive=_leaving(None, None, None),
+            shown="close_all([one, two, three]), where each ends when all three were asked",
+            expect=3,
+            why="begin all of them before you wait for any: the first waits for the last here",
+        ),
+        Case(
+            "the first raises",
+            drive=_leaving(OSError("gone"), None, None),
+            shown="close_all([broken, two, three]), where close() of the first raises OSError",
+            expect=2,
+            why="the error of one is a result like another; the others are closed and waited for",
+        ),
+        Case(
+            "all raise",
+            drive=_leaving(OSError("gone"), TimeoutError()),
+            shown="close_all([broken, broken])",
+            expect=0,
+        ),
+        Case("nobody is there", drive=_leaving(), shown="close_all([])", expect=0),
+    ),
+)

@@ -92,7 +92,7 @@ def check_http(request: Request) -> None:
     if len(hosts) != 1 or not HOST.fullmatch(hosts[0]):
         raise HandshakeError(f"got {len(hosts)} Host headers, expected one valid", reason="host")
     if headers.get_all("Content-Length") not in ([], ["0"]) or "Transfer-Encoding" in headers:
-        # Bytes of a body would be read as frames by us and as a request by a proxy: smuggling.
+        # For a proxy a body belongs to the request, for us its bytes would be frames: smuggling.
         raise HandshakeError("got a request body, expected none", reason="body")
 
 

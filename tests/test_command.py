@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -191,6 +192,7 @@ class TestDoctor:
         capsys: pytest.CaptureFixture[str],
     ) -> None:
         lock = "click==0.0.1\nno-such-package==1.0\nfor-others==1 ; sys_platform == 'plan9'\n"
+        monkeypatch.setattr(doctor, "declared", lambda: {"click", "no-such-package"})
         (tmp_path / "requirements.lock").write_text(lock)
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(doctor, "OLDEST", (4, 0))
@@ -211,6 +213,20 @@ class TestDoctor:
         ):
             assert words in out
         assert "for-others" not in out
+
+    def test_what_only_some_tests_need_may_be_missing(
+        self,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        (tmp_path / "requirements.lock").write_text("click==0.0.1\nno-such-package==1.0\n")
+        monkeypatch.chdir(tmp_path)
+        out, _ = run(capsys, "doctor")
+        assert re.search(r"optional +not installed: no-such-package\n", out)
+        assert "click" in doctor.declared()
+        assert "jupyterlab" in doctor.declared()
+        assert "playwright" not in doctor.declared()
 
 
 class TestLearner:

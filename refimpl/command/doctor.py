@@ -1,6 +1,7 @@
 """`refimpl doctor`: is everything here that the series needs, and how to mend what is not."""
 
 import platform
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -74,12 +75,22 @@ def packages() -> Iterator[Finding]:
         if version not in (None, locked[name])
     ]
     same = len(locked) - len(missing) - len(other)
-    yield Finding(not missing, f"{same} of {len(locked)} packages as in requirements.lock")
-    if missing:
-        yield Finding(False, f"not installed: {', '.join(missing)}", "run: make setup")
+    needed = [name for name in missing if name in declared()]
+    yield Finding(not needed, f"{same} of {len(locked)} packages as in requirements.lock")
+    if needed:
+        yield Finding(False, f"not installed: {', '.join(needed)}", "run: make setup")
+    if rest := [name for name in missing if name not in needed]:
+        remedy = "lessons and `make test` do without; all of it: pip install -r requirements.lock"
+        yield Finding(None, f"not installed: {', '.join(rest)}", remedy)
     if other:
         remedy = "usually harmless; for the committed outputs to the letter: make clean setup"
         yield Finding(None, f"other versions: {', '.join(other)}", remedy)
+
+
+def declared() -> set[str]:
+    """Return the packages that lessons and `make test` need: all declared, but for browsers."""
+    lines = [line for line in metadata.requires("refimpl") or () if "browser" not in line]
+    return {re.split(r"[^\w.-]", line, maxsplit=1)[0].lower() for line in lines}
 
 
 def find_lock() -> Path | None:

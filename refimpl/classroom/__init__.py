@@ -37,6 +37,7 @@ Its exercises: solutions/02_framing.ipynb is written by hand, exercises/02_frami
 7. End with the learner's code in the real thing: `async with graft(parse_frame) as grafted:` around
    a client that no one here wrote, then `assert grafted.calls["parse_frame"]`. The untouched
    exercise must come through that cell too: its GraftFailed says *not attempted*, nothing hangs.
+   With `check_first=True` a wrong answer is reported there, and not by whom it confuses.
 
 Import floors: this package may import any chapter and the lab; nothing imports it.
 """

@@ -13,6 +13,7 @@ from types import FunctionType, ModuleType, TracebackType
 from typing import Any, Self
 
 from .cases import Exercise
+from .checking import check
 from .guarding import CALL_LIMIT, Guard, unless_inside
 from .registry import find_exercise
 from .reports import CheckFailed, lay_out
@@ -36,8 +37,15 @@ class Graft:
     such failure explains gets a note, because a wrong result may be behind it.
     """
 
-    def __init__(self, functions: Mapping[str, Any], *, limit: float = BLOCK_LIMIT) -> None:
+    def __init__(
+        self,
+        functions: Mapping[str, Any],
+        *,
+        limit: float = BLOCK_LIMIT,
+        check_first: bool = False,
+    ) -> None:
         self.limit = limit
+        self.check_first = check_first
         self._guards: dict[str, Guard] = {}
         self._watchdog = Watchdog(CALL_LIMIT)
         self._timer: asyncio.Timeout | None = None
@@ -88,6 +96,10 @@ class Graft:
             )
 
     async def __aenter__(self) -> Self:
+        for name, function in self._functions.items() if self.check_first else ():
+            pending = check(name, function)
+            if pending is not None:
+                await pending
         self._timer = asyncio.timeout(self.limit)
         self.__enter__()
         try:
@@ -131,13 +143,17 @@ class Graft:
 
 
 def graft(
-    *functions: Callable[..., Any] | Mapping[str, Callable[..., Any]], limit: float = BLOCK_LIMIT
+    *functions: Callable[..., Any] | Mapping[str, Callable[..., Any]],
+    limit: float = BLOCK_LIMIT,
+    check_first: bool = False,
 ) -> Graft:
     """A context manager in which the learner's functions stand in place of the package's.
 
     `graft(parse_frame, accept_key)` knows from the exercises what each replaces;
     `graft({"framing.mask": mask_slowly})` is told. Use it as `async with`, which also limits the
-    whole block to `limit` seconds, or as `with`. Raises GraftFailed on leaving, where one failed.
+    whole block to `limit` seconds, or as `with`. check_first: `async with` begins with the check of
+    each, and raises CheckFailed before anything runs. Raises GraftFailed on leaving, where one
+    failed.
     """
     named: dict[str, Any] = {}
     for function in functions:
@@ -145,7 +161,7 @@ def graft(
             named.update(function)
         else:
             named[function.__name__] = function
-    return Graft(named, limit=limit)
+    return Graft(named, limit=limit, check_first=check_first)
 
 
 def find(name: str) -> Any:

@@ -12,7 +12,7 @@ import pytest
 import websockets
 
 from refimpl import connect, serve
-from refimpl.classroom import GraftFailed, graft, guarding
+from refimpl.classroom import CheckFailed, GraftFailed, graft, guarding
 from refimpl.classroom.grafting import find, swap
 from refimpl.errors import RemoteProtocolError
 from refimpl.framing import Frame, mask_int
@@ -96,6 +96,26 @@ async def test_an_error_that_a_wrong_result_may_have_caused_gets_a_note(port):
     (note,) = closed.value.__notes__
     assert note.startswith("Your parse_frame ran in this block")
     assert "check(parse_frame)" in note
+
+
+async def test_the_check_comes_first_where_that_is_asked_for(capsys):
+    own = find("framing.parse_header")
+    ran = []
+    with pytest.raises(CheckFailed, match="a payload that lacks its last byte"):
+        async with graft(named(trust_the_network), check_first=True):
+            ran.append(find("framing.parse_header"))
+    assert ran == []
+    assert find("framing.parse_header") is own
+    async with graft(parse_frame, check_first=True):
+        assert find("framing.parse_header") is not own
+    assert capsys.readouterr().out.startswith("parse_frame - passed")
+
+
+def trust_the_network(buffer, position=0):
+    parsed = real_parse_frame(buffer, position)
+    if parsed is None and len(buffer) > 6:
+        return Frame(1, bytes(buffer[6:])), 11
+    return parsed
 
 
 async def test_no_note_suspects_a_function_that_never_ran():

@@ -174,6 +174,12 @@ class TestSequence:
             *("PING", "PONG", "CONTINUATION", "TEXT", "CLOSE", "CLOSE"),
         ]
 
+    def test_pings_show_what_they_carry_when_asked(self) -> None:
+        said = Capture.load("node_ws")
+        words = [each.get_text() for each in texts(said.draw(pings=True))]
+        assert "PING  'still there?'  (18 bytes)" in words
+        assert "PING  (18 bytes)" in [each.get_text() for each in texts(said.draw())]
+
     def test_words_tell_the_story(self) -> None:
         assert Capture.load("wscat").draw().alt == (
             "Sequence diagram, in order: client GET request; server 101 response; "

@@ -13,7 +13,7 @@ Look at a capture
     capture.text()                          the conversation, the same text each run; headers=False
                                             exact=True pings=True ends=True limit=40
     capture.decode()                        steps: .direction .seconds .item .wire .payload .problem
-    capture.draw("claim")                   sequence diagram; times=True ends=True
+    capture.draw("claim")                   sequence diagram; times=True ends=True pings=True
     capture.frames_of("client")             its Frames; .wires_of: the same as bytes on the wire
     capture                                 as the last line of a cell: the diagram
 Look at bytes

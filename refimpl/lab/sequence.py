@@ -54,14 +54,15 @@ def draw_sequence(
     *,
     times: bool = False,
     ends: bool = False,
+    pings: bool = False,
     limit: int = 30,
     alt: str = "",
 ) -> Picture:
     """Return the conversation as arrows between two lifelines, downwards in time.
 
     Black: heads; blue: text; green: binary; dashed red: control frames; dotted pink: what breaks a
-    rule. times: milliseconds at the left. ends: the ends of the streams too. limit: characters of
-    payload.
+    rule. times: milliseconds at the left. ends: the ends of the streams too. pings: with payloads
+    of Ping and Pong. limit: characters of payload. The sizes are those of whole frames.
     """
     shown = [step for step in steps if ends or not isinstance(step.item, End)]
     height = ROW * (len(shown) + 1.2)
@@ -72,7 +73,7 @@ def draw_sequence(
         _lifeline(axes, LEFT, "client", len(shown))
         _lifeline(axes, RIGHT, "server", len(shown))
         for row, (step, style) in enumerate(zip(shown, looks(shown), strict=True)):
-            _arrow(axes, row, step, style, limit)
+            _arrow(axes, row, step, style, label(step, limit, pings=pings))
             if times:
                 _time(axes, row, step.seconds)
     return drawn.picture
@@ -91,8 +92,8 @@ def _lifeline(axes: Axes, place: float, name: str, rows: int) -> None:
     axes.text(place, -0.75, name, ha="center", va="center", weight="bold", bbox=box, fontsize=12)
 
 
-def _arrow(axes: Axes, row: int, step: Step, style: Look, limit: int) -> None:
-    """Draw one step: its label above an arrow from who said it to who heard it."""
+def _arrow(axes: Axes, row: int, step: Step, style: Look, words: tuple[str, str]) -> None:
+    """Draw one step: its words above an arrow from who said it to who heard it."""
     start, end = (LEFT, RIGHT) if step.direction == "client" else (RIGHT, LEFT)
     inward = 0.05 if end > start else -0.05
     height = row + 0.2
@@ -107,11 +108,10 @@ def _arrow(axes: Axes, row: int, step: Step, style: Look, limit: int) -> None:
     axes.plot(
         end - 2 * inward, height, ">" if end > start else "<", color=style.colour, markersize=9
     )
-    kind, rest = label(step, limit)
     axes.text(
         (LEFT + RIGHT) / 2,
         row + 0.06,
-        f"{kind}  {rest}".rstrip().replace("$", r"\$"),
+        "  ".join(words).rstrip().replace("$", r"\$"),
         ha="center",
         va="bottom",
         color=text_colour(style.colour),
@@ -140,7 +140,7 @@ def looks(steps: Sequence[Step]) -> list[Look]:
     return found
 
 
-def label(step: Step, limit: int = 30) -> tuple[str, str]:
+def label(step: Step, limit: int = 30, *, pings: bool = False) -> tuple[str, str]:
     """Return what is written on the arrow: the kind, and a few words about the rest."""
     item = step.item
     if isinstance(item, (Request, Response)):
@@ -152,11 +152,11 @@ def label(step: Step, limit: int = 30) -> tuple[str, str]:
     if isinstance(item, Unfinished):
         return "UNFINISHED", plural(len(item.data), "byte")
     if isinstance(item, Frame):
-        return item.opcode.name, _frame_words(step, item, limit)
+        return item.opcode.name, _frame_words(step, item, limit, pings)
     return "end of stream", ""
 
 
-def _frame_words(step: Step, frame: Frame, limit: int) -> str:
+def _frame_words(step: Step, frame: Frame, limit: int, pings: bool) -> str:
     words = [f"{plural(len(step.wire), 'byte')}"]
     if not frame.fin:
         words.append("more follows")
@@ -168,7 +168,7 @@ def _frame_words(step: Step, frame: Frame, limit: int) -> str:
     elif step.inflated is not None:
         carries = quoted(step.inflated, limit)
     else:
-        carries = carried(step, pings=False, limit=limit)
+        carries = carried(step, pings=pings, limit=limit)
     if step.problem:
         carries = f"{_shorten(step.problem, 78)}"
         words = []

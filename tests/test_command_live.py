@@ -66,7 +66,9 @@ async def served(*arguments: str) -> AsyncIterator[str]:
 
 
 async def talk(uri: str, typed: bytes, *arguments: str) -> tuple[int | None, str, str]:
-    return await finish(await start("connect", *arguments, uri), typed)
+    """Pipe lines into `refimpl connect`, which waits long for answers: the machine may be busy."""
+    patient = () if "--wait" in arguments else ("--wait", str(PATIENCE))
+    return await finish(await start("connect", *arguments, *patient, uri), typed)
 
 
 class TestServe:
@@ -188,7 +190,7 @@ class TestConnectFromAPipe:
         async def later(websocket: ServerConnection) -> None:
             await websocket.recv()
             late.set()
-            await asyncio.sleep(0.3)  # longer than nothing, shorter than --wait
+            await asyncio.sleep(0.3)  # not at once, and within --wait
             await websocket.send("late, but here")
             await websocket.wait_closed()
 

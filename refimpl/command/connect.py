@@ -41,7 +41,7 @@ On a terminal, Ctrl+D closes the connection."""
 @click.option(
     "--wait",
     type=OrNone(float),
-    default=2.0,
+    default=3.0,
     show_default=True,
     help="After a pipe's last line: how long to wait for an answer that does not come.",
 )

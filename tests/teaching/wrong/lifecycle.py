@@ -288,8 +288,8 @@ WRONG = {
     ],
     "resume_after": [
         (the_highest, "who names 6 never gets it"),
-        (the_latest, "who names 6 never gets it"),
-        (how_many, "4 is missing"),
+        (the_latest, "the one that came last"),
+        (how_many, "a duplicate counts once"),
         (how_many_different, "4 is missing"),
         (in_order_of_arrival, "in another order"),
         (from_the_first_that_came, "1 never came"),

@@ -8,7 +8,11 @@ from refimpl.handshake import build_request, parse_uri
 from ...cases import Case, Exercise, Wrong
 from ...rendering import render
 
-HEAD = build_request(parse_uri("ws://slow.example/"), key="dGhlIHNhbXBsZSBub25jZQ==").serialize()
+KEY = "dGhlIHNhbXBsZSBub25jZQ=="
+HEAD = build_request(parse_uri("ws://slow.example/"), key=KEY).serialize()
+LONGER = build_request(
+    parse_uri("ws://slow.example/feed"), key=KEY, additional_headers=[("Cookie", "a=1")]
+).serialize()
 
 
 def naive_hold(pieces: Iterable[tuple[float, bytes]], patience: float) -> float:
@@ -43,11 +47,11 @@ def _attack(head: bytes, patience: float) -> Callable[[Any], float]:
     return drive
 
 
-def _case(name: str, patience: float, why: str = "") -> Case:
+def _case(name: str, patience: float, why: str = "", head: bytes = HEAD) -> Case:
     return Case(
         name,
-        drive=_attack(HEAD, patience),
-        shown=f"naive_hold(hold_on(head, {patience}), {patience}), the head of {len(HEAD)} bytes",
+        drive=_attack(head, patience),
+        shown=f"naive_hold(hold_on(head, {patience}), {patience}), the head of {len(head)} bytes",
         holds=lambda seconds: seconds > 100 * patience,
         wanted=f"the server is held for more than {100 * patience:g} s, and gets the whole head",
         why=why,
@@ -76,5 +80,6 @@ HOLD_ON = Exercise(
             0.5,
             "the wait has to fit the patience that you are given",
         ),
+        _case("another head", 10.0, "the pieces come from the head that you are given", LONGER),
     ),
 )

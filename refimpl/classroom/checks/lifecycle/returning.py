@@ -155,9 +155,9 @@ RESUME_AFTER = Exercise(
     cases=(
         _seen("three in order", [1, 2, 3], 3),
         _seen("nothing yet", [], 0, "then it begins from the beginning: 0"),
-        _seen("a gap", [1, 2, 3, 5, 6], 3, "4 is missing; who names 6 never gets it"),
-        _seen("a message twice", [1, 2, 2, 3], 3, "a duplicate counts once"),
         _seen("late, in another order", [1, 3, 2], 3, "the one that came last is not the highest"),
+        _seen("a message twice", [1, 2, 2, 3], 3, "a duplicate counts once"),
+        _seen("a gap", [1, 2, 3, 5, 6], 3, "4 is missing; who names 6 never gets it"),
         _seen("the first is missing", [2, 3], 0, "1 never came"),
         _seen("twice, and a gap", [1, 1, 2, 4], 2, "the number of messages says nothing here"),
     ),

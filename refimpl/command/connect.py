@@ -15,6 +15,7 @@ import click
 from refimpl.command.lines import Lines, PipeLines, TerminalLines
 from refimpl.command.options import OrNone, limits, reason
 from refimpl.errors import ConnectionClosed, HandshakeError
+from refimpl.framing import CloseCode
 from refimpl.lifecycle import WebSocket
 from refimpl.lifecycle import connect as connect_websocket
 
@@ -108,9 +109,15 @@ class Conversation:
                 self._answers += 1
                 self._news.set()
                 self._lines.show(message if isinstance(message, str) else message.hex(" "))
+        except asyncio.CancelledError:  # Ctrl+C: say goodbye, and do not wait for an answer
+            self._websocket.start_close(CloseCode.GOING_AWAY)
+            self._websocket.transport.abort()
+            raise
         finally:
-            await self._stop(sending)
-        await self._websocket.wait_closed()
+            try:
+                await self._stop(sending)
+            finally:
+                await self._websocket.wait_closed()
         code, reason = self._websocket.close_code, self._websocket.close_reason
         self._lines.tell(f"Connection closed: {code} {reason}".rstrip())
 

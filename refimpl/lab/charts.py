@@ -179,10 +179,12 @@ def histogram(
     bins: int = 40,
     log: bool = False,
     marks: Sequence[float] = (0.5, 0.99),
+    one_scale: bool = False,
 ) -> Picture:
     """Return one histogram a name, below one another on one axis, with percentiles marked.
 
-    marks: the quantiles to mark and name, 0.5 is the median. log: logarithmic axis.
+    marks: the quantiles to mark and name, 0.5 is the median. log: logarithmic axis. one_scale: the
+    same height is the same count in all of them.
     """
     alt = alt or f"Histograms on one axis, {unit}, one below the other: {', '.join(samples)}."
     low = min(min(values) for values in samples.values())
@@ -190,7 +192,7 @@ def histogram(
     with canvas("", alt=alt, size=(WIDTH, 0.9 + 1.35 * len(samples))) as drawn:
         figure = drawn.picture.figure
         figure.clear()
-        grid = figure.subplots(len(samples), 1, sharex=True, squeeze=False)[:, 0]
+        grid = figure.subplots(len(samples), 1, sharex=True, sharey=one_scale, squeeze=False)[:, 0]
         for index, (axes, (name, values)) in enumerate(zip(grid, samples.items(), strict=True)):
             look: dict[str, Any] = {"color": COLOURS[index % 7], "hatch": HATCHES[index % 7]}
             axes.hist(

@@ -110,7 +110,7 @@ conformance: $(READY)  ## Autobahn, both roles, the 247 functional cases (needs 
 	@$(BIN)/python -m tests.conformance.run
 
 conformance-full: $(READY)  ## Autobahn, both roles, all 517 cases (half an hour)
-	@$(BIN)/python -m tests.conformance.run --cases all
+	@$(BIN)/python -m tests.conformance.run --cases all --record tests/conformance/record.json
 
 browser: $(BROWSER_READY) $(NODE_READY)  ## Chromium, Node peers, a chapter run in JupyterLab
 	@$(PYTEST) -q -m "chromium or node" tests/interop tests/browser $(PYTEST_ARGS)

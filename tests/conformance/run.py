@@ -43,6 +43,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--cases", choices=SETS, default="functional")
     parser.add_argument("--role", choices=[*RUNNERS, "both"], default="both")
     parser.add_argument("--testee", choices=SERVERS, nargs="+", default=["refimpl"])
+    parser.add_argument("--record", type=Path, help="write the counts of a good run to this file")
     return parser.parse_args(arguments)
 
 
@@ -89,6 +90,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     print(table(tallies))
     save(tallies, REPORTS / "summary.json")
+    if options.record and not bad:
+        save(tallies, options.record)
     for line in bad:
         print(line, file=sys.stderr)
     return 1 if bad else 0

@@ -205,7 +205,7 @@ async def run_cases(echo: Echo, agent: str, url: str) -> None:
     for case in range(1, await count_cases(url) + 1):
         await echo(f"{url}/runCase?case={case}&agent={agent}")
         print(f"case {case}", flush=True)
-    async with connect(f"{url}/updateReports?agent={agent}") as connection:
+    async with connect(f"{url}/updateReports?agent={agent}", open_timeout=None) as connection:
         await connection.wait_closed()
 
 

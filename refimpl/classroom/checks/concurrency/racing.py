@@ -1,0 +1,152 @@
+"""A race: the first good answer, and no task left behind."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+from ...cases import Case, Exercise, Wrong, raises
+
+
+class Servers:
+    """Made-up servers that answer, fail or stay silent, and note what becomes of each call."""
+
+    def __init__(self) -> None:
+        self.begun = 0
+        self.running: set[asyncio.Task[Any]] = set()
+        self.never = asyncio.Event()
+
+    def server(self, answer: object = None, *, turns: int = 0) -> Callable[[], Awaitable[object]]:
+        """A call that answers, raises the answer where it is an error, or with None is silent."""
+
+        async def ask() -> object:
+            task = asyncio.current_task()
+            assert task is not None
+            self.begun += 1
+            self.running.add(task)
+            try:
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                if answer is None:
+                    await self.never.wait()
+                if isinstance(answer, Exception):
+                    raise answer
+                return answer
+            finally:
+                for _ in range(2 if answer is None else 0):
+                    await asyncio.sleep(0)  # tidying up takes a few turns
+                self.running.discard(task)
+
+        return ask
+
+    def complain(self, count: int) -> None:
+        """Raise Wrong where a call still runs, or where not all were begun."""
+        if self.running and all(task.cancelling() for task in self.running):
+            raise Wrong("calls that were cancelled, but still ran when first_good was done")
+        if self.running:
+            raise Wrong("calls that nobody had cancelled, and still ran when first_good was done")
+        if self.begun < count:
+            raise Wrong(f"only {self.begun} of {count} calls were begun")
+
+
+Race = Callable[[list[Callable[[], Awaitable[object]]]], Coroutine[Any, Any, object]]
+SILENT, ERROR = None, ConnectionRefusedError("refused")
+
+
+def _race(*answers: tuple[object, int]) -> Callable[[Race], Any]:
+    """Let the learner's function ask servers with these (answer, turns until it comes)."""
+
+    async def drive(first_good: Race) -> object:
+        servers = Servers()
+        calls = [servers.server(answer, turns=turns) for answer, turns in answers]
+        try:
+            async with asyncio.timeout(1):
+                result = await first_good(calls)
+        except TimeoutError:
+            raise Wrong("no answer for a whole second: it waits for a server that is silent") from (
+                None
+            )
+        except Exception:
+            servers.complain(len(calls))
+            raise
+        if result is ...:
+            return result
+        servers.complain(len(calls))
+        return result
+
+    return drive
+
+
+async def _cancelled(first_good: Race) -> object:
+    servers = Servers()
+    task = asyncio.ensure_future(first_good([servers.server(SILENT), servers.server(SILENT)]))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    if task.done():
+        return task.result()
+    task.cancel()
+    await asyncio.wait([task], timeout=1)
+    servers.complain(2)
+    return "cancelled" if task.cancelled() else "it did not end as cancelled"
+
+
+FIRST_GOOD = Exercise(
+    "first_good",
+    points=4,
+    is_async=True,
+    rule="who makes tasks and leaves early cancels them, and waits for their end",
+    hints=(
+        "Make a task for each call. Take them as they finish; an error is no answer, so take the "
+        "next. And on every way out: cancel, then wait.",
+        "A trace with three servers: B fails in turn 1, A answers in turn 3, C is silent. B's "
+        "error is passed over, A's answer is the result, C is cancelled, needs two turns to tidy "
+        "up, and only then first_good returns.",
+        "1. tasks = a task for each call().\n"
+        "2. try: for each of asyncio.as_completed(tasks), await it; return the first result, go "
+        "on after an Exception; behind the loop raise ConnectionError.\n"
+        "3. finally: cancel all tasks, then await asyncio.gather(*tasks, return_exceptions=True).",
+    ),
+    cases=(
+        Case("one server", drive=_race(("A", 0)), shown="first_good([A])", expect="A"),
+        Case(
+            "two, and the second is faster",
+            drive=_race(("A", 20), ("B", 1)),
+            shown="first_good([A, B])",
+            expect="B",
+            why="ask all at once, take the first answer; then cancel the rest and wait for them",
+        ),
+        Case(
+            "the fastest one fails",
+            drive=_race((ERROR, 0), ("B", 3)),
+            shown="first_good([fails, B])",
+            expect="B",
+            why="an error is no answer: wait for the next",
+        ),
+        Case(
+            "one is silent for ever",
+            drive=_race((SILENT, 0), ("B", 3)),
+            shown="first_good([silent, B])",
+            expect="B",
+            why="the silent one has to be cancelled, and cancelling only asks: wait for its end",
+        ),
+        Case(
+            "all fail",
+            drive=_race((ValueError("no"), 0), (ERROR, 2)),
+            shown="first_good([fails, fails])",
+            error=raises(ConnectionError),
+        ),
+        Case(
+            "an answer that is False in an if",
+            drive=_race((0, 0), ("B", 5)),
+            shown="first_good([answers 0, B])",
+            expect=0,
+            why="0 is an answer",
+        ),
+        Case(
+            "cancelled while both are silent",
+            drive=_cancelled,
+            shown="cancel first_good([silent, silent])",
+            expect="cancelled",
+            why="whoever is cancelled takes the tasks along: that is what finally is for",
+        ),
+    ),
+)

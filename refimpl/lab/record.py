@@ -108,7 +108,8 @@ async def run_chromium(tap: Wiretap) -> str:
         await page.click("#bye")
         await page.wait_for_function("document.body.innerText.includes('closed: 1000')")
         await browser.close()
-        return browser.version
+        version_of_browser: str = browser.version
+        return version_of_browser
 
 
 RECORDINGS = {

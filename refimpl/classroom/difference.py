@@ -20,8 +20,9 @@ SHOWN = 20  # characters on each side of a difference in text
 def same(expected: object, got: object) -> bool:
     """Whether a result is the expected one: equal, and of the same kind.
 
-    Stricter than ==: True is not 1, a bytearray is not bytes. Looser in one thing: a dataclass or
-    an enum that was defined again in the notebook, under the same name, counts as the package's.
+    Stricter than ==: True is not 1, a bytearray is not bytes, and an object whose own == says yes
+    to anything is none of it. Looser in one thing: a dataclass or an enum that was defined again in
+    the notebook, under the same name, counts as the package's.
     """
     if dataclasses.is_dataclass(expected) and not isinstance(expected, type):
         return _same_fields(expected, got)
@@ -37,7 +38,8 @@ def same(expected: object, got: object) -> bool:
             and expected.keys() == got.keys()
             and all(same(expected[key], got[key]) for key in expected)
         )
-    return bool(expected == got) and _same_kind(expected, got)
+    # Asked of the expected value's class: an answer's own __eq__ may say yes to anything.
+    return type(expected).__eq__(expected, got) is True and _same_kind(expected, got)
 
 
 def _same_fields(expected: object, got: object) -> bool:

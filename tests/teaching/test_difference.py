@@ -56,6 +56,42 @@ def test_what_is_the_same(expected, got):
     assert same(got, expected)
 
 
+def agreeable(kind):
+    """A kind whose instances say that they equal anything, as mocks and ANY objects do."""
+    body = {"__eq__": lambda self, other: True, "__ne__": lambda self, other: False}
+    return type("Agreeable", (kind,), {**body, "__hash__": lambda self: 0})
+
+
+class Pretender(agreeable(object)):
+    """Names another class as its own, as a mock with a spec does."""
+
+    def __init__(self, kind):
+        self.kind = kind
+
+    __class__ = property(lambda self: self.kind)
+
+
+@pytest.mark.parametrize(
+    ("expected", "got"),
+    [
+        (5, agreeable(int)(6)),
+        ("abc", agreeable(str)("abd")),
+        (b"abc", agreeable(bytes)(b"abd")),
+        (None, agreeable(object)()),
+        ((1, b"abc"), (1, agreeable(bytes)(b""))),
+        ({"a": 1}, {"a": agreeable(int)(2)}),
+        (Frame(Opcode.TEXT, b"a"), Frame(Opcode.TEXT, agreeable(bytes)(b"b"))),
+    ],
+)
+def test_an_object_that_equals_everything_is_not_the_same(expected, got):
+    assert not same(expected, got)
+
+
+@pytest.mark.parametrize("expected", [5, "abc", b"abc", None, True, Opcode.PING])
+def test_an_object_that_claims_another_class_is_not_the_same(expected):
+    assert not same(expected, Pretender(type(expected)))
+
+
 def explain(data, expect, got, position=0):
     case = Case("x", call(data, position), expect=expect)
     return dict(wire.frame_result(case, got))

@@ -98,7 +98,7 @@ def test_a_report_on_bytes_points_at_the_field_that_decides():
         (lambda x: [][x], State.CRASHED),
         (lambda: 2, State.CRASHED),
         (lambda x: exit(), State.CRASHED),
-        (lambda x: time.sleep(20), State.TOO_SLOW),
+        (lambda x: time.sleep(3), State.TOO_SLOW),
     ],
 )
 def test_the_states_are_told_apart(answer, state):
@@ -115,7 +115,7 @@ def test_an_endless_loop_is_too_slow_and_says_so():
 
 
 def test_a_thread_that_cannot_be_ended_is_admitted():
-    assert "it is still running" in said(TWO, lambda x: time.sleep(5))
+    assert "it is still running" in said(TWO, lambda x: time.sleep(3))
 
 
 def test_a_placeholder_left_on_one_path_is_wrong_not_untouched():
@@ -358,7 +358,7 @@ def test_a_right_value_passes_and_a_predicate_may_decide():
     assert examine(either, "FIN").state is State.PASSED
     assert examine(either, "MASK").state is State.WRONG
     assert examine(either, 5).state is State.CRASHED
-    slow = Answer("slow", accepts=lambda value: time.sleep(9), limit=0.1, **options)
+    slow = Answer("slow", accepts=lambda value: time.sleep(3), limit=0.1, **options)
     assert examine(slow, 1).state is State.TOO_SLOW
 
 

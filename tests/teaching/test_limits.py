@@ -80,10 +80,39 @@ def test_a_call_that_blocks_is_left_behind_and_dies_when_it_returns():
     assert reached == []
 
 
-def test_the_answer_does_not_wait_for_a_sleep():
+def test_a_sleep_does_not_keep_the_answer_waiting():
+    outcome = run_limited(lambda: time.sleep(3), LIMIT)
+    assert (outcome.timed_out, outcome.still_running) == (True, True)
+
+
+@pytest.fixture
+def traced():
+    """A debugger, as it seems to threads."""
+    before = threading.gettrace(), sys.gettrace()
+
+    def trace(frame, event, argument):
+        return trace
+
+    threading.settrace(trace)
+    sys.settrace(trace)
+    yield
+    threading.settrace(before[0])
+    sys.settrace(before[1])
+
+
+def test_under_a_debugger_a_loop_is_ended_and_a_call_that_blocks_hangs_nothing(traced):
+    assert run_limited(lambda: "value", 30).value == "value"
+    assert run_limited(endless, LIMIT).timed_out
+    release, reached = threading.Event(), []
+
+    def block():
+        release.wait(60)
+        reached.append("the line after")
+
     start = time.monotonic()
-    assert run_limited(lambda: time.sleep(30), LIMIT).timed_out
-    assert time.monotonic() - start < 15
+    assert run_limited(block, LIMIT).timed_out
+    assert time.monotonic() - start < 30
+    release.set()
 
 
 def test_without_a_way_to_interrupt_the_thread_is_left_behind(monkeypatch):

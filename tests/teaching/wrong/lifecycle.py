@@ -260,6 +260,13 @@ WRONG = {
         (by_the_code, "the code does not matter"),
         (always, "holds TIME_WAIT"),
     ],
+    "farewell": [
+        ((1000, "received", "server"), "is not 1000"),
+        ((1006, "received", "server"), "one came, without a code"),
+        ((1005, "sent", "server"), "as the *server* sees it"),
+        ((1005, "received", "client"), "whose is first"),
+        (1005, "of type int, expected tuple"),
+    ],
     "declared_dead": [
         (70, "each byte is life"),
         (73, "only every ping_timeout"),

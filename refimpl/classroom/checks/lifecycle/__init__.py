@@ -1,6 +1,6 @@
 """The exercises of chapter 05, in the order of its notebook."""
 
-from .ends import CLOSE_ALL, HANGS_UP
+from .ends import CLOSE_ALL, FAREWELL, HANGS_UP
 from .life import DECLARED_DEAD, SHOWS_LIFE
 from .opening import HOLD_ON, naive_hold
 from .returning import IS_FATAL, RESUME_AFTER, WAIT_BEFORE
@@ -9,6 +9,7 @@ __all__ = ["EXERCISES", "naive_hold"]
 
 EXERCISES = (
     HANGS_UP,
+    FAREWELL,
     DECLARED_DEAD,
     IS_FATAL,
     WAIT_BEFORE,

@@ -7,7 +7,7 @@ from typing import Any
 from refimpl.errors import Close, ConnectionClosed
 from refimpl.messages import Role
 
-from ...cases import Case, Exercise, Wrong, call
+from ...cases import Answer, Case, Exercise, Wrong, call
 
 GOOD, BUSY = Close(1000), Close(1001, "back soon")
 
@@ -70,6 +70,31 @@ HANGS_UP = Exercise(
         ),
     ),
     replaces="lifecycle.closing.hangs_up",
+)
+
+
+FAREWELL = Answer(
+    "farewell",
+    points=1,
+    rule="RFC 6455 7.1.5 on the code, 7.1.1 on who ends TCP",
+    hints=(
+        "Three questions, one line of the recording each: what was in the Close that the server "
+        "received? Which of the two Closes came first? Whose stream ended first?",
+        "RFC 6455 7.1.5: a Close without a payload, 88 80 and a masking key, counts as 1005. It is "
+        "a report and never sent. The order is told from the server's side.",
+        "1. The client's Close has 0 bytes: no code, and there is a code for that.\n"
+        "2. The server received before it sent.\n"
+        "3. TIME_WAIT belongs to whoever ended its stream first.",
+    ),
+    accepts=(1005, "received", "server"),
+    mistakes={
+        (1000, "received", "server"): "who sent a 1000? A Close without a code is not 1000",
+        (1006, "received", "server"): "1006 means that no Close came; one came, without a code",
+        (1005, "sent", "server"): "the order as the *server* sees it: what did it do first?",
+        (1005, "received", "client"): "look at the ends of the streams: whose is first?",
+        (1005, "sent", "client"): "told from the server's side; and whose stream ended first?",
+    },
+    otherwise="a tuple: the code, 'sent' or 'received', 'client' or 'server'",
 )
 
 

@@ -57,7 +57,9 @@ class Pings:
                 waiter.set_result(now - sent_at)
             if sent == payload:
                 self.latency = now - sent_at
-                return
+                break
+        if not self._sent:
+            self._sent.clear()  # an emptied dict keeps its table, an idle connection need not
 
     def fail(self, error: Callable[[], Exception]) -> None:
         """Wake whoever waits for a pong with an error: the connection is over."""
@@ -75,6 +77,9 @@ class Progress(NamedTuple):
     taken: int
     waiting: bool
     reading: bool
+
+
+NOTHING = Progress(0, 0, False, True)
 
 
 def shows_life(before: Progress, now: Progress) -> bool:
@@ -109,7 +114,7 @@ class Heartbeat:
         self._interval, self._timeout = interval, timeout
         self._loop = asyncio.get_running_loop()
         self._answered: Callable[[], bool] = bool
-        self._seen = connection.progress()
+        self._seen = NOTHING
         self._timer = self._loop.call_later(interval, self._beat)
 
     def stop(self) -> None:
@@ -128,6 +133,7 @@ class Heartbeat:
         """Go on with a peer that answered or shows life; declare any other dead."""
         assert self._timeout is not None
         if self._answered():
+            self._answered, self._seen = bool, NOTHING  # keep nothing of what is settled
             self._timer = self._loop.call_later(
                 max(0.0, self._interval - self._timeout), self._beat
             )

@@ -179,6 +179,45 @@ class TestProcessRequest:
         run()
         assert "secret detail" in caplog.text
 
+    @pytest.mark.parametrize("later", [False, True], ids=["sync", "async"])
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            "no Response",
+            Response(600),
+            Response(100),
+            Response(403, body="text"),  # type: ignore[arg-type]
+            Response(403, reason="a\r\nb"),
+            HandshakeError("another server was not reached", status=0),
+            HandshakeError("got a status that is no refusal", status=101),
+        ],
+        ids=["str", "600", "100", "str body", "CR LF", "error 0", "error 101"],
+    )
+    def test_what_is_no_answer_becomes_500(
+        self, answer: object, later: bool, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def give(connection: ServerConnection, request: Request) -> object:
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        async def give_later(connection: ServerConnection, request: Request) -> object:
+            return give(connection, request)
+
+        @virtual_time
+        async def run() -> None:
+            server, peer = self.with_process_request(give_later if later else give)
+            await peer.send(wire.request_head())
+            assert answered(peer).status == 500
+            assert server.server.refused == {"process-request": 1}
+            peer.transport.close()
+            await settle()
+            assert peer.lost
+            assert server.state is State.CLOSED
+
+        run()
+        assert "process_request failed" in caplog.text
+
     @virtual_time
     async def test_101_is_not_its_to_give(self) -> None:
         server, peer = self.with_process_request(lambda ours, _: ours.respond(101, ""))

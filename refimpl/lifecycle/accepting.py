@@ -99,21 +99,24 @@ class ServerConnection(WebSocket):
         """Go on with the handshake, or give the application's own answer."""
         if response is None:
             self._accept(request)
-        elif response.status == 101:
-            self._refuse_for(
-                ValueError("got status 101 from process_request, expected another or None")
-            )
+            return
+        try:
+            if response.status < 200:  # 101 is not its to give, and no other 1xx ends a request
+                message = f"got status {response.status} from process_request, expected 200 or more"
+                raise ValueError(message)
+            self._reject(response)
+        except Exception as error:  # no Response at all, or one that may not travel
+            self._refuse_for(error)
         else:
             self.server.refused[f"process-request-{response.status}"] += 1
-            self._reject(response)
 
     def _refuse_for(self, error: Exception) -> None:
         """Refuse as a HandshakeError says; log any other error, which is ours, and answer 500."""
-        if isinstance(error, HandshakeError):
-            self.refuse(error)
-        else:
+        # A client's HandshakeError has status 0: process_request asked another server in vain.
+        if not (isinstance(error, HandshakeError) and 200 <= error.status < 600):
             logger.error("process_request failed", exc_info=error)
-            self.refuse(HandshakeError("the server failed", status=500, reason="process-request"))
+            error = HandshakeError("the server failed", status=500, reason="process-request")
+        self.refuse(error)
 
     def _accept(self, request: Request) -> None:
         """Check the request; send 101 and start the handler, or refuse."""

@@ -120,9 +120,9 @@ class Protocol:
         return self.receive_data(b"")
 
     def reject(self, response: Response) -> None:
-        """Queue a server's refusal; write it, then close TCP."""
-        self.state = next_state(self.state, Trigger.REFUSE)
-        self._output.raw(response.serialize())
+        """Queue a server's refusal, or raise for one that may not travel; then close TCP."""
+        answer, self.state = response.serialize(), next_state(self.state, Trigger.REFUSE)
+        self._output.raw(answer)
         self._read = self._discard
 
     def _open(self) -> None:

@@ -96,6 +96,31 @@ class TestBroadcast:
         await asyncio.gather(client.close(), server.close())
 
     @virtual_time
+    async def test_5_4_it_waits_for_the_next_fragmented_message_too(self) -> None:
+        client, server = await memory_pipe(PLAIN)
+        gate = asyncio.Event()
+
+        async def slowly() -> AsyncIterator[str]:
+            yield "frag"
+            await gate.wait()
+            yield "mented"
+
+        async def send_two() -> None:
+            await server.send(slowly())
+            gate.clear()
+            await server.send(slowly())  # begins before the event loop has another turn
+
+        sending = asyncio.ensure_future(send_two())
+        await settle()
+        broadcast([server], "news")
+        gate.set()
+        await settle()
+        gate.set()
+        await sending
+        assert [await client.recv() for _ in range(3)] == ["fragmented", "fragmented", "news"]
+        await asyncio.gather(client.close(), server.close())
+
+    @virtual_time
     async def test_one_that_reads_too_slowly_is_closed_with_1013(self) -> None:
         slow, slow_peer = await open_server(Settings(ping_interval=None, close_timeout=3))
         quick, quick_peer = await open_server()

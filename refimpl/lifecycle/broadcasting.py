@@ -28,14 +28,15 @@ def broadcast(
     first = FIN | (Opcode.TEXT if text else Opcode.BINARY)
     frame = serialize_header(first, len(payload), masked=False) + payload
     for connection in list(connections):
-        if connection.fragmenting is None:
-            connection.push(message, frame, limit=limit)
-        else:
-            push = partial(_push_later, connection, message, frame, limit)
-            connection.fragmenting.add_done_callback(push)
+        _push(connection, message, frame, limit)
 
 
-def _push_later(
-    connection: WebSocket, message: str | bytes, frame: bytes, limit: int, _: object
+def _push(
+    connection: WebSocket, message: str | bytes, frame: bytes, limit: int, _: object = None
 ) -> None:
-    connection.push(message, frame, limit=limit)
+    """Send now, or ask again behind the fragmented message: the next may have begun by then."""
+    if connection.fragmenting is None:
+        connection.push(message, frame, limit=limit)
+    else:
+        again = partial(_push, connection, message, frame, limit)
+        connection.fragmenting.add_done_callback(again)

@@ -13,7 +13,7 @@ from refimpl.classroom import CheckFailed, check, checking, hint, wire
 from refimpl.classroom.cases import Answer, Case, Exercise, Wrong, call, raises
 from refimpl.classroom.chapters import CHAPTERS
 from refimpl.classroom.checking import examine
-from refimpl.classroom.registry import UnknownExercise
+from refimpl.classroom.registry import UnknownExercise, find_exercise
 from refimpl.classroom.reports import report
 from refimpl.classroom.verdicts import State
 from refimpl.errors import HandshakeError, RemoteProtocolError
@@ -216,6 +216,19 @@ def test_arguments_are_copies_and_must_not_change():
     assert given == [3, 1, 2]
     allowed = exercise(Case("a list", call(given), expect=[1, 2, 3], mutates=True))
     assert examine(allowed, f).state is State.PASSED
+
+
+def test_headers_that_an_answer_changes_are_as_before_in_the_next_check():
+    _, task = find_exercise("check_origin")
+    lines = []
+
+    def changes(headers, policy):
+        lines.append(len(headers))
+        headers.add("Origin", "http://evil.example")
+
+    task.cases[0].drive(changes)
+    task.cases[0].drive(changes)
+    assert lines == [2, 2]
 
 
 def test_arguments_that_cannot_be_copied_are_passed_as_they_are():

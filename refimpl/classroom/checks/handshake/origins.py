@@ -1,5 +1,7 @@
 """Chapter 01: an Origin check with patterns."""
 
+import copy
+
 from refimpl.errors import HandshakeError
 from refimpl.handshake import Headers, Policy
 
@@ -24,7 +26,7 @@ def _origin(
     return Case(
         name,
         call(),
-        drive=lambda function: function(headers, policy),
+        drive=lambda function: function(*copy.deepcopy((headers, policy))),
         shown=f"check_origin(Headers([{lines}]), Policy(origins={policy.origins!r}{secure}))",
         why=why,
         **(

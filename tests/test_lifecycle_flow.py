@@ -131,6 +131,23 @@ class TestReceivingIsBounded:
         run()
 
     @virtual_time
+    async def test_one_read_of_bombs_inflates_little_more_than_the_inbox_holds(self) -> None:
+        client, server = await memory_pipe(
+            Settings(ping_interval=None, max_queue=4), compression=True
+        )
+        bombs = 200
+        for _ in range(bombs):
+            client.core.send_binary(bytes(2**20))
+        client._flush()  # all of them in one write, 200 KiB that stand for 200 MiB
+        await settle()
+        assert len(server._inbox) <= 4 + 5
+        assert not server.transport.is_reading()
+        for _ in range(bombs):
+            assert len(await server.recv()) == 2**20
+            assert len(server._inbox) <= 4 + 5
+        await asyncio.gather(client.close(), server.close())
+
+    @virtual_time
     async def test_reading_goes_on_at_the_low_mark_not_before(self) -> None:
         server, peer = await open_server(Settings(ping_interval=None, max_queue=16))
         for _ in range(20):

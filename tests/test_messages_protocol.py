@@ -1098,3 +1098,10 @@ class TestLinkedPair:
         data = pair.server.data_to_send()
         assert len(wire.split_frames(data)) == 100
         assert pair.server.data_to_send() == b""
+
+
+def test_4_1_an_answer_before_the_question_is_kept_and_bounded() -> None:
+    client = Protocol(Role.CLIENT)
+    assert client.receive_data(wire.response_head()) == []
+    [failure] = client.receive_data(bytes(64 * 1024))
+    assert isinstance(failure, HandshakeFailed)

@@ -19,6 +19,7 @@ __all__ = ["Wire"]
 
 # Seconds for which a reply may be held: an application that computes for long between two messages
 # of one batch, and never awaits, would else keep the first reply back until the last is done.
+INFLATE_STEP = 4 * 1024  # a message of 1 MiB may be 1 KiB of it
 MAX_HOLD = 0.002
 
 # The inbox of a connection that waits for messages: an empty deque of its own has 760 bytes, and a
@@ -91,7 +92,7 @@ class Wire(asyncio.Protocol):
         self._heard += 1
         full = len(self._inbox) >= self.settings.high_water
         if not full:
-            self._take(data)
+            self._feed(data)
         elif self.core.state is OPEN:
             # Pausing a read late, when more really comes, spares two system calls a batch: an
             # application that keeps up has emptied the inbox by then.
@@ -104,6 +105,19 @@ class Wire(asyncio.Protocol):
             self._take(data)
             while len(self._inbox) > room:
                 self._inbox.pop()
+
+    def _feed(self, data: bytes) -> None:
+        """Parse data, compressed data in small steps: one read may inflate a thousand times.
+
+        What comes when the inbox is full waits unparsed, small as it is.
+        """
+        step = len(data) if self.core.agreement.extension is None else INFLATE_STEP
+        for start in range(0, len(data), step):
+            if start and len(self._inbox) >= self.settings.high_water and self.core.state is OPEN:
+                self._pause_reading()
+                self._unparsed = data[start:]
+                return
+            self._take(data[start : start + step])
 
     def _take(self, data: bytes) -> None:
         """Parse data: messages go to the inbox, answers that the core queued go out."""
@@ -145,8 +159,8 @@ class Wire(asyncio.Protocol):
         self._reading_paused = False
         data, self._unparsed = self._unparsed, b""
         if data:
-            self._take(data)
-        if not self._lost:
+            self._feed(data)
+        if not (self._lost or self._reading_paused):
             self.transport.resume_reading()
 
     # --- writing ---

@@ -101,7 +101,7 @@ class Protocol:
         self._assembler = MessageAssembler(max_size=max_size, max_fragments=max_fragments)
         self._ahead: LookAhead | None = None
         # What the next bytes are; each reader takes and returns a position in the buffer.
-        self._read = self._read_request if self._is_server else self._read_response
+        self._read = self._read_request if self._is_server else self._wait
 
     # --- the opening handshake (RFC 6455 section 4) ---
 
@@ -109,6 +109,7 @@ class Protocol:
         """Queue a client's request; the answer comes as a Response or HandshakeFailed event."""
         self._request = request
         self._output.raw(request.serialize())
+        self._read = self._read_response
 
     def accept(self, acceptance: Acceptance) -> list[Event]:
         """Queue a server's 101; return the events of frames that came right behind the request."""
@@ -175,9 +176,9 @@ class Protocol:
         return parsed[1]
 
     def _wait(self, buffer: Buffer, position: int, events: list[Event]) -> int:
-        """Keep what comes before `accept`: frames may share a packet with the request."""
+        """Keep what comes before `accept` or `send_request`; frames may share a packet."""
         if len(buffer) - position > MAX_HEAD:
-            raise HandshakeError(f"got over {MAX_HEAD} bytes before our 101", reason="early-data")
+            raise HandshakeError(f"got over {MAX_HEAD} bytes too early", reason="early-data")
         return position
 
     def _read_response(self, buffer: Buffer, position: int, events: list[Event]) -> int:

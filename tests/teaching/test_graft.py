@@ -28,7 +28,7 @@ async def echo(connection):
 async def conversation(port, text="hello"):
     """What a client that no one here wrote gets back from our server."""
     async with asyncio.timeout(20):
-        async with websockets.connect(f"ws://127.0.0.1:{port}") as client:
+        async with websockets.connect(f"ws://127.0.0.1:{port}", close_timeout=1) as client:
             await client.send(text)
             return await client.recv()
 
@@ -298,6 +298,33 @@ async def test_a_coroutine_function_is_guarded_too(monkeypatch):
     with pytest.raises(GraftFailed, match="raised    KeyError: 'you'"):
         async with graft({"errors.greet": wrong}):
             assert await errors.greet("you") == "hello you"
+
+
+async def test_an_untouched_coroutine_function_is_told(monkeypatch):
+    errors = importlib.import_module("refimpl.errors")
+
+    async def greet(name, **options):
+        return f"hello {name} {options}"
+
+    async def stub(name, **options):
+        return ...
+
+    monkeypatch.setattr(errors, "greet", greet, raising=False)
+    with pytest.raises(GraftFailed, match="not attempted in the real thing"):
+        async with graft({"errors.greet": stub}):
+            assert await errors.greet("you", loud=True) == "hello you {'loud': True}"
+            assert await errors.greet("me") == "hello me {}"
+
+
+def test_a_class_is_grafted_as_it_is():
+    class Mine:
+        pass
+
+    own = find("framing.Frame")
+    with graft({"framing.Frame": Mine}):
+        assert find("framing.Frame") is Mine
+        assert find("framing").Frame is Mine
+    assert find("framing.Frame") is own
 
 
 def test_what_cannot_be_grafted_is_told():

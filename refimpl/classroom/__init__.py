@@ -15,8 +15,8 @@ For authors. A chapter's notebook, notebooks/02_framing.ipynb:
 1. Tag a code cell `refimpl:framing.mask_int` and leave it empty (a function, class, method or
    assignment, qualified below the package; several tags give several definitions).
    `python -m refimpl.classroom.weave` fills it; `--check` says what differs.
-2. `python -m refimpl.classroom.notebooks notebooks/02_framing.ipynb` executes from top to bottom
-   and normalises; a notebook in which a cell fails stays as it was. `make notebooks` does all.
+2. `python -m refimpl.classroom.notebooks notebooks/02_framing.ipynb` weaves, executes from top to
+   bottom and normalises; a notebook in which a cell fails stays as it was. `make notebooks`: all.
 
 Its exercises: solutions/02_framing.ipynb is written by hand, exercises/02_framing.ipynb generated.
 

@@ -1,4 +1,4 @@
-"""Executes notebooks from top to bottom, each in a fresh kernel, and writes them in normal form.
+"""Weaves notebooks, executes them from top to bottom in fresh kernels, and normalises them.
 
     python -m refimpl.classroom.notebooks                           notebooks/ and solutions/, one
     after the other python -m refimpl.classroom.notebooks notebooks/02_framing.ipynb python -m
@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import notebook_file
+from . import notebook_file, weave
 from .chapters import notebook_paths
 
 CELL_LIMIT = 120  # seconds; a whole notebook should take less than 60
@@ -42,16 +42,16 @@ def execute(
     keep_going: bool = False,
     cell_limit: float = CELL_LIMIT,
 ) -> notebook_file.Notebook:
-    """The notebook in a file, executed in a fresh kernel with its folder as working directory.
+    """The notebook in a file, woven and executed in a fresh kernel, in the notebook's folder.
 
     step: told the number of each code cell that starts, and how many there are. keep_going: cells
-    may fail; their errors stay in their outputs. Raises ExecutionError otherwise, and where the
+    may fail and are not woven; their errors stay in their outputs. Raises ExecutionError otherwise, and where the
     kernel dies.
     """
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
-    book = _node(notebook_file.normalise(notebook_file.read(path)))
+    book = _prepared(path, fill=not keep_going)
     total = sum(cell.cell_type == "code" for cell in book.cells)
     started = 0
 
@@ -89,17 +89,31 @@ def _environment(home: str) -> dict[str, str]:
     return kept | ADDED | {"IPYTHONDIR": home}
 
 
-def _node(book: notebook_file.Notebook) -> Any:
-    """A notebook as nbclient wants it. Raises nbformat.ValidationError."""
+def _prepared(path: Path, *, fill: bool) -> Any:
+    """A notebook without outputs and, to fill, with its woven cells filled, as nbclient wants it.
+
+    Without the old outputs, because a kernel that dies would leave them standing. Raises
+    ExecutionError where a woven cell asks for what the package has not.
+    """
     import nbformat
 
-    node = nbformat.reads(notebook_file.dump(book), as_version=4)  # type: ignore[no-untyped-call]
+    book = notebook_file.normalise(notebook_file.read(path))
+    try:
+        if fill:
+            weave.fill(book)
+    except LookupError as error:
+        raise ExecutionError(f"{path.name}: {error.args[0]}") from error
+    for cell in book["cells"]:
+        if cell["cell_type"] == "code":
+            cell |= {"outputs": [], "execution_count": None}
+    text = notebook_file.dump(notebook_file.normalise(book))
+    node = nbformat.reads(text, as_version=4)  # type: ignore[no-untyped-call]
     nbformat.validate(node)
     return node
 
 
 def refresh(path: Path, *, step: Step | None = None) -> bool:
-    """Execute a notebook and write it; whether its file changed. Raises ExecutionError."""
+    """Weave, execute and write a notebook; whether its file changed. Raises ExecutionError."""
     book = execute(path, step=step)
     return notebook_file.write(path, book)
 

@@ -241,6 +241,28 @@ def test_a_cell_that_fails_leaves_the_file_alone_and_is_named(tmp_path, capsys):
 
 
 @kernel
+def test_a_kernel_that_dies_leaves_no_old_output_standing(tmp_path):
+    old = stream("from last week\n")
+    cells = code("import os; os._exit(1)"), code("print('now')", count=2, outputs=[old])
+    path = save(tmp_path / "02_framing.ipynb", *cells)
+    made = notebooks.execute(path, keep_going=True)
+    assert made["cells"][1]["outputs"] == []
+    with pytest.raises(notebooks.ExecutionError, match="code cell 1 of 2"):
+        notebooks.execute(path)
+
+
+@kernel
+def test_woven_cells_are_filled_before_the_kernel_starts(tmp_path, capsys):
+    cells = code("stale", tags=["refimpl:framing.FIN"]), code("print(FIN)")
+    path = save(tmp_path / "02_framing.ipynb", *cells)
+    assert notebooks.refresh(path)
+    assert notebook_file.read(path)["cells"][1]["outputs"][0]["text"] == ["128\n"]
+    unknown = save(tmp_path / "b.ipynb", code("", tags=["refimpl:framing.FINN"]))
+    assert notebooks.main([str(unknown)]) == 1
+    assert "no 'FINN'" in capsys.readouterr().err
+
+
+@kernel
 def test_the_command_executes_and_checks(tmp_path, capsys):
     path = save(tmp_path / "02_framing.ipynb", code("print('x')"))
     assert notebooks.main(["--check", str(path)]) == 1

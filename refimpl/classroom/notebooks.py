@@ -45,8 +45,8 @@ def execute(
     """The notebook in a file, woven and executed in a fresh kernel, in the notebook's folder.
 
     step: told the number of each code cell that starts, and how many there are. keep_going: cells
-    may fail and are not woven; their errors stay in their outputs. Raises ExecutionError otherwise, and where the
-    kernel dies.
+    may fail and are not woven; their errors stay in their outputs. Raises ExecutionError
+    otherwise, and where the kernel dies.
     """
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError

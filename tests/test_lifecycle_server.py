@@ -524,6 +524,26 @@ class TestClosing:
         assert "is cancelled" in caplog.text
         await client.wait_closed()
 
+    async def test_a_handler_that_swallows_its_cancellation_is_cancelled_again(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("refimpl.lifecycle.server.GRACE", 0.01)
+        swallowed = 0
+
+        async def stubborn(websocket: ServerConnection) -> None:
+            nonlocal swallowed
+            while swallowed < 3:
+                try:
+                    await asyncio.Event().wait()
+                except asyncio.CancelledError:
+                    swallowed += 1
+
+        async with asyncio.timeout(10), serve(stubborn, LOCAL, 0, close_timeout=0.01) as server:
+            client = await connect(uri(server))
+            await (await client.ping())
+        assert swallowed == 3
+        await client.wait_closed()
+
     async def test_serve_forever_ends_when_closed_or_cancelled(self) -> None:
         server = await serve(echo, LOCAL, 0)
         serving = asyncio.ensure_future(server.serve_forever())

@@ -149,6 +149,8 @@ class Server:
         self._check_gone()
 
     def _cancel_handlers(self) -> None:
+        """Cancel every handler that is left, and come back for those that swallow it."""
+        self._grace = asyncio.get_running_loop().call_later(GRACE, self._cancel_handlers)
         for task in self._tasks:
             logger.warning("%s did not end with its connection and is cancelled", task.get_name())
             task.cancel()

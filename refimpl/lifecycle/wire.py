@@ -1,9 +1,10 @@
 """The lower half of a connection: bytes between an asyncio transport and the protocol core.
 
 Two rules live here. **One write per batch**: replies sent while parsed messages still wait in the
-inbox are held and leave together, with a `call_soon` flush as the net (one write per message costs
-five times as much). **Back-pressure both ways**: a full inbox pauses reading, a full transport
-makes `send` wait. How a connection ends is `closing`, and what a program sees of it `connection`.
+inbox are held and leave together, with a `call_soon` flush as the net (one write per message is
+one system call per message). **Back-pressure both ways**: a full inbox pauses reading, a full
+transport makes `send` wait. How a connection ends is `closing`, and what a program sees of it
+`connection`.
 """
 
 import asyncio

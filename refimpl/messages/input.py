@@ -25,7 +25,7 @@ class Input:
         """Return the rest and data as one buffer.
 
         Appending copies data only, but taking small frames out of a bytearray costs 1.6 times as
-        much as out of bytes (32 B messages, `make bench`), so a small rest is joined anew.
+        much as out of bytes (masked 32 B messages in 64 KiB reads), so a small rest is joined anew.
         """
         rest = self.rest
         if not rest:

@@ -12,28 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-FLOORS = {
-    name: number
-    for number, name in enumerate(
-        (
-            "errors",
-            "handshake",
-            "framing",
-            "messages",
-            "envelope",
-            "lifecycle",
-            "concurrency",
-            "profiling",
-            "middleware",
-            "auth",
-            "sessions",
-            "permissions",
-            "refresh",
-            "production",
-            "chat",  # the application that stands on all of them
-        )
-    )
-}
+from refimpl.classroom.chapters import STEMS
+
+# The errors, then the chapters, then the application that stands on all of them.
+FLOORS = {name: floor for floor, name in enumerate(("errors", *STEMS[1:], "chat"))}
 INSTRUMENTS = ("lab", "classroom")  # no floor imports them; classroom may import lab
 FRONT_DOORS = ("__init__", "__main__", "command")
 CORE = range(5)  # no I/O

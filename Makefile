@@ -49,14 +49,14 @@ $(READY): pyproject.toml requirements.lock refimpl/classroom/bootstrap.py
 	    echo "Bringing $(VENV) up to date ..."; \
 	fi
 	@$(LOCKED) hatchling editables
-	@$(LOCKED) --no-build-isolation -e '.[lab,test]'
+	@$(LOCKED) --no-build-isolation -e '.[server,lab,test]'
 	@mkdir -p $(LAB_SETTINGS) && echo '$(QUIET)' > $(LAB_SETTINGS)/overrides.json
 	@touch $@
 
 setup: $(READY)  ## create the environment and nothing more
 
 $(BROWSER_READY): $(READY)
-	@$(LOCKED) --no-build-isolation -e '.[lab,test,browser]'
+	@$(LOCKED) --no-build-isolation -e '.[server,lab,test,browser]'
 	@touch $@
 
 $(NODE_READY): tests/interop/node/package.json tests/interop/node/package-lock.json

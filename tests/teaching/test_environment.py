@@ -28,7 +28,8 @@ import refimpl
 ROOT = Path(__file__).resolve().parents[2]
 BOOTSTRAP = ROOT / "refimpl" / "classroom" / "bootstrap.py"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-CONDA_EXTRAS = ("lab", "test")  # `browser` needs a system browser, which conda does not bring
+CONDA_EXTRAS = ("server", "lab", "test")  # the rest is not in conda
+EXTRAS = tuple(PROJECT["optional-dependencies"])
 SUPPORTED = ("3.11", "3.12", "3.13")
 PLATFORMS = (("linux", "posix", "Linux"), ("darwin", "posix", "Darwin"), ("win32", "nt", "Windows"))
 
@@ -45,6 +46,14 @@ def conda() -> dict[str, MatchSpec]:
     lines = [line for line in environment["dependencies"] if isinstance(line, str)]
     specs = [MatchSpec(line) for line in lines]
     return {spec.name.normalized: spec for spec in specs}
+
+
+def beside_conda() -> dict[str, Requirement]:
+    """What environment.yml takes from pip: conda has it under another name, or not at all."""
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+    (pip,) = [line["pip"] for line in environment["dependencies"] if isinstance(line, dict)]
+    requirements = [Requirement(line) for line in pip if line != "-e ."]
+    return {canonicalize_name(requirement.name): requirement for requirement in requirements}
 
 
 def bounds(text: str) -> set[str]:
@@ -79,11 +88,13 @@ def locked_for(python: str, platform: tuple[str, str, str]) -> dict[str, Version
 
 class TestEnvironmentYml:
     def test_names_are_those_of_pyproject(self) -> None:
-        assert set(conda()) - {"python", "pip"} == set(declared(*CONDA_EXTRAS))
+        named = set(conda()) - {"python", "pip"} | set(beside_conda())
+        assert named == set(declared(*CONDA_EXTRAS))
 
     def test_bounds_are_those_of_pyproject(self) -> None:
         ours = {name: bounds(str(spec.specifier)) for name, spec in declared(*CONDA_EXTRAS).items()}
         theirs = {name: bounds(str(spec.version)) for name, spec in conda().items()}
+        theirs |= {name: bounds(str(spec.specifier)) for name, spec in beside_conda().items()}
         assert {name: theirs[name] for name in ours} == ours
 
     def test_python_bound_is_that_of_pyproject(self) -> None:
@@ -92,13 +103,13 @@ class TestEnvironmentYml:
     def test_conda_accepts_the_locked_versions(self) -> None:
         pins = locked_for("3.12", PLATFORMS[0])
         build = getattr(rattler, "BuildString", str)("0")  # a plain str before py-rattler 0.28
-        for name in declared(*CONDA_EXTRAS):
+        for name in set(declared(*CONDA_EXTRAS)) - set(beside_conda()):
             record = PackageRecord(name, str(pins[name]), build, 0, "noarch")
             assert conda()[name].matches(record), f"environment.yml refuses {name} {pins[name]}"
 
     def test_the_package_itself_comes_through_pip(self) -> None:
         environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
-        assert environment["dependencies"][-1] == {"pip": ["-e ."]}
+        assert environment["dependencies"][-1]["pip"][-1] == "-e ."
 
 
 class TestLock:
@@ -119,7 +130,10 @@ class TestLock:
         self, python: str, platform: tuple[str, str, str]
     ) -> None:
         pins = locked_for(python, platform)
-        for name, requirement in declared("lab", "test", "browser").items():
+        for name, requirement in declared(*EXTRAS).items():
+            marker = requirement.marker
+            if marker is not None and not marker.evaluate({"sys_platform": platform[0]}):
+                continue
             assert name in pins, f"{name} is not locked: run `make lock`"
             assert pins[name] in requirement.specifier
 
@@ -168,7 +182,7 @@ def imported(text: str) -> set[str]:
 class TestImports:
     def test_every_package_that_is_imported_is_declared(self) -> None:
         known = {"refimpl", "tests", *sys.stdlib_module_names}
-        packages = set(declared("lab", "test", "browser"))
+        packages = set(declared(*EXTRAS))
         undeclared = {
             (name, module)
             for name, text in sources()

@@ -1,0 +1,203 @@
+"""Who is asking: typed values bound for the life of a request or a connection.
+
+A value's type is its key, so no two parts of a program can collide on a name, and a checker knows
+what comes back. Values live in a ContextVar: every task started inside the block inherits them,
+and nothing has to be passed down. They are frozen, since all those tasks share them.
+
+>>> with bind(User("ada", roles=frozenset({"admin"})), TenantID("north")):
+...     current(User).id, current(TenantID).value
+('ada', 'north')
+>>> find(User) is None
+True
+"""
+
+import logging
+import re
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TypeVar, cast
+
+from refimpl.middleware.asgi import App, Message, Receive, Scope, Send, header_values
+
+__all__ = [
+    "AddContext",
+    "Context",
+    "RequestID",
+    "TenantID",
+    "User",
+    "bind",
+    "current",
+    "find",
+    "with_state",
+]
+
+T = TypeVar("T")
+Values = Mapping[type, object]
+
+HEADER = "x-request-id"
+SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")  # it goes into logs and into a header of the answer
+ANSWERS = ("http.response.start", "websocket.accept", "websocket.http.response.start")
+
+_bound: ContextVar[Values] = ContextVar("refimpl.bound", default=MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True)
+class TenantID:
+    """The customer a request belongs to."""
+
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class RequestID:
+    """The name of one request or connection, in every log line and in the answer."""
+
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Who is asking; `id` never changes, `name` is for people to read."""
+
+    id: str
+    name: str = ""
+    roles: frozenset[str] = frozenset()
+    tenant: TenantID | None = None
+
+
+def check_value(value: object) -> None:
+    """Raise TypeError for what may not be bound: anything that another task could change.
+
+    A frozen dataclass that can be hashed has only such fields, all the way down; and its type
+    belongs to the program, so that it cannot collide as `str` would.
+    """
+    params = getattr(value, "__dataclass_params__", None)
+    if isinstance(value, type) or params is None or not (params.frozen and params.eq):
+        raise TypeError(
+            f"got a {type(value).__name__}, expected a frozen dataclass: its type is the key, and "
+            "the tasks that share it must not be able to change it"
+        )
+    try:
+        hash(value)
+    except TypeError as error:
+        raise TypeError(f"got a {type(value).__name__} that holds something mutable") from error
+
+
+@contextmanager
+def bind(*values: object) -> Iterator[None]:
+    """Make values current inside the block, for this task and all that start there.
+
+    A User brings its tenant along. Raises TypeError for a value that is not frozen.
+    """
+    token = _bound.set(_with(values))
+    try:
+        yield
+    finally:
+        _bound.reset(token)
+
+
+def _with(values: Iterable[object]) -> Values:
+    """Return what is bound here and values, which win."""
+    merged = dict(_bound.get())
+    for value in values:
+        check_value(value)
+        if isinstance(value, User) and value.tenant is not None:
+            merged[TenantID] = value.tenant
+        merged[type(value)] = value
+    return MappingProxyType(merged)
+
+
+def find(kind: type[T]) -> T | None:
+    """Return the value of this type that is bound here, or None."""
+    return cast("T | None", _bound.get().get(kind))
+
+
+def current(kind: type[T]) -> T:
+    """Return the value of this type that is bound here.
+
+    Raises LookupError where none is: this code runs outside the middleware that binds it, or in a
+    task that was started before.
+    """
+    value = find(kind)
+    if value is None:
+        raise LookupError(
+            f"no {kind.__name__} is bound here: put the middleware that binds it around this code, "
+            f"or wrap it in `with bind({kind.__name__}(...))`; a task sees what was bound where it "
+            "was created"
+        )
+    return value
+
+
+def with_state(scope: Scope, *values: object) -> Scope:
+    """Return a copy of scope whose `state` also holds values, by their names in a log record.
+
+    For code that reads `request.state.user`; the caller's scope stays as it was.
+    """
+    named = {NAMES[type(value)]: value for value in values if type(value) in NAMES}
+    return {**scope, "state": {**scope.get("state", {}), **named}}
+
+
+NAMES: dict[type, str] = {RequestID: "request_id", User: "user", TenantID: "tenant"}
+
+
+class AddContext(logging.Filter):
+    """Adds `request_id`, `user` and `tenant` to each record, "-" where nothing is bound.
+
+    Put it on a handler: a filter on a logger does not see the records of the loggers below it.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Complete the record and let it pass; what is already there stays."""
+        user = find(User)
+        for kind, text in (
+            (RequestID, request.value if (request := find(RequestID)) else "-"),
+            (User, user.id if user else "-"),
+            (TenantID, tenant.value if (tenant := find(TenantID)) else "-"),
+        ):
+            if not hasattr(record, NAMES[kind]):
+                # A line break inside an id would forge a second log line.
+                setattr(record, NAMES[kind], text if text.isprintable() else ascii(text))
+        return True
+
+
+class Context:
+    """ASGI middleware: gives each request and connection a RequestID, and answers with it.
+
+    The client's own `X-Request-ID` is taken where it is one short token. new_id: makes the others.
+    """
+
+    def __init__(
+        self, app: App, *, new_id: Callable[[], str] = lambda: secrets.token_hex(8)
+    ) -> None:
+        self.app = app
+        self.new_id = new_id
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the application with a RequestID bound."""
+        if scope["type"] not in ("http", "websocket"):
+            return await self.app(scope, receive, send)
+        request = self._request_id(scope)
+        answer = (HEADER.encode(), request.value.encode())
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] in ANSWERS:
+                others = [
+                    pair for pair in message.get("headers", ()) if pair[0].lower() != answer[0]
+                ]
+                message = {**message, "headers": [*others, answer]}
+            await send(message)
+
+        token = _bound.set(_with([request]))
+        await self.app(with_state(scope, request), receive, send_with_id)
+        # Not in a finally: the server's task ends with the error, and its last line has the id.
+        _bound.reset(token)
+
+    def _request_id(self, scope: Scope) -> RequestID:
+        given = header_values(scope, HEADER)
+        if len(given) == 1 and SAFE_ID.fullmatch(given[0]):
+            return RequestID(given[0])
+        return RequestID(self.new_id())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -20,7 +20,7 @@ from refimpl import (
     connect,
     serve,
 )
-from refimpl.handshake import build_request, make_key, parse_uri
+from refimpl.handshake import build_request, make_key, parse_uri, read_response
 from refimpl.lifecycle import Backoff, ClientConnection, Settings
 from refimpl.lifecycle.reconnect import is_fatal
 from refimpl.lifecycle.transport import join
@@ -256,7 +256,88 @@ class TestTls:
             assert closed.value.received == (4000, "enough")
 
 
+class TestRefusalOnAnOpenConnection:
+    """A server that keeps the connection after a refusal says where the body ends."""
+
+    @pytest.mark.parametrize(
+        ("status", "lines", "sent", "body"),
+        [
+            (403, [("Content-Length", "3")], b"no!", b"no!"),
+            (
+                403,
+                [("Transfer-Encoding", "chunked")],
+                b"2\r\nno\r\n1;x=y\r\n!\r\n0\r\n\r\n",
+                b"no!",
+            ),
+            (403, [("Transfer-Encoding", "chunked")], b"zz\r\n", b""),
+            (204, [], b"", b""),
+        ],
+        ids=["length", "chunked", "no chunk", "no body"],
+    )
+    async def test_it_is_reported_without_waiting_for_the_end(
+        self, status: int, lines: list[tuple[str, str]], sent: bytes, body: bytes
+    ) -> None:
+        async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            for byte in wire.head(f"HTTP/1.1 {status} No", lines) + sent:
+                writer.write(bytes([byte]))
+                await asyncio.sleep(0)
+            await reader.read()  # until the client has had enough
+            writer.close()
+
+        async with await asyncio.start_server(refuse, LOCAL, 0) as server:
+            with pytest.raises(HandshakeError) as refused:
+                await connect(f"ws://{LOCAL}:{port_of(server)}")
+        assert (refused.value.status, refused.value.body) == (status, body)
+
+    def test_9112_7_1_endless_chunks_end(self) -> None:
+        request = build_request(parse_uri("ws://a.example"), key=make_key())
+        head = wire.head("HTTP/1.1 500 Oh", [("Transfer-Encoding", "chunked")])
+        assert read_response(request, head + b"1\r\nx\r\n" * 10, ended=False) is None
+        for endless in (b"1\r\nx\r\n" * 30_000, b"1" * 140_000):
+            with pytest.raises(HandshakeError) as refused:
+                read_response(request, head + endless, ended=False)
+            assert len(refused.value.body) < 65_536
+
+
+class TestTcpTimeout:
+    @virtual_time
+    async def test_tcp_alone_has_five_seconds(self) -> None:
+        loop = asyncio.get_running_loop()
+
+        async def unanswered(*args: object, **options: object) -> None:
+            await asyncio.sleep(3600)  # a SYN that nobody answers
+
+        loop.create_connection = unanswered  # type: ignore[assignment, method-assign]
+        with pytest.raises(TimeoutError, match=r"no TCP connection to a.example:80 within 5 s"):
+            await connect("ws://a.example")
+        assert loop.time() == 5
+
+    @virtual_time
+    async def test_once_tcp_stands_the_rest_has_the_whole_open_timeout(self) -> None:
+        loop = asyncio.get_running_loop()
+
+        async def silent(factory: Callable[[], ClientConnection], *_: object, **__: object) -> None:
+            factory()
+            await asyncio.sleep(3600)  # TLS that goes nowhere
+
+        loop.create_connection = silent  # type: ignore[assignment, method-assign]
+        with pytest.raises(TimeoutError, match="no WebSocket opened within 10 s"):
+            await connect("ws://a.example")
+        assert loop.time() == 10
+
+    def test_none_is_no_limit_and_nonsense_is_refused(self) -> None:
+        connect("ws://a.example", tcp_timeout=None)
+        with pytest.raises(ValueError, match="got tcp_timeout=0"):
+            connect("ws://a.example", tcp_timeout=0)
+
+
 class TestBackoff:
+    @pytest.mark.parametrize("wrong", [{"first": 0}, {"first": 10, "longest": 5}], ids=str)
+    def test_bounds_that_are_none_are_refused(self, wrong: dict[str, float]) -> None:
+        with pytest.raises(ValueError, match="expected 0 < first <= longest"):
+            Backoff(**wrong)  # type: ignore[arg-type]
+
     @pytest.mark.rule(71)
     def test_7_2_3_the_first_wait_is_random_up_to_five_seconds(self) -> None:
         rng = random.Random(7)
@@ -347,3 +428,30 @@ class TestReconnecting:
                     pytest.fail("it never opens")
         assert refused.value.status == 401
         assert waits == []
+
+    async def test_the_waits_are_those_asked_for(self, waits: list[float]) -> None:
+        def busy(connection: ServerConnection, request: object) -> Response | None:
+            return connection.respond(503, "busy") if len(waits) < 3 else None
+
+        backoff = Backoff(first=0.25, longest=0.5)
+        async with serve(echo, LOCAL, 0, process_request=busy) as server:
+            async for _ in connect(f"ws://{LOCAL}:{port_of(server)}", backoff=backoff):
+                break
+        assert waits == [0.25, 0.5, 0.5]
+
+    async def test_resume_says_what_was_seen_last(self, waits: list[float]) -> None:
+        async def count_on(websocket: ServerConnection) -> None:
+            assert websocket.request is not None
+            start = int(websocket.request.headers.get("Last-Seen") or 0)
+            for number in range(start + 1, start + 4):
+                await websocket.send(str(number))
+
+        seen = [0]
+        async with serve(count_on, LOCAL, 0) as server:
+            uri = f"ws://{LOCAL}:{port_of(server)}"
+            async for websocket in connect(uri, resume=lambda: {"Last-Seen": str(seen[-1])}):
+                async for message in websocket:
+                    seen.append(int(message))
+                if len(seen) > 9:
+                    break
+        assert seen == list(range(10))  # nothing twice, nothing missing

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 from collections.abc import Awaitable, Callable
 
@@ -609,3 +610,34 @@ class TestArguments:
             async with connect(f"ws://{name}:{port}") as client:
                 await client.send("hello")
                 assert await client.recv() == "hello"
+
+
+class TestContext:
+    """Each connection has a context of its own, from process_request to the handler's tasks."""
+
+    @pytest.mark.parametrize("later", [False, True], ids=["sync", "async"])
+    async def test_what_process_request_sets_the_handler_sees(self, later: bool) -> None:
+        path: contextvars.ContextVar[str] = contextvars.ContextVar("path", default="nobody's")
+
+        def note(connection: ServerConnection, request: Request) -> Awaitable[None] | None:
+            if later:
+                return note_later(request)
+            path.set(request.path)
+            return None
+
+        async def note_later(request: Request) -> None:
+            await asyncio.sleep(0)
+            path.set(request.path)
+
+        async def tell(websocket: ServerConnection) -> None:
+            async def read() -> str:
+                return path.get()
+
+            assert websocket.context[path] == path.get()  # for code outside the handler
+            await websocket.send(await asyncio.create_task(read()))
+
+        async with serve(tell, LOCAL, 0, process_request=note) as server:
+            for each in ("/ada", "/grace"):
+                async with connect(uri(server, each)) as websocket:
+                    assert await websocket.recv() == each
+        assert path.get() == "nobody's"

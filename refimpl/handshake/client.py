@@ -8,6 +8,7 @@ RFC 6455 sections 3 and 4.1.
 ['GET /chat?room=1 HTTP/1.1', 'Host: example.com:8080']
 """
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
@@ -29,6 +30,8 @@ Agree = Callable[[Extension, Extension], None]
 
 PORTS = {"ws": 80, "wss": 443}
 MAX_BODY = 64 * 1024
+NO_BODY = (204, 304)
+CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,8}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +129,7 @@ def read_response(
         return None
     response, position = parsed
     if response.status != 101:
-        body = _read_body(response.headers, bytes(buffer[position:]), ended)
+        body = _read_body(response, bytes(buffer[position:]), ended)
         if body is None:
             return None
         response = replace(response, body=body)
@@ -195,15 +198,37 @@ def _failed(response: Response, message: str, reason: str) -> HandshakeError:
     )
 
 
-def _read_body(headers: Headers, received: bytes, ended: bool) -> bytes | None:
+def _read_body(response: Response, received: bytes, ended: bool) -> bytes | None:
     """Return the body of a refusal, or None while more bytes are needed (RFC 9112 section 6.3).
 
-    received: all bytes behind the head so far. At most MAX_BODY bytes are returned; a chunked body
-    is returned as it came.
+    received: all bytes behind the head so far. At most MAX_BODY bytes are returned.
     """
+    headers = response.headers
+    if response.status in NO_BODY:
+        return b""
+    if has_token(headers.get_all("Transfer-Encoding"), "chunked"):
+        body, whole = _join_chunks(received)
+        enough = whole or ended or len(received) >= 2 * MAX_BODY  # tiny chunks are mostly framing
+        return body[:MAX_BODY] if enough else None
     try:
         length = int(headers.get("Content-Length") or MAX_BODY)
     except (ValueError, LookupError):
         length = MAX_BODY
     length = min(max(length, 0), MAX_BODY)
     return received[:length] if ended or len(received) >= length else None
+
+
+def _join_chunks(received: bytes) -> tuple[bytes, bool]:
+    """Return the chunks so far as one, and whether the last has come (RFC 9112 section 7.1).
+
+    What is no chunk ends the body: it is shown to a person, and nothing follows it.
+    """
+    body, position = b"", 0
+    while (end := received.find(b"\r\n", position)) >= 0:
+        size = CHUNK_SIZE.match(received, position, end)
+        if size is None or int(size[0], 16) == 0:
+            return body, True
+        position = end + 2 + int(size[0], 16)
+        body += received[end + 2 : position]
+        position += 2  # the line end behind a chunk
+    return body, False

@@ -6,6 +6,7 @@ stream, and no handler is started.
 """
 
 import asyncio
+import contextvars
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
@@ -26,13 +27,18 @@ logger = logging.getLogger("refimpl.server")
 
 
 class ServerConnection(WebSocket):
-    """A WebSocket that a server accepts; a handler gets it when it is open."""
+    """A WebSocket that a server accepts; a handler gets it when it is open.
 
-    __slots__ = ("_open_timer", "_request_task", "server")
+    context: what process_request sets in its context variables, the handler and its tasks see, and
+    no other connection does.
+    """
+
+    __slots__ = ("_open_timer", "_request_task", "context", "server")
 
     def __init__(self, server: "Owner") -> None:
         super().__init__(server.settings.new_core(Role.SERVER), server.settings)
         self.server = server
+        self.context = contextvars.copy_context()
         self._open_timer: asyncio.TimerHandle | None = None
         self._request_task: asyncio.Task[None] | None = None
 
@@ -75,13 +81,15 @@ class ServerConnection(WebSocket):
             return
         try:
             check_http(request)  # what could be smuggled reaches no application code
-            answer = process_request(self, request)
+            answer = self.context.run(process_request, self, request)
         except Exception as error:
             self._refuse_for(error)
         else:
             if isinstance(answer, Awaitable):
                 self._pause_reading()  # nothing may pile up while the application thinks
-                self._request_task = self.server.own(self._answer_later(request, answer))
+                self._request_task = self.server.own(
+                    self._answer_later(request, answer), self.context
+                )
             else:
                 self._answer(request, answer)
 
@@ -213,5 +221,7 @@ class Owner(Protocol):
     def opened(self, connection: ServerConnection) -> None:
         """Run the handler for a connection whose handshake is through."""
 
-    def own(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
-        """Run work as a task that closing the server waits for."""
+    def own(
+        self, work: Coroutine[None, None, None], context: contextvars.Context
+    ) -> asyncio.Task[None]:
+        """Run work in a context, as a task that closing the server waits for."""

@@ -11,11 +11,14 @@ Iterated over, it connects again whenever the connection ends, for as long as th
 ...     async for websocket in connect("ws://127.0.0.1:8765"):
 ...         async for message in websocket:
 ...             print(message)
+
+A client that knows what it has seen last says so each time it comes back: `resume` returns the
+header lines of the next attempt.
 """
 
 import asyncio
 import ssl as tls
-from collections.abc import AsyncIterator, Generator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping, Sequence
 
 from refimpl.errors import ConnectionClosed, HandshakeError, LocalProtocolError
 from refimpl.framing import CloseCode
@@ -73,23 +76,27 @@ class Connecting:
         subprotocols: Sequence[str],
         extensions: Sequence[Extension],
         headers: Sequence[tuple[str, str]],
+        resume: Callable[[], HeaderLines] | None,
+        tcp_timeout: float | None,
+        backoff: Backoff,
         ssl: tls.SSLContext | None,
     ) -> None:
         self._uri, self._settings = uri, settings
+        self._resume, self._tcp_timeout, self._backoff = resume, tcp_timeout, backoff
         self._origin, self._subprotocols = origin, subprotocols
         self._extensions, self._headers = extensions, headers
         self._ssl = ssl
         self._websocket: ClientConnection
         self._new_request()  # a wrong argument is refused here, at the call, not in a retry
 
-    def _new_request(self) -> Request:
+    def _new_request(self, resumed: HeaderLines = ()) -> Request:
         return build_request(
             self._uri,
             key=make_key(),
             origin=self._origin,
             subprotocols=self._subprotocols,
             extensions=self._extensions,
-            additional_headers=self._headers,
+            additional_headers=(*self._headers, *pairs(resumed)),
         )
 
     def __await__(self) -> Generator[None, None, ClientConnection]:
@@ -106,7 +113,8 @@ class Connecting:
 
     async def __aiter__(self) -> AsyncIterator[ClientConnection]:
         """Yield one connection after another, with waits; raise what no waiting can mend."""
-        backoff = Backoff()
+        backoff = self._backoff
+        backoff.reset()
         while True:
             try:
                 websocket = await self._open()
@@ -127,26 +135,51 @@ class Connecting:
         if timeout is None:
             return await self._attempt()
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(timeout) as limit:
                 return await self._attempt()
         except TimeoutError as error:
+            if not limit.expired():
+                raise
             raise TimeoutError(f"no WebSocket opened within {timeout} s") from error
 
     async def _attempt(self) -> ClientConnection:
-        uri, ssl = self._uri, self._ssl
-        _, websocket = await asyncio.get_running_loop().create_connection(
-            lambda: ClientConnection(self._settings),
-            uri.host,
-            uri.port,
-            ssl=ssl,
-            ssl_shutdown_timeout=self._settings.close_timeout if ssl else None,
-        )
+        request = self._new_request(self._resume() if self._resume is not None else ())
+        websocket = await self._reach()
         try:
-            await websocket.open(self._new_request())
+            await websocket.open(request)
         except BaseException:
             websocket.transport.abort()
             raise
         return websocket
+
+    async def _reach(self) -> ClientConnection:
+        """Return a connection with TCP and TLS up; TCP may take tcp_timeout seconds of the time."""
+        uri, ssl, timeout = self._uri, self._ssl, self._tcp_timeout
+        try:
+            async with asyncio.timeout(timeout) as limit:
+
+                def reached() -> ClientConnection:  # asyncio asks for it when TCP stands
+                    limit.reschedule(None)
+                    return ClientConnection(self._settings)
+
+                _, websocket = await asyncio.get_running_loop().create_connection(
+                    reached,
+                    uri.host,
+                    uri.port,
+                    ssl=ssl,
+                    ssl_shutdown_timeout=self._settings.close_timeout if ssl else None,
+                )
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            message = f"no TCP connection to {uri.host}:{uri.port} within {timeout} s"
+            raise TimeoutError(message) from error
+        return websocket
+
+
+def pairs(lines: HeaderLines) -> Iterable[tuple[str, str]]:
+    """Return header lines as pairs, whichever way they were given."""
+    return lines.items() if isinstance(lines, Mapping) else lines
 
 
 def connect(
@@ -156,6 +189,9 @@ def connect(
     subprotocols: Sequence[str] | None = None,
     additional_headers: HeaderLines | None = None,
     compression: str | None = None,
+    resume: Callable[[], HeaderLines] | None = None,
+    backoff: Backoff | None = None,
+    tcp_timeout: float | None = 5,
     open_timeout: float | None = 10,
     ping_interval: float | None = 20,
     ping_timeout: float | None = 20,
@@ -169,11 +205,14 @@ def connect(
     """Return a WebSocket to `await`, to enter, or to iterate over for ever.
 
     uri: ws:// or wss://; wss verifies certificate and host name unless `ssl` says otherwise.
-    compression: "deflate" offers permessage-deflate. The limits are those of `Settings`.
+    compression: "deflate" offers permessage-deflate. resume: called before every attempt; returns
+    header lines to add to its request, such as the last sequence number seen or a fresh token.
+    backoff: the waits of an iteration. tcp_timeout: seconds for name look-up and TCP alone; the
+    whole opening has open_timeout. The other limits are those of `Settings`.
 
     Raises LocalProtocolError and ValueError for wrong arguments at once; OSError where the server
-    cannot be reached, TimeoutError after open_timeout seconds, HandshakeError with the answer where
-    it is no valid 101.
+    cannot be reached, TimeoutError after tcp_timeout or open_timeout seconds, HandshakeError with
+    the answer where it is no valid 101.
     """
     settings = Settings(
         open_timeout=open_timeout,
@@ -190,17 +229,17 @@ def connect(
         raise LocalProtocolError("got ssl for a ws:// URI, expected wss://")
     if compression not in (None, "deflate"):
         raise ValueError(f"got compression={compression!r}, expected 'deflate' or None")
-    lines = (
-        additional_headers.items()
-        if isinstance(additional_headers, Mapping)
-        else additional_headers or ()
-    )
+    if tcp_timeout is not None and not tcp_timeout > 0:
+        raise ValueError(f"got tcp_timeout={tcp_timeout}, expected a number above 0, or None")
     return Connecting(
         parsed,
         settings,
         origin=origin,
         subprotocols=tuple(subprotocols or ()),
         extensions=(OFFER,) if compression else (),
-        headers=tuple(lines),
+        headers=tuple(pairs(additional_headers or ())),
+        resume=resume,
+        tcp_timeout=tcp_timeout,
+        backoff=backoff or Backoff(),
         ssl=ssl or (tls.create_default_context() if parsed.secure else None),
     )

@@ -10,6 +10,7 @@ hello
 """
 
 import asyncio
+import contextvars
 from collections import Counter
 from collections.abc import Coroutine
 
@@ -38,9 +39,11 @@ class Owner:
 
     left = opened = joined
 
-    def own(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+    def own(
+        self, work: Coroutine[None, None, None], context: contextvars.Context
+    ) -> asyncio.Task[None]:
         """Run work as a task; only an asynchronous process_request needs it."""
-        return asyncio.get_running_loop().create_task(work)
+        return asyncio.get_running_loop().create_task(work, context=context)
 
 
 async def memory_pipe(

@@ -25,7 +25,7 @@ TRANSIENT_STATUSES = frozenset({0, 408, 429, 500, 502, 503, 504})
 class Backoff:
     """The delays before each attempt, in seconds: random up to 5, 10, 20 ... and at most `longest`.
 
-    random: returns a number from 0 to 1.
+    random: returns a number from 0 to 1. Raises ValueError unless 0 < first <= longest.
     """
 
     def __init__(
@@ -35,6 +35,9 @@ class Backoff:
         longest: float = 60.0,
         random: Callable[[], float] = random_module.random,
     ) -> None:
+        if not 0 < first <= longest:
+            message = f"got first={first} and longest={longest}, expected 0 < first <= longest"
+            raise ValueError(message)
         self._first, self._longest, self._random = first, longest, random
         self.reset()
 

@@ -12,6 +12,7 @@ connection with 1011 and is logged, and returning closes it with 1000.
 """
 
 import asyncio
+import contextvars
 import logging
 import socket
 import ssl as tls
@@ -90,11 +91,13 @@ class Server:
 
     def opened(self, connection: ServerConnection) -> None:
         """Run the handler for a connection whose handshake is through."""
-        self.own(self._handle(connection))
+        self.own(self._handle(connection), connection.context)
 
-    def own(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
-        """Run work as a task that closing the server waits for."""
-        task = asyncio.get_running_loop().create_task(work)
+    def own(
+        self, work: Coroutine[None, None, None], context: contextvars.Context
+    ) -> asyncio.Task[None]:
+        """Run work in a context, as a task that closing the server waits for."""
+        task = asyncio.get_running_loop().create_task(work, context=context)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
         return task

@@ -311,6 +311,9 @@ class TestSection4_1_Response:
         assert fails(answer).status == 101
 
 
+CHUNKED = [("Transfer-Encoding", "chunked")]
+
+
 class TestReading:
     """RFC 9112 6.3: how much of an answer is read, so that the caller can see it (4.1)."""
 
@@ -343,12 +346,25 @@ class TestReading:
             ([("Content-Length", "x")], b"abc", True, b"abc"),
             ([("Content-Length", "1"), ("Content-Length", "2")], b"abc", True, b"abc"),
             ([("Content-Length", "9" * 5000)], b"abc", True, b"abc"),
+            (CHUNKED, b"", False, None),
+            (CHUNKED, b"2\r\nno\r\n1;x=y", False, None),
+            (CHUNKED, b"2\r\nno\r\n1;x=y\r\n!\r\n0\r\n", False, b"no!"),
+            (CHUNKED, b"2\r\nno", True, b"no"),
+            (CHUNKED, b"zz\r\n", False, b""),
+            (CHUNKED, b"1\r\nx\r\n" * 20_000, False, None),
+            (CHUNKED, b"1\r\nx\r\n" * 30_000, False, b"x" * 30_000),
+            (CHUNKED, b"1" * 140_000, False, b""),
         ],
     )
     def test_6_3_body(
         self, lines: list[tuple[str, str]], received: bytes, ended: bool, body: bytes | None
     ) -> None:
         assert self.refusal(lines, received, ended) == body
+
+    def test_6_3_a_204_has_no_body(self) -> None:
+        with pytest.raises(HandshakeError) as refused:
+            read_response(request(), wire.head("HTTP/1.1 204 No", []))
+        assert refused.value.body == b""
 
     @pytest.mark.rule(28)
     @pytest.mark.parametrize("lines", [[], [("Content-Length", "1000000000")]])

@@ -14,7 +14,15 @@ from typing import Protocol
 
 from refimpl.errors import ConnectionClosed, HandshakeError
 from refimpl.framing import CloseCode
-from refimpl.handshake import Headers, Policy, Request, Response, check_request, refuse
+from refimpl.handshake import (
+    Acceptance,
+    Headers,
+    Policy,
+    Request,
+    Response,
+    check_request,
+    refuse,
+)
 from refimpl.handshake.server import check_http
 from refimpl.lifecycle.connection import WebSocket
 from refimpl.lifecycle.page import with_page
@@ -139,6 +147,10 @@ class ServerConnection(WebSocket):
         except HandshakeError as error:
             self.refuse(with_page(error, request, secure=policy.secure))
             return
+        self._open(acceptance)
+
+    def _open(self, acceptance: Acceptance) -> None:
+        """Send 101 and tell the server that the connection is open."""
         self.response = acceptance.response
         events = self.core.accept(acceptance)
         self._stop_opening()

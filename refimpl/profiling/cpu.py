@@ -44,6 +44,7 @@ INTERVAL = 0.001  # seconds between samples
 
 SELECTS = ("selectors.py", "asyncio/windows_events.py")
 IDLE = (".select", "._poll", ".poll")
+KERNEL = ("IPython/", "ipykernel/")
 
 
 class MissingProfiler(LookupError):
@@ -142,11 +143,16 @@ def _is_idle(stack: list[Call]) -> bool:
 
 
 def _above_the_loop(stack: list[Call]) -> tuple[Call, ...]:
-    """Return a stack from the callback or task on that the loop runs; what is below is the same."""
-    for index in range(len(stack) - 1, -1, -1):
-        call = stack[index]
-        if call.file == "asyncio/events.py" and call.function.endswith("_run"):
-            return tuple(stack[index + 1 :]) or (call,)
+    """Return a stack from the callback or task on that the loop runs: what is below is the same.
+
+    In a notebook the kernel's own calls below those of a cell go too.
+    """
+    first = 0
+    for index, call in enumerate(stack):
         if call.file == "asyncio/base_events.py" and call.function.endswith("._run_once"):
-            return tuple(stack[index:])
-    return tuple(stack)
+            first = index
+        elif call.file == "asyncio/events.py" and call.function.endswith("._run"):
+            first = min(index + 1, len(stack) - 1)
+        elif call.file.startswith(KERNEL) and first and index + 1 < len(stack):
+            first = index + 1
+    return tuple(stack[first:])

@@ -6,6 +6,7 @@ Record
     await tap.idle()                        wait until every connection has ended; or await
                                             tap.until(lambda capture: len(capture.frames_of()) > 2)
     async with chaos(host, port, slices=(1, 4)) as network:   a bad network at network.uri
+    with valkey() as url:                   a real Valkey or Redis, started for the block
     Wire(client, server).run()              two protocol cores joined in memory; .capture, .heard
     Capture.load("wscat")                   a recording from notebooks/captures; .save(path)
     Capture.of(("client", b"..."), ...)     a recording from bytes; frames=True: without heads
@@ -76,6 +77,7 @@ from refimpl.lab.tap import Wire, Wiretap, wiretap
 from refimpl.lab.text import Text, hexdump, preview
 from refimpl.lab.timing import Comparison, compare, duration
 from refimpl.lab.transcript import transcript
+from refimpl.lab.valkey import valkey
 
 __all__ = [
     "Body",
@@ -123,6 +125,7 @@ __all__ = [
     "stacked",
     "timeline",
     "transcript",
+    "valkey",
     "wiretap",
 ]
 

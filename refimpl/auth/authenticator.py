@@ -1,0 +1,88 @@
+"""The decision, without any server: a request in, the caller's Claims out, or a refusal.
+
+Missing is 401, invalid or expired is 401, a foreign page is 403, an ambiguous request is 400; what
+remains is somebody. The same decision serves ASGI (`guard`) and `refimpl.serve` (`doorkeeper`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from refimpl.auth.refusals import AuthError
+from refimpl.auth.sources import COOKIE, ON_HTTP, Credential, Source, find_credential
+from refimpl.auth.tickets import Tickets
+from refimpl.auth.tokens import Claims, Verifier
+from refimpl.errors import HandshakeError
+from refimpl.handshake import Headers, Policy, check_origin
+
+__all__ = ["Authenticator"]
+
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")  # RFC 9110 9.2.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authenticator:
+    """What counts as proof of identity at one address.
+
+    sources: where a credential may stand. Leave COOKIE out where pages come with tickets: browsers
+    send the cookie anyway, and two credentials are one too many. origins: as in `Policy`, the
+    pages that may connect; None for the server's own.
+    """
+
+    verifier: Verifier
+    tickets: Tickets | None = None
+    sources: frozenset[Source] = frozenset(Source)
+    origins: Sequence[str | None] | None = None
+    cookie: str = COOKIE
+
+    async def authenticate(
+        self,
+        headers: Headers,
+        query: str = "",
+        *,
+        secure: bool = False,
+        method: str | None = None,
+    ) -> Claims | None:
+        """Return who sent a request; None where no credential came, but one may in a message.
+
+        query: raw. secure: whether it came over TLS. method: of a plain HTTP request, None for a
+        WebSocket handshake. Raises AuthError.
+        """
+        accepted = self.sources if method is None else self.sources & ON_HTTP
+        credential = find_credential(headers, query, accepted=accepted, cookie=self.cookie)
+        self.check_origin(headers, credential, secure=secure, method=method)
+        if credential is not None:
+            return await self.redeem(credential)
+        if Source.FIRST_MESSAGE in accepted:
+            return None
+        raise AuthError("missing", "got no credential")
+
+    def check_origin(
+        self,
+        headers: Headers,
+        credential: Credential | None,
+        *,
+        secure: bool,
+        method: str | None,
+    ) -> None:
+        """Refuse pages of foreign origins with 403 (RFC 6455 10.2).
+
+        A cookie proves which browser asks, not which page. With one, what may change something
+        must say its Origin: browsers always do, on a WebSocket and with every POST.
+        """
+        if len(headers.get_all("Host")) != 1:
+            raise AuthError("request", "got no Host, or two (RFC 9112 3.2)")
+        try:
+            check_origin(headers, Policy(origins=self.origins, secure=secure))
+        except HandshakeError as error:
+            raise AuthError("origin", str(error)) from error
+        by_cookie = credential is not None and credential.source is Source.COOKIE
+        if by_cookie and method not in SAFE_METHODS and "Origin" not in headers:
+            raise AuthError("origin", "got a cookie and no Origin, expected both")
+
+    async def redeem(self, credential: Credential) -> Claims:
+        """Return what a credential proves. Raises AuthError."""
+        if credential.source is not Source.TICKET:
+            return self.verifier.verify(credential.secret)
+        if self.tickets is None:
+            raise AuthError("source", "got a ticket where none are sold")
+        return await self.tickets.redeem(credential.secret)

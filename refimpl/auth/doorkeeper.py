@@ -1,0 +1,77 @@
+"""The same door for `refimpl.serve`, which has no ASGI: a process_request and a wrapped handler.
+
+>>> door = Doorkeeper(authenticator)  # doctest: +SKIP
+>>> serve(door.guard(handler), process_request=door.process_request)  # doctest: +SKIP
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+
+from refimpl.auth.authenticator import Authenticator
+from refimpl.auth.refusals import AuthError
+from refimpl.auth.session import CHECK_EVERY, REASON, TOKEN_OVER
+from refimpl.auth.tokens import Claims
+from refimpl.handshake import Request, Response
+from refimpl.lifecycle import ServerConnection
+from refimpl.middleware.context import bind
+
+__all__ = ["Doorkeeper"]
+
+Handler = Callable[[ServerConnection], Awaitable[None]]
+
+_claims: ContextVar[Claims] = ContextVar("refimpl.auth.claims")
+
+
+class Doorkeeper:
+    """Lets connections of `refimpl.serve` in by their credential. A first message is not asked for.
+
+    secure: whether the server speaks TLS. check_every: seconds between two looks at the clock.
+    """
+
+    def __init__(
+        self,
+        authenticator: Authenticator,
+        *,
+        secure: bool = False,
+        check_every: float = CHECK_EVERY,
+    ) -> None:
+        self.authenticator = authenticator
+        self.secure = secure
+        self.check_every = check_every
+
+    async def process_request(
+        self, connection: ServerConnection, request: Request
+    ) -> Response | None:
+        """Note who asks. Raises AuthError, which the server answers with."""
+        query = request.target.partition("?")[2]
+        claims = await self.authenticator.authenticate(request.headers, query, secure=self.secure)
+        if claims is None:
+            raise AuthError("missing", "got no credential")
+        if claims.expires_at <= self.authenticator.verifier.now():
+            raise AuthError("expired", "got a token that ends now")
+        _claims.set(claims)  # the handler runs in this connection's context
+        return None
+
+    def guard(self, handler: Handler) -> Handler:
+        """Return handler as it is to be served: User and Claims bound, 4401 when the token ends."""
+
+        async def guarded(connection: ServerConnection) -> None:
+            claims = _claims.get()
+            watching = asyncio.create_task(self._watch(connection, claims))
+            try:
+                with bind(claims.user, claims):
+                    await handler(connection)
+            finally:
+                watching.cancel()
+                await asyncio.wait([watching])
+
+        return guarded
+
+    async def _watch(self, connection: ServerConnection, claims: Claims) -> None:
+        now = self.authenticator.verifier.now
+        while True:
+            left = claims.expires_at - now()
+            if left <= 0:
+                return await connection.close(TOKEN_OVER, REASON)
+            await asyncio.sleep(min(left, self.check_every))

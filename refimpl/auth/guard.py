@@ -1,0 +1,192 @@
+"""The door in front of an ASGI application: nobody gets in without a name.
+
+A middleware for HTTP and WebSocket. It refuses before 101, with a status and a body that says what
+to do; binds the User of whoever is let in for the whole connection; takes the credential out of the
+scope, so that nothing behind it can log one; and closes the socket when the token is over. All
+paths are guarded but those named as public.
+
+>>> guarded = Authenticate(app, authenticator, public=["/", "/assets/"])  # doctest: +SKIP
+"""
+
+import logging
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from refimpl.auth.authenticator import Authenticator
+from refimpl.auth.refusals import AuthError
+from refimpl.auth.session import CHECK_EVERY, Session
+from refimpl.auth.sources import read_message, without_credentials, without_secrets
+from refimpl.auth.tickets import answer
+from refimpl.auth.tokens import Claims
+from refimpl.errors import LocalProtocolError
+from refimpl.handshake import Headers
+from refimpl.middleware.asgi import App, Receive, Scope, Send, can_deny
+from refimpl.middleware.context import bind, with_state
+
+__all__ = ["Authenticate"]
+
+logger = logging.getLogger("refimpl.auth")
+
+# What two programs could resolve to two paths: dot segments, empty ones, backslashes, NUL, and all
+# of it percent-encoded once more (RFC 3986 6.2.2, 5.2.4).
+AMBIGUOUS = re.compile(r"//|\\|[\x00-\x1f\x7f]|(^|/)\.\.?(/|;|$)|%(2e|2f|5c|25|00)", re.IGNORECASE)
+
+
+class Authenticate:
+    """ASGI middleware: binds User and Claims for who is let in, refuses everybody else.
+
+    public: paths that need no name; one that ends in "/" stands for all below it.
+    first_message_within: seconds that a socket may stay open without a credential, where the
+    authenticator takes one in a first message. subprotocols: what such a socket may speak.
+    check_every: seconds between two looks at the clock on an open socket. `refused` counts
+    refusals by reason.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        authenticator: Authenticator,
+        *,
+        public: Sequence[str] = (),
+        first_message_within: float = 5.0,
+        subprotocols: Sequence[str] = (),
+        check_every: float = CHECK_EVERY,
+    ) -> None:
+        self.app = app
+        self.authenticator = authenticator
+        self.public = tuple(public)
+        self.first_message_within = first_message_within
+        self.subprotocols = tuple(subprotocols)
+        self.check_every = check_every
+        self.refused: Counter[str] = Counter()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the request pass, with a name to it, or refuse it."""
+        if scope["type"] not in ("http", "websocket"):
+            return await self.app(scope, receive, send)
+        try:
+            is_public = self.is_public(scope)
+            claims = None if is_public else await self.identify(scope)
+        except AuthError as error:
+            self.count(error)
+            return await refuse(scope, receive, send, error)
+        if is_public:
+            await self.app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self.serve_socket(scope, receive, send, claims)
+        else:
+            assert claims is not None  # only a socket has a first message
+            with bind(claims.user, claims):
+                await self.app(with_state(scope, claims.user), receive, send)
+
+    def is_public(self, scope: Scope) -> bool:
+        """Whether the path needs no name. Raises AuthError for one that can be read in two ways."""
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        if AMBIGUOUS.search(path) or AMBIGUOUS.search(scope["path"]):
+            raise AuthError("path", "got a path with dot segments or the like (RFC 3986 6.2.2)")
+        return any(
+            path == public or (public.endswith("/") and public != "/" and path.startswith(public))
+            for public in self.public
+        )
+
+    def disarm(self, scope: Scope) -> tuple[Headers, str]:
+        """Return headers and raw query as they came, and take the credentials out of the scope.
+
+        In place, since the server in front of us writes this very scope into its access log.
+        """
+        query = scope.get("query_string", b"").decode("latin-1")
+        came = list(scope["headers"])
+        scope["query_string"] = without_secrets(query).encode("latin-1")
+        scope["headers"] = without_credentials(came, self.authenticator.cookie)
+        if "subprotocols" in scope:
+            scope["subprotocols"] = [
+                name for name in scope["subprotocols"] if not name.startswith("bearer.")
+            ]
+        try:
+            lines = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in came]
+            return Headers(lines), query
+        except LocalProtocolError:
+            pass
+        raise AuthError("request", "got a header line that is none (RFC 9110 5.5)")
+
+    async def identify(self, scope: Scope) -> Claims | None:
+        """Return who asks, None where a first message has to say it. Raises AuthError."""
+        headers, query = self.disarm(scope)
+        claims = await self.authenticator.authenticate(
+            headers,
+            query,
+            secure=scope.get("scheme") in ("https", "wss"),
+            method=scope.get("method"),
+        )
+        # With leeway a token may still pass; the socket that it opened would close at once.
+        if claims and scope["type"] == "websocket" and claims.expires_at <= self.now():
+            raise AuthError("expired", "got a token that ends now")
+        return claims
+
+    def now(self) -> float:
+        """Return the time that tokens are measured by, Unix seconds."""
+        return self.authenticator.verifier.now()
+
+    def count(self, error: AuthError) -> None:
+        """Note a refusal, without anything that the client sent."""
+        self.refused[error.reason] += 1
+        logger.info("refused with %d: %s", error.status, error)
+
+    async def serve_socket(
+        self, scope: Scope, receive: Receive, send: Send, claims: Claims | None
+    ) -> None:
+        """Run the application on a socket for as long as its token lasts."""
+        session = Session(receive, send, now=self.now, check_every=self.check_every)
+        if claims is None:
+            claims = await self.ask(scope, session)
+            if claims is None:
+                return
+        scope["extensions"] = {
+            **(scope.get("extensions") or {}),
+            "refimpl.auth": {"renew": self.renewer(session)},
+        }
+        with bind(claims.user, claims):
+            await session.run(self.app, with_state(scope, claims.user), claims)
+
+    async def ask(self, scope: Scope, session: Session) -> Claims | None:
+        """Accept the socket, and return whose it is by its first message; None where it closed."""
+        offered = scope.get("subprotocols", ())
+        subprotocol = next((name for name in self.subprotocols if name in offered), None)
+        try:
+            message = await session.open_early(subprotocol, within=self.first_message_within)
+            if message is None:
+                return None
+            claims = await self.authenticator.redeem(read_message(message.get("text")))
+            if claims.expires_at > self.now():
+                return claims
+            raise AuthError("expired", "got a token that ends now")
+        except AuthError as error:
+            self.count(error)
+            await session.close(error.close_code, error.detail)
+            return None
+
+    def renewer(self, session: Session) -> Callable[[str], Claims]:
+        """Return what an application calls with a new token to keep its socket open.
+
+        Same user only; it returns the new claims and raises AuthError.
+        """
+
+        def renew(token: str) -> Claims:
+            claims = self.authenticator.verifier.verify(token)
+            session.renew(claims)
+            return claims
+
+        return renew
+
+
+async def refuse(scope: Scope, receive: Receive, send: Send, error: AuthError) -> None:
+    """Answer with the error's status and body, before any 101; 403 where no more can be said."""
+    if scope["type"] == "http":
+        return await answer(send, error.status, error.body, list(error.headers))
+    if (await receive())["type"] != "websocket.connect":
+        return  # gone already
+    if can_deny(scope):
+        await answer(send, error.status, error.body, list(error.headers), "websocket.http.response")
+    else:
+        await send({"type": "websocket.close", "code": 1008, "reason": ""})

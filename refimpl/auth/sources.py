@@ -1,0 +1,202 @@
+"""Where a credential stands in a request: exactly one, in one of the places that a client can use.
+
+A browser cannot set headers on a WebSocket. What it can do is choose the URL, offer subprotocols,
+send the site's cookies along (it does so unasked), and talk once the socket is open; a program can
+also set `Authorization` (RFC 6750 2.1). Two credentials in one request are an error, since two
+programs could choose differently between them (RFC 6750 2).
+
+A URL is logged everywhere, so a query carries nothing but tickets that work once.
+
+>>> from refimpl.handshake import Headers
+>>> offer = Headers([("Sec-WebSocket-Protocol", "chat.v1, bearer.e30.e30.c2ln")])
+>>> credential = find_credential(offer)
+>>> credential.source.value, credential
+('subprotocol', Credential(source=<Source.SUBPROTOCOL: 'subprotocol'>))
+"""
+
+import json
+import re
+from dataclasses import dataclass, field
+from enum import Enum
+from urllib.parse import parse_qsl, urlencode
+
+from refimpl.auth.refusals import AuthError
+from refimpl.handshake import Headers, parse_list
+
+__all__ = [
+    "COOKIE",
+    "MAX_CREDENTIAL",
+    "ON_HTTP",
+    "Credential",
+    "Source",
+    "cookie_header",
+    "find_credential",
+    "read_message",
+    "without_credentials",
+    "without_secrets",
+]
+
+MAX_CREDENTIAL = 8 * 1024
+COOKIE = "__Host-session"
+BEARER = "bearer."  # marks the one subprotocol that is none
+TICKET = "ticket"
+NEVER_IN_A_URL = ("token", "access_token")
+TOKEN68 = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # RFC 9110 11.2
+
+
+class Source(Enum):
+    """The places where a credential may stand."""
+
+    TICKET = "query ticket"
+    COOKIE = "cookie"
+    SUBPROTOCOL = "subprotocol"
+    AUTHORIZATION = "Authorization"
+    FIRST_MESSAGE = "first message"
+
+
+# Where no WebSocket is opened. A ticket opens one socket; taken here, it would buy another ticket.
+ON_HTTP = frozenset({Source.COOKIE, Source.AUTHORIZATION})
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A secret and the place it stood in; the secret is in no repr."""
+
+    source: Source
+    secret: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if len(self.secret) > MAX_CREDENTIAL:
+            message = f"got {len(self.secret)} characters, expected at most {MAX_CREDENTIAL}"
+            raise AuthError("too-long", message)
+        if not TOKEN68.fullmatch(self.secret):
+            raise AuthError("malformed", "got a credential with characters that none has")
+
+
+def find_credential(
+    headers: Headers,
+    query: str = "",
+    *,
+    accepted: frozenset[Source] = frozenset(Source),
+    cookie: str = COOKIE,
+) -> Credential | None:
+    """Return the one credential of a request, None where there is none.
+
+    query: the raw query string. accepted: the sources that count here. A cookie comes along unasked
+    and is looked at only where it counts; the others were sent on purpose, and are refused where
+    they do not. Raises AuthError: 400 for two, for a malformed one and for a token in the URL.
+    """
+    found = [*_in_query(query), *_in_subprotocols(headers), *_in_authorization(headers)]
+    if Source.COOKIE in accepted:
+        found += _in_cookies(headers, cookie)
+    if len(found) > 1:
+        raise AuthError("two", f"got {len(found)} credentials, expected one (RFC 6750 2)")
+    if found and found[0].source not in accepted:
+        raise AuthError("source", f"got a credential by {found[0].source.value}, not taken here")
+    return found[0] if found else None
+
+
+def _in_query(query: str) -> list[Credential]:
+    pairs = _pairs(query)
+    if any(name in NEVER_IN_A_URL for name, _ in pairs):
+        raise AuthError("token-in-url", "got a token in the URL, expected a ticket (RFC 6750 5.3)")
+    return [Credential(Source.TICKET, value) for name, value in pairs if name == TICKET]
+
+
+def _pairs(query: str) -> list[tuple[str, str]]:
+    """Return names and values as the application will read them: percent signs decoded."""
+    return parse_qsl(query, keep_blank_values=True)
+
+
+def _in_subprotocols(headers: Headers) -> list[Credential]:
+    offered = parse_list(headers.get_all("Sec-WebSocket-Protocol"))
+    tokens = [name.removeprefix(BEARER) for name in offered if name.startswith(BEARER)]
+    if tokens and len(tokens) == len(offered):
+        # The token may not be echoed, and a browser whose whole offer is ignored gives up.
+        raise AuthError("no-real-protocol", "got bearer.<token> alone, expected a protocol beside")
+    return [Credential(Source.SUBPROTOCOL, token) for token in tokens]
+
+
+def _in_authorization(headers: Headers) -> list[Credential]:
+    found = []
+    for line in headers.get_all("Authorization"):
+        scheme, _, token = line.partition(" ")
+        if scheme.lower() != "bearer":  # RFC 9110 11.1: schemes compare in any case
+            raise AuthError("source", "got another scheme than Bearer")
+        found.append(Credential(Source.AUTHORIZATION, token.strip(" ")))
+    return found
+
+
+def _in_cookies(headers: Headers, cookie: str) -> list[Credential]:
+    lines = headers.get_all("Cookie")
+    if len(lines) > 1:
+        raise AuthError("two", f"got {len(lines)} Cookie headers, expected one (RFC 6265 5.4)")
+    pairs = (pair.strip(" \t").partition("=") for line in lines for pair in line.split(";"))
+    return [Credential(Source.COOKIE, value) for name, _, value in pairs if name == cookie]
+
+
+def read_message(text: object) -> Credential:
+    """Return the credential in a socket's first message: `{"type": "auth", "token": "..."}`.
+
+    text: what came, None where it was binary. Raises AuthError.
+    """
+    if not isinstance(text, str):
+        raise AuthError("malformed", "got a binary first message, expected JSON text")
+    if len(text) > MAX_CREDENTIAL + 100:
+        raise AuthError("too-long", f"got a first message of {len(text)} characters")
+    try:
+        message = json.loads(text)
+    except (ValueError, RecursionError):
+        message = None
+    if not isinstance(message, dict) or message.get("type") != "auth":
+        raise AuthError("missing", 'got a first message that is not {"type": "auth", ...}')
+    token = message.get("token")
+    if not isinstance(token, str):
+        raise AuthError("malformed", "got no token in the first message")
+    return Credential(Source.FIRST_MESSAGE, token)
+
+
+def cookie_header(token: str, max_age: int, name: str = COOKIE) -> str:
+    """Return the Set-Cookie value that signs a browser in; max_age in seconds, 0 to sign out.
+
+    `__Host-` makes the browser insist on Secure, Path=/ and no Domain (RFC 6265bis 4.1.3.2), so
+    that no sibling domain can plant the cookie; HttpOnly hides it from scripts.
+    """
+    if not name.startswith("__Host-"):
+        raise ValueError(f"got the cookie name {name!r}, expected one that begins with __Host-")
+    value = Credential(Source.COOKIE, token).secret if max_age else ""
+    return f"{name}={value}; Max-Age={max_age}; Path=/; Secure; HttpOnly; SameSite=Strict"
+
+
+# --- what the rest of the program gets to see ---
+
+
+def without_secrets(query: str) -> str:
+    """Return a raw query string without the parameters that hold, or could hold, a credential."""
+    pairs = _pairs(query)
+    kept = [(name, value) for name, value in pairs if name not in (TICKET, *NEVER_IN_A_URL)]
+    return query if len(kept) == len(pairs) else urlencode(kept)
+
+
+def without_credentials(
+    headers: list[tuple[bytes, bytes]], cookie: str = COOKIE
+) -> list[tuple[bytes, bytes]]:
+    """Return the header lines of an ASGI scope without credentials: nothing is left to leak."""
+    kept = []
+    for name, value in headers:
+        match name.lower():
+            case b"authorization":
+                continue
+            case b"sec-websocket-protocol":
+                value = _dropped(value, b",", BEARER.encode())
+            case b"cookie":
+                value = _dropped(value, b";", cookie.encode() + b"=")
+        if value:
+            kept.append((name, value))
+    return kept
+
+
+def _dropped(value: bytes, separator: bytes, start: bytes) -> bytes:
+    """Return a list header without the elements that begin with start."""
+    parts = (part.strip(b" \t") for part in value.split(separator))
+    return (separator + b" ").join(part for part in parts if not part.startswith(start))

@@ -1,0 +1,173 @@
+"""Tickets: a credential that opens one socket, once, within half a minute.
+
+A page cannot put a header on its WebSocket, and a token in the URL ends up in every log on the way.
+A ticket may: by the time that someone reads the log, it is used or void. A page gets one from `POST
+/api/tickets`, where it can send a header or its cookie.
+
+The store sees a digest of the ticket, so a copy of the store opens nothing, and looking one up in a
+dictionary leaks no more by its timing than a hash. Taking is one step: of two sockets that come
+with the same ticket at the same time, one opens.
+
+>>> import asyncio
+>>> tickets = Tickets(now=lambda: 1000.0)
+>>> claims = Claims(User("ada"), "token-1", 900.0, 1800.0)
+>>> ticket = asyncio.run(tickets.issue(claims))
+>>> asyncio.run(tickets.redeem(ticket)) == claims
+True
+"""
+
+import hashlib
+import json
+import secrets
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from refimpl.auth.refusals import AuthError
+from refimpl.auth.tokens import Claims
+from refimpl.middleware.asgi import Receive, Scope, Send
+from refimpl.middleware.context import TenantID, User, current
+
+__all__ = ["TICKET_LIFETIME", "MemoryStore", "Store", "TicketOffice", "Tickets"]
+
+TICKET_LIFETIME = 30
+MAX_OPEN = 10_000
+
+
+class Store(Protocol):
+    """Where tickets wait. Both are one atomic step: in Redis, `SET NX EX` and `GETDEL`."""
+
+    async def put(self, key: str, value: str, seconds: float) -> bool:
+        """Keep value under key for so long; False where the key is taken or there is no room."""
+
+    async def take(self, key: str) -> str | None:
+        """Return the value and forget it; None where there is none, or its time is over."""
+
+
+class MemoryStore:
+    """A Store in this process. Nothing here awaits, so no other task comes between.
+
+    now: seconds. max_open: a full store refuses, and forgets nobody's ticket.
+    """
+
+    def __init__(
+        self, *, now: Callable[[], float] = time.monotonic, max_open: int = MAX_OPEN
+    ) -> None:
+        self._now = now
+        self._max_open = max_open
+        self._values: dict[str, tuple[str, float]] = {}
+
+    async def put(self, key: str, value: str, seconds: float) -> bool:
+        """Keep value; the oldest whose time is over make room first."""
+        now = self._now()
+        for old, (_, until) in list(self._values.items()):
+            if until > now:
+                break  # all live equally long, so those behind are younger
+            del self._values[old]
+        if key in self._values or len(self._values) >= self._max_open:
+            return False
+        self._values[key] = value, now + seconds
+        return True
+
+    async def take(self, key: str) -> str | None:
+        """Return the value and forget it."""
+        value, until = self._values.pop(key, (None, 0.0))
+        return value if self._now() < until else None
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
+class Tickets:
+    """Sells and redeems tickets. now: Unix seconds; new_ticket: what nobody can guess."""
+
+    def __init__(
+        self,
+        store: Store | None = None,
+        *,
+        lifetime: float = TICKET_LIFETIME,
+        now: Callable[[], float] = time.time,
+        new_ticket: Callable[[], str] = lambda: secrets.token_urlsafe(32),
+    ) -> None:
+        self.store = store if store is not None else MemoryStore()
+        self.lifetime = lifetime
+        self.now = now
+        self.new_ticket = new_ticket
+
+    async def issue(self, claims: Claims) -> str:
+        """Return a ticket that is worth claims, once. Raises AuthError, 503, for a full store."""
+        ticket = self.new_ticket()
+        if not await self.store.put(digest(ticket), dump(claims), self.lifetime):
+            raise AuthError("full", "got no room for a ticket in the store")
+        return ticket
+
+    async def redeem(self, ticket: str) -> Claims:
+        """Return what a ticket is worth, and void it. Raises AuthError, 401."""
+        stored = await self.store.take(digest(ticket))
+        if stored is None:
+            raise AuthError("ticket", "got a ticket that is unknown, used or too old")
+        claims = load(stored)
+        if self.now() >= claims.expires_at:
+            raise AuthError("expired", "got a ticket of an expired token")
+        return claims
+
+
+def digest(ticket: str) -> str:
+    """Return what the store knows a ticket by; 256 random bits need no salt."""
+    return hashlib.sha256(ticket.encode()).hexdigest()
+
+
+def dump(claims: Claims) -> str:
+    """Return claims as text for a store."""
+    user = claims.user
+    tenant = user.tenant.value if user.tenant else None
+    return json.dumps(
+        {
+            "user": [user.id, user.name, sorted(user.roles), tenant],
+            "token": [claims.token_id, claims.issued_at, claims.expires_at],
+        }
+    )
+
+
+def load(text: str) -> Claims:
+    """Return the claims that `dump` wrote."""
+    stored = json.loads(text)
+    user_id, name, roles, tenant = stored["user"]
+    user = User(user_id, name, frozenset(roles), TenantID(tenant) if tenant else None)
+    return Claims(user, *stored["token"])
+
+
+class TicketOffice:
+    """ASGI endpoint for `POST /api/tickets`: `{"ticket": "...", "expires_in": 30}` for who asks.
+
+    Stands behind `Authenticate`, which binds the Claims; a ticket is worth those, and no more.
+    """
+
+    def __init__(self, tickets: Tickets) -> None:
+        self.tickets = tickets
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request: 201 and a ticket, 405 for other methods, 503 for a full store."""
+        if scope["method"] != "POST":
+            return await answer(send, 405, b"", [("Allow", "POST")])
+        try:
+            ticket = await self.tickets.issue(current(Claims))
+        except AuthError as error:
+            return await answer(send, error.status, error.body, list(error.headers))
+        body = json.dumps({"ticket": ticket, "expires_in": self.tickets.lifetime}).encode()
+        headers = [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
+        await answer(send, 201, body, headers)
+
+
+async def answer(
+    send: Send,
+    status: int,
+    body: bytes,
+    headers: list[tuple[str, str]],
+    kind: str = "http.response",
+) -> None:
+    """Send a whole HTTP response through ASGI; kind: its messages' type, up to the last word."""
+    lines = [*headers, ("Content-Length", str(len(body)))]
+    encoded = [(name.lower().encode(), value.encode()) for name, value in lines]
+    await send({"type": f"{kind}.start", "status": status, "headers": encoded})
+    await send({"type": f"{kind}.body", "body": body})

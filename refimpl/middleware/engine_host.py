@@ -1,0 +1,96 @@
+"""One uvicorn server, as its connections see it: limits, policy, and the lists uvicorn waits for.
+
+uvicorn hands its configuration and its shared state to every connection. What follows from them is
+worked out once a server, so that a connection holds one reference instead of a dozen.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Coroutine
+from contextvars import Context
+from typing import TYPE_CHECKING, TypeVar
+from weakref import WeakKeyDictionary
+
+from refimpl.handshake import Policy
+from refimpl.lifecycle import ServerConnection, Settings
+from refimpl.lifecycle.accepting import ProcessRequest
+from refimpl.messages import negotiate
+from refimpl.middleware.asgi import App
+
+if TYPE_CHECKING:
+    from uvicorn.config import Config
+    from uvicorn.server import ServerState
+
+__all__ = ["Host", "host_of"]
+
+T = TypeVar("T", int, float)
+
+
+class Host:
+    """What the connections of one server share; it stands where lifecycle has its `Server`.
+
+    max_fragments and close_timeout: uvicorn has no option for them.
+    """
+
+    def __init__(
+        self, config: "Config", state: "ServerState", *, max_fragments: int, close_timeout: float
+    ) -> None:
+        self.app: App = config.loaded_app
+        self.root_path: str = config.root_path
+        self.asgi = {"version": config.asgi_version, "spec_version": "2.4"}
+        self.settings = Settings(
+            open_timeout=None,  # uvicorn has read the head already, and then the application thinks
+            ping_interval=_limit(config.ws_ping_interval),
+            ping_timeout=_limit(config.ws_ping_timeout),
+            close_timeout=close_timeout,
+            max_size=_limit(config.ws_max_size),
+            max_fragments=max_fragments,
+            max_queue=_limit(config.ws_max_queue),
+        )
+        # Origins are the application's to judge: ASGI gives it the header, and only it knows.
+        self.policy = Policy(
+            origins=("*",), negotiate=negotiate if config.ws_per_message_deflate else None
+        )
+        self.process_request: ProcessRequest | None = None
+        self.refused: Counter[str] = Counter()
+        self.is_closing = False
+        self.reset_context: bool = config.reset_contextvars
+        self._connections: set[ServerConnection] = state.connections  # type: ignore[assignment]
+        self._tasks = state.tasks
+
+    def joined(self, connection: ServerConnection) -> None:
+        """Note a connection that uvicorn handed over; it waits for it when it stops."""
+        self._connections.add(connection)
+
+    def left(self, connection: ServerConnection) -> None:
+        """Forget a connection that is gone."""
+        self._connections.discard(connection)
+
+    def opened(self, connection: ServerConnection) -> None:
+        """Do nothing: the application runs since the request came."""
+
+    def own(self, work: Coroutine[None, None, None], context: Context) -> asyncio.Task[None]:
+        """Run work in a context, as a task that uvicorn waits for when it stops."""
+        task = asyncio.get_running_loop().create_task(work, context=context)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+
+def _limit(value: T | None) -> T | None:
+    """Return a limit, or None where 0 or less says that there is none."""
+    return value if value is not None and value > 0 else None
+
+
+_hosts: "WeakKeyDictionary[ServerState, Host]" = WeakKeyDictionary()
+
+
+def host_of(
+    config: "Config", state: "ServerState", *, max_fragments: int, close_timeout: float
+) -> Host:
+    """Return the host of a server, made for its first connection."""
+    host = _hosts.get(state)
+    if host is None:
+        host = Host(config, state, max_fragments=max_fragments, close_timeout=close_timeout)
+        _hosts[state] = host
+    return host

@@ -1,0 +1,72 @@
+"""The scope of a WebSocket: what an ASGI application is told about the request (ASGI 3.0, HTTP).
+
+>>> from refimpl.handshake import Headers
+>>> request = Request("/caf%C3%A9?room=1", Headers([("Host", "a.example")]))
+>>> scope = describe_request(request)
+>>> scope["path"], scope["raw_path"], scope["query_string"], scope["headers"]
+('/café', b'/caf%C3%A9', b'room=1', [(b'host', b'a.example')])
+"""
+
+import asyncio
+from typing import Any
+from urllib.parse import quote, unquote
+
+from refimpl.handshake import Request
+from refimpl.middleware.asgi import Scope
+
+__all__ = ["client_name", "describe_request", "describe_transport", "safe_path"]
+
+
+def describe_request(request: Request, root_path: str = "") -> Scope:
+    """Return what the head of the request says.
+
+    root_path: where the application is mounted; it stands in front of both paths. Only the path is
+    decoded, once, and the query stays as it came: what it means is the application's to say.
+    """
+    path = request.path
+    return {
+        "type": "websocket",
+        "http_version": request.version.removeprefix("HTTP/"),
+        "root_path": root_path,
+        "path": root_path + unquote(path),
+        "raw_path": (quote(root_path) + path).encode("latin-1"),
+        "query_string": request.target.partition("?")[2].encode("latin-1"),
+        "headers": [
+            (name.lower().encode("latin-1"), value.encode("latin-1"))
+            for name, value in request.headers
+        ],
+    }
+
+
+def describe_transport(transport: asyncio.Transport) -> Scope:
+    """Return who talks to whom, and whether over TLS."""
+    client, server = (transport.get_extra_info(name) for name in ("peername", "sockname"))
+    secure = transport.get_extra_info("sslcontext") is not None
+    return {
+        "scheme": "wss" if secure else "ws",
+        "client": _host_and_port(client),
+        "server": (server, None) if isinstance(server, str) else _host_and_port(server),
+    }
+
+
+def _host_and_port(address: Any) -> tuple[str, int] | None:
+    """Return the first two parts of an internet address (IPv6 has four), None for any other."""
+    return (str(address[0]), int(address[1])) if isinstance(address, tuple) else None
+
+
+# --- for the log ---
+
+
+def client_name(scope: Scope) -> str:
+    """Return the client as host:port, or nothing where it has neither, as on a Unix socket."""
+    client = scope.get("client")  # a proxy's middleware may have put the real one here
+    return f"{client[0]}:{client[1]}" if client else ""
+
+
+def safe_path(scope: Scope) -> str:
+    """Return the path quoted, so that it is one word, and without the query: tickets travel there.
+
+    >>> safe_path({"path": "/a b\\n", "query_string": b"ticket=secret"})
+    '/a%20b%0A'
+    """
+    return quote(scope["path"])

@@ -1,0 +1,169 @@
+"""Seeing the frames of a living connection: what the wire panel of the demo is made of.
+
+While nobody watches, none of this exists: a watch puts itself between connection and transport when
+it begins and takes itself away when it ends, and the hot path has no question to ask.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any, cast
+
+from refimpl.errors import RemoteProtocolError
+from refimpl.framing import parse_header
+from refimpl.handshake import Acceptance
+from refimpl.lifecycle import ServerConnection
+from refimpl.lifecycle.accepting import Owner
+from refimpl.messages import State
+
+__all__ = ["Callback", "FrameSplitter", "Tap", "Watch", "Watched"]
+
+Callback = Callable[[str, bytes], None]
+"""Called with "in" or "out" and one whole frame, as it is on the wire."""
+
+logger = logging.getLogger("refimpl.engine")
+
+
+class FrameSplitter:
+    """Cuts one direction of a connection into whole frames.
+
+    >>> splitter = FrameSplitter(max_size=1024)
+    >>> splitter.feed(b"\\x81\\x02h"), splitter.feed(b"i\\x8a\\x00")
+    ([], [b'\\x81\\x02hi', b'\\x8a\\x00'])
+    """
+
+    def __init__(self, *, max_size: int | None, rest: bytes = b"") -> None:
+        """rest: the beginning of a frame that came before anybody watched."""
+        self._max_size = max_size
+        self._buffer = bytearray(rest)
+        self._broken = False
+
+    def feed(self, data: bytes | bytearray | memoryview) -> list[bytes]:
+        """Return the frames that data completes; bytes that are no frame come once, as they are."""
+        if self._broken:
+            return []
+        self._buffer += data
+        frames, position = [], 0
+        try:
+            while (end := self._end(position)) is not None:
+                frames.append(bytes(self._buffer[position:end]))
+                position = end
+        except RemoteProtocolError:  # the core says so to the peer, and hears nothing more
+            self._broken = True
+            frames.append(bytes(self._buffer[position:]))
+            position = len(self._buffer)
+        del self._buffer[:position]
+        return frames
+
+    def _end(self, position: int) -> int | None:
+        header = parse_header(self._buffer, position, compressed=True, max_size=self._max_size)
+        return None if header is None or header[3] > len(self._buffer) else header[3]
+
+
+class Watch:
+    """Those who watch one connection, and the two directions they see."""
+
+    def __init__(self, *, max_size: int | None, rest: bytes = b"") -> None:
+        self._callbacks: list[Callback] = []
+        self._incoming = FrameSplitter(max_size=max_size, rest=rest)
+        self._outgoing = FrameSplitter(max_size=None)
+
+    def __len__(self) -> int:
+        return len(self._callbacks)
+
+    def add(self, callback: Callback) -> None:
+        """Show all frames from now on to callback."""
+        self._callbacks.append(callback)
+
+    def remove(self, callback: Callback) -> None:
+        """Show callback nothing more; it may have been removed already."""
+        if callback in self._callbacks:
+            self._callbacks.remove(callback)
+
+    def came(self, data: bytes) -> None:
+        """Show what came from the peer."""
+        self._show("in", self._incoming.feed(data))
+
+    def went(self, data: bytes | bytearray | memoryview) -> None:
+        """Show what went to the peer."""
+        self._show("out", self._outgoing.feed(data))
+
+    def _show(self, direction: str, frames: list[bytes]) -> None:
+        for frame in frames:
+            for callback in tuple(self._callbacks):
+                try:
+                    callback(direction, frame)
+                except Exception:  # a watcher's mistake is not the connection's
+                    logger.exception("a watcher of frames failed and sees no more")
+                    self.remove(callback)
+
+
+class Tap:
+    """A transport that shows what is written to it; all else is the transport's own."""
+
+    def __init__(self, transport: asyncio.Transport, watch: Watch) -> None:
+        self.transport = transport
+        self._watch = watch
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.transport, name)
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Show and write data."""
+        self._watch.went(data)
+        self.transport.write(data)
+
+    def writelines(self, pieces: Any) -> None:
+        """Show and write several pieces."""
+        self.write(b"".join(pieces))
+
+
+class Watched(ServerConnection):
+    """A connection whose frames can be watched while it lives."""
+
+    __slots__ = ("_watch",)
+
+    def __init__(self, server: Owner) -> None:
+        super().__init__(server)
+        self._watch: Watch | None = None
+
+    def _open(self, acceptance: Acceptance) -> None:
+        super()._open(acceptance)
+        if self._watch is not None:
+            self._begin_watching(self._watch)
+
+    def observe(self, callback: Callback) -> Callable[[], None]:
+        """Call callback with each frame of this connection from now on; return what ends that."""
+        if self._watch is None:
+            rest = bytes(self.core._input.rest) + self._unparsed
+            self._watch = Watch(max_size=self.settings.max_size, rest=rest)
+            if self.core.state is not State.CONNECTING:
+                self._begin_watching(self._watch)
+        watch = self._watch
+        watch.add(callback)
+
+        def stop() -> None:
+            watch.remove(callback)
+            if not watch and self._watch is watch:
+                self._end_watching()
+
+        return stop
+
+    def _begin_watching(self, watch: Watch) -> None:
+        """Put the watch between us and the transport, in both directions."""
+        receive = self.data_received
+
+        def watched(data: bytes) -> None:
+            watch.came(data)
+            receive(data)
+
+        self.data_received = watched  # type: ignore[method-assign]
+        self.transport.set_protocol(self)  # uvloop looks the method up only there
+        self.transport = cast(asyncio.Transport, Tap(self.transport, watch))
+
+    def _end_watching(self) -> None:
+        self._watch = None
+        if isinstance(self.transport, Tap):
+            self.transport = self.transport.transport
+            del self.data_received
+            self.transport.set_protocol(self)

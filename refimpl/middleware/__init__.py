@@ -1,8 +1,8 @@
 """What stands between a server and an application: ASGI middlewares, and an engine for uvicorn.
 
 `context` says who is asking, `registry` hands WebSockets to named endpoints, `headers` adds what a
-browser should be told. `static` (needs starlette) and `engine` (needs uvicorn) are imported by
-their own names, so that nobody pays for what is not used.
+browser should be told. `static` (needs starlette), `engine` and `serving` (need uvicorn) are
+imported by their own names, so that nobody pays for what is not used.
 """
 
 from refimpl.middleware.asgi import App, Message, Receive, Scope, Send, deny, header_values
@@ -17,22 +17,32 @@ from refimpl.middleware.context import (
     find,
     with_state,
 )
+from refimpl.middleware.headers import CacheRules, SecurityHeaders, cache_control, security_headers
+from refimpl.middleware.registry import Registry
+from refimpl.middleware.session import Connection, Ended
 
 __all__ = [
     "AddContext",
     "App",
+    "CacheRules",
+    "Connection",
     "Context",
+    "Ended",
     "Message",
     "Receive",
+    "Registry",
     "RequestID",
     "Scope",
+    "SecurityHeaders",
     "Send",
     "TenantID",
     "User",
     "bind",
+    "cache_control",
     "current",
     "deny",
     "find",
     "header_values",
+    "security_headers",
     "with_state",
 ]

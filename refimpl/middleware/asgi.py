@@ -1,4 +1,4 @@
-"""The types of ASGI, and the three things every middleware here does with a scope.
+"""The types of ASGI, and what every middleware here does with a scope.
 
 An ASGI application is one coroutine function: it gets a `scope` (what the request is), calls
 `receive` for what the client says and `send` for what it answers. A middleware is an application
@@ -12,7 +12,17 @@ that holds another one. ASGI 3.0, "Applications"; nothing here imports a framewo
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
-__all__ = ["App", "Message", "Receive", "Scope", "Send", "can_deny", "deny", "header_values"]
+__all__ = [
+    "App",
+    "Message",
+    "Receive",
+    "Scope",
+    "Send",
+    "can_deny",
+    "deny",
+    "header_values",
+    "route_path",
+]
 
 # Any, because ASGI lets servers and middlewares add keys of their own to both dictionaries.
 Scope = MutableMapping[str, Any]
@@ -29,6 +39,13 @@ def header_values(scope: Scope, name: str) -> list[str]:
     wanted = name.lower().encode("latin-1")
     headers: Iterable[tuple[bytes, bytes]] = scope.get("headers", ())
     return [value.decode("latin-1") for key, value in headers if key.lower() == wanted]
+
+
+def route_path(scope: Scope) -> str:
+    """Return the path below the application's root, percent-decoded by the server."""
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "")
+    return path[len(root) :] if root and path.startswith(f"{root}/") else path
 
 
 def can_deny(scope: Scope) -> bool:

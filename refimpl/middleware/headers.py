@@ -1,0 +1,117 @@
+"""What a browser is told beside the content: how long to keep it, and what the page may do.
+
+Two ASGI middlewares that add headers to HTTP answers, and to refusals of WebSockets, unless the
+application has set them itself. `CACHE_RULES` is the table of what may be kept how long.
+
+>>> cache_control("/static/js/app.3f9a1c07.js")
+'public, max-age=31536000, immutable'
+>>> cache_control("/static/js/app.js"), cache_control("/api/health")
+('no-cache', 'no-cache')
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+
+from refimpl.middleware.asgi import App, Message, Receive, Scope, Send
+
+__all__ = ["CACHE_RULES", "CONTENT_SECURITY_POLICY", "CacheRules", "SecurityHeaders"]
+__all__ += ["cache_control", "security_headers"]
+
+ANSWERS = ("http.response.start", "websocket.http.response.start")
+
+# First match wins. A fingerprint is a hash of the content in the file's name: new content, new
+# name, so the old one never has to be asked for again. Without one the name promises nothing.
+CACHE_RULES = (
+    (r"/static/.*\.[0-9a-f]{8,64}\.[a-z0-9]+", "public, max-age=31536000, immutable"),
+    (r"/assets/.*", "public, max-age=3600"),
+    (r"/api/health", "no-cache"),
+    (r"/api/.*", "no-store"),
+    (r".*", "no-cache"),
+)
+
+# Scripts and styles from our own files only, so that injected text stays text. 'self' covers the
+# WebSocket of the same host and port (CSP 3, 6.7.2.8); data: is for small drawn icons.
+CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'self'",
+        "img-src 'self' data:",
+        "object-src 'none'",
+        "base-uri 'none'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+    )
+)
+
+
+def cache_control(path: str, rules: Iterable[tuple[str, str]] = CACHE_RULES) -> str:
+    """Return the Cache-Control of the first rule whose pattern matches the whole path."""
+    return next(value for pattern, value in rules if re.fullmatch(pattern, path, re.DOTALL))
+
+
+def security_headers(*, secure: bool, csp: str = CONTENT_SECURITY_POLICY) -> dict[str, str]:
+    """Return the headers that every answer gets; secure: it goes over TLS."""
+    headers = {
+        "content-security-policy": csp,
+        "x-content-type-options": "nosniff",  # an upload named .txt is not run as a script
+        "x-frame-options": "DENY",  # frame-ancestors, for browsers that do not know it
+        "referrer-policy": "same-origin",
+        "cross-origin-opener-policy": "same-origin",
+        "cross-origin-resource-policy": "same-origin",
+        "permissions-policy": "camera=(), microphone=(), geolocation=()",
+    }
+    if secure:  # over plain HTTP a browser must ignore it (RFC 6797 8.1)
+        headers["strict-transport-security"] = "max-age=31536000"
+    return headers
+
+
+def with_defaults(message: Message, defaults: Mapping[str, str]) -> Message:
+    """Return a response's start with those of the defaults that it does not set itself."""
+    own = list(message.get("headers", ()))
+    known = {name.lower() for name, _ in own}
+    pairs = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in defaults.items()]
+    return {**message, "headers": [*own, *(pair for pair in pairs if pair[0] not in known)]}
+
+
+class SecurityHeaders:
+    """ASGI middleware: adds `security_headers` to every answer. Belongs outermost.
+
+    csp: a page's own Content-Security-Policy in place of `CONTENT_SECURITY_POLICY`.
+    """
+
+    def __init__(self, app: App, *, csp: str = CONTENT_SECURITY_POLICY) -> None:
+        self.app = app
+        self.plain = security_headers(secure=False, csp=csp)
+        self.secure = security_headers(secure=True, csp=csp)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the application; complete the start of its answer."""
+        defaults = self.secure if scope.get("scheme") in ("https", "wss") else self.plain
+
+        async def send_completed(message: Message) -> None:
+            await send(with_defaults(message, defaults) if message["type"] in ANSWERS else message)
+
+        await self.app(scope, receive, send_completed)
+
+
+class CacheRules:
+    """ASGI middleware: says for each path how long its answer may be kept.
+
+    Only what succeeded (and 304) is cached by path: an error under a fingerprinted name would
+    otherwise stay for a year. rules: pairs of pattern and Cache-Control, first match wins.
+    """
+
+    def __init__(self, app: App, *, rules: Iterable[tuple[str, str]] = CACHE_RULES) -> None:
+        self.app = app
+        self.rules = tuple(rules)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the application; complete the start of its answer."""
+
+        async def send_completed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                good = message["status"] in (200, 206, 304)
+                value = cache_control(scope["path"], self.rules) if good else "no-store"
+                message = with_defaults(message, {"cache-control": value})
+            await send(message)
+
+        await self.app(scope, receive, send_completed)

@@ -1,0 +1,239 @@
+"""A registry of WebSocket endpoints that can be changed while the server runs.
+
+`Registry` is an ASGI middleware: it takes WebSocket requests under its prefix before the
+application sees them, looks the name up, asks the endpoint's policy, and hands over. The chain ends
+there. Plain HTTP and everything else go to the application untouched.
+
+The decision is made on the scope's path, which is what the server read from the request line.
+Never on Host and never on an address put together from headers: those are the client's words.
+
+>>> async def echo(scope, receive, send): ...
+>>> registry = Registry(echo)
+>>> registry.add("echo", echo, limit=100)
+>>> "echo" in registry, registry.connections("echo")
+(True, 0)
+"""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from refimpl.errors import Close, HandshakeError, LocalProtocolError
+from refimpl.framing import CloseCode
+from refimpl.handshake import Headers, Policy, check_origin
+from refimpl.messages.closing import serialize_close
+from refimpl.middleware.asgi import (
+    App,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    deny,
+    header_values,
+    route_path,
+)
+from refimpl.middleware.context import bind
+from refimpl.middleware.session import Connection, Session
+
+__all__ = ["Endpoint", "Guard", "Registry", "endpoint_name"]
+
+Guard = Callable[[Scope], Awaitable[Iterable[object]]]
+
+NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")  # letters that no URL ever needs to encode
+
+
+@dataclass(slots=True, eq=False)
+class Endpoint:
+    """An ASGI application under a name, who may connect to it, and who is connected.
+
+    origins: as in `Policy`: None for the server's own, "*" for any. subprotocols: the endpoint's,
+    most wanted first; empty leaves the choice to it. limit: connections at a time. guard: raises
+    HandshakeError to refuse, returns what to bind while the connection lives.
+    """
+
+    app: App
+    origins: Sequence[str | None] | None = None
+    subprotocols: Sequence[str] = ()
+    limit: int | None = None
+    guard: Guard | None = None
+    sessions: set[Session] = field(default_factory=set)
+
+
+class Registry:
+    """ASGI middleware that hands `/ws/{name}` to the endpoint of that name."""
+
+    def __init__(self, app: App, prefix: str = "/ws/") -> None:
+        self.app = app
+        self.prefix = prefix
+        self._endpoints: dict[str, Endpoint] = {}
+
+    def add(
+        self,
+        name: str,
+        endpoint: App,
+        *,
+        origins: Sequence[str | None] | None = None,
+        subprotocols: Sequence[str] = (),
+        limit: int | None = None,
+        guard: Guard | None = None,
+    ) -> None:
+        """Serve an endpoint from now on; its options are those of `Endpoint`.
+
+        Raises ValueError for a name that is taken, or that is not one plain path segment.
+        """
+        if not NAME.fullmatch(name):
+            raise ValueError(f"got the name {name!r}, expected 1-64 of A-Z a-z 0-9 _ -")
+        if name in self._endpoints:
+            raise ValueError(f"{name!r} is taken: remove it first")
+        self._endpoints[name] = Endpoint(endpoint, origins, tuple(subprotocols), limit, guard)
+
+    async def remove(
+        self,
+        name: str,
+        code: int = CloseCode.GOING_AWAY,
+        reason: str = "this endpoint is gone",
+        *,
+        timeout: float = 10.0,
+    ) -> int:
+        """Stop serving an endpoint, close its connections, return how many were open.
+
+        Its clients get Close with code and reason (1012 invites them back), those in their
+        handshake get 404. Endpoints that have not returned after timeout seconds are cancelled.
+        Raises KeyError for an unknown name.
+        """
+        serialize_close(code, reason)  # a bad code is the caller's mistake: before anything ends
+        sessions = list(self._endpoints.pop(name).sessions)
+        try:
+            async with asyncio.timeout(timeout):
+                await asyncio.gather(*(session.end(Close(code, reason)) for session in sessions))
+                for session in sessions:
+                    if session.task is not asyncio.current_task():  # an endpoint removes itself
+                        await session.finished.wait()
+        except TimeoutError:
+            for session in sessions:
+                session.cut()
+        return len(sessions)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._endpoints
+
+    def connections(self, name: str) -> int:
+        """Return how many connections an endpoint has, those in their handshake included."""
+        return len(self._endpoints[name].sessions)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand a WebSocket under the prefix over; pass everything else on."""
+        if scope["type"] != "websocket" or not route_path(scope).startswith(self.prefix):
+            return await self.app(scope, receive, send)
+        name = endpoint_name(scope, self.prefix)
+        endpoint = self._endpoints.get(name) if name is not None else None
+        if name is None or endpoint is None:
+            return await deny(scope, receive, send, 404, b"There is no such endpoint.\n")
+        await self._hand_over(name, endpoint, scope, receive, send)
+
+    async def _hand_over(
+        self, name: str, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Run the endpoint, or refuse as its policy says."""
+        try:
+            check_policy(endpoint, scope)
+        except HandshakeError as error:
+            return await _refuse(error, scope, receive, send)
+        params = {**scope.get("path_params", {}), "name": name}
+        session = Session({**scope, "path_params": params}, receive, send)
+        endpoint.sessions.add(session)  # before the guard waits: else the limit would leak
+
+        async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+            try:
+                bound = await endpoint.guard(scope) if endpoint.guard else ()
+                app = _with_subprotocol(endpoint, scope)
+            except HandshakeError as error:
+                return await _refuse(error, scope, receive, send)
+            with bind(*bound, connection_of(name, session)):
+                await app(scope, receive, send)
+
+        try:
+            await session.run(guarded)
+        finally:
+            endpoint.sessions.discard(session)
+
+
+async def _refuse(error: HandshakeError, scope: Scope, receive: Receive, send: Send) -> None:
+    body = error.body or f"{error}\n".encode()
+    await deny(scope, receive, send, error.status, body, error.headers)
+
+
+def endpoint_name(scope: Scope, prefix: str) -> str | None:
+    """Return the name a path asks for, or None for every path that is not exactly prefix + name.
+
+    Dots, slashes and NUL are no part of a name. A percent-encoded letter is refused as well: a
+    proxy that guards `/ws/admin` by its text has not recognised `/ws/%61dmin`.
+    """
+    path = route_path(scope)
+    name = path.removeprefix(prefix)
+    if name == path or not NAME.fullmatch(name):
+        return None
+    raw: bytes | None = scope.get("raw_path")
+    if raw is not None and not raw.partition(b"?")[0].endswith(f"{prefix}{name}".encode()):
+        return None
+    return name
+
+
+def check_policy(endpoint: Endpoint, scope: Scope) -> None:
+    """Raise the HandshakeError to answer with where the endpoint takes no such connection."""
+    lines = [(name, value) for name in ("Host", "Origin") for value in header_values(scope, name)]
+    try:
+        headers = Headers(lines)
+    except LocalProtocolError as error:
+        raise HandshakeError("got a control character in a header") from error
+    if len(headers.get_all("Host")) != 1:
+        raise HandshakeError("got no Host header, or several", reason="host")
+    secure = scope.get("scheme") in ("wss", "https")
+    check_origin(headers, Policy(origins=endpoint.origins, secure=secure))
+    if endpoint.limit is not None and len(endpoint.sessions) >= endpoint.limit:
+        raise HandshakeError(
+            "this endpoint has as many connections as it takes",
+            status=503,
+            reason="limit",
+            headers=[("retry-after", "5")],
+        )
+
+
+def _with_subprotocol(endpoint: Endpoint, scope: Scope) -> App:
+    """Return the endpoint's app, made to accept with its own first choice among the offers.
+
+    A client that offers none is welcome without; one that offers only others is refused, since it
+    would fail the connection itself (WHATWG WebSockets, "establish a WebSocket connection").
+    """
+    offered: Sequence[str] = scope.get("subprotocols") or ()
+    if not endpoint.subprotocols or not offered:
+        return endpoint.app
+    chosen = next((name for name in endpoint.subprotocols if name in offered), None)
+    if chosen is None:
+        speaks = ", ".join(endpoint.subprotocols)
+        raise HandshakeError(f"this endpoint speaks {speaks}", reason="subprotocol")
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_chosen(message: Message) -> None:
+            if message["type"] == "websocket.accept":
+                message = {**message, "subprotocol": chosen}
+            await send(message)
+
+        # Other offers stay hidden: one of them may be a credential.
+        await endpoint.app({**scope, "subprotocols": [chosen]}, receive, send_chosen)
+
+    return app
+
+
+def connection_of(name: str, session: Session) -> Connection:
+    """Return the handle by which code anywhere below finds its connection in the context."""
+
+    async def send(message: str | bytes) -> None:
+        key = "text" if isinstance(message, str) else "bytes"
+        await session.send({"type": "websocket.send", key: message})
+
+    async def close(code: int, reason: str) -> None:
+        await session.end(Close(code, reason))
+
+    return Connection(name, send, close)

@@ -1,0 +1,97 @@
+"""An ASGI application served by uvicorn inside the event loop that runs already.
+
+For programs and notebooks that own their loop: the server is one task more, listens on a free port,
+leaves the process's signals alone, and is gone when the block ends.
+
+>>> async def main():
+...     async with running(app) as server:
+...         return server.port > 0
+>>> async def app(scope, receive, send): ...
+>>> asyncio.run(main())
+True
+"""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import uvicorn
+
+from refimpl.middleware.asgi import App
+
+__all__ = ["OUR_ENGINE", "Running", "running"]
+
+OUR_ENGINE = "refimpl.middleware.engine:Engine"
+
+
+class Running(uvicorn.Server):
+    """A uvicorn server in somebody else's loop; `ready` is set when it serves, or failed to."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = asyncio.Event()
+        self.host, self.port = config.host, config.port
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start as uvicorn does, then say so."""
+        try:
+            await super().startup(sockets)
+        finally:
+            self.ready.set()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave SIGINT and SIGTERM to the program whose loop this is."""
+        yield
+
+    @property
+    def http(self) -> str:
+        """The address for HTTP clients, without a slash at its end."""
+        return f"http://{self.host}:{self.port}"
+
+    @property
+    def ws(self) -> str:
+        """The address for WebSocket clients, without a slash at its end."""
+        return f"ws://{self.host}:{self.port}"
+
+
+@asynccontextmanager
+async def running(
+    app: App,
+    *,
+    engine: str | type[asyncio.Protocol] = OUR_ENGINE,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    settings: dict[str, object] | None = None,
+) -> AsyncIterator[Running]:
+    """Serve app while the block runs.
+
+    engine: uvicorn's `ws`: our class, "websockets-sansio", "wsproto" or another class. settings:
+    more of uvicorn's own, say `{"ws_max_size": 1000}`. Raises RuntimeError where the application's
+    lifespan does not start, or uvicorn cannot load what is named. Connections that have not ended
+    5 s after the block are cut.
+    """
+    options = {"log_config": None, "timeout_graceful_shutdown": 5, **(settings or {})}
+    config = uvicorn.Config(app, host=host, ws=engine, **options)  # type: ignore[arg-type]
+    _load(config)
+    with socket.create_server((host, port)) as listener:
+        config.port = listener.getsockname()[1]
+        server = Running(config)
+        task = asyncio.create_task(server.serve([listener]), name="uvicorn")
+        try:
+            await server.ready.wait()
+            if not server.started:
+                raise RuntimeError("the application did not start: its lifespan failed")
+            yield server
+        finally:
+            server.should_exit = True
+            await task
+
+
+def _load(config: uvicorn.Config) -> None:
+    """Import what the settings name; uvicorn itself would end the process where it cannot."""
+    try:
+        config.load()
+    except SystemExit as error:
+        raise RuntimeError(f"uvicorn cannot load {config.app!r} with ws={config.ws!r}") from error

@@ -1,0 +1,146 @@
+"""One connection in an endpoint's hands, with a door for whoever has to end it from outside.
+
+A `Session` stands between the server and an endpoint: it passes ASGI messages both ways, and knows
+from them whether the handshake is answered. `end` tells the client, wakes an endpoint that waits in
+`receive`, and makes its next `send` fail; `cut` cancels an endpoint that does not listen.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from refimpl.errors import Close
+from refimpl.middleware.asgi import DENIAL, App, Message, Receive, Scope, Send, can_deny
+
+__all__ = ["Connection", "Ended", "Session"]
+
+TELL_TIMEOUT = 10.0  # a client that stopped reading may keep the server from sending
+
+
+class Ended(OSError):
+    """The server ended this connection and the endpoint still sent: stop, there is no client.
+
+    An OSError, as ASGI wants it from `send` after a disconnect, so frameworks know what it means.
+    """
+
+
+class Phase(Enum):
+    """How far the handshake is, as the application's messages tell."""
+
+    CONNECTING = "not answered yet"
+    OPEN = "accepted"
+    OVER = "refused or closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """The WebSocket this code works for: code that got no socket handed down finds it here."""
+
+    endpoint: str
+    send: Callable[[str | bytes], Awaitable[None]]
+    close: Callable[[int, str], Awaitable[None]]
+
+
+class Session:
+    """One WebSocket on its way through an endpoint.
+
+    Made in the task that serves the connection. `finished` is set when the endpoint has returned.
+    """
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scope = scope
+        self.phase = Phase.CONNECTING
+        self.task = asyncio.current_task()
+        self.finished = asyncio.Event()
+        self._receive = receive
+        self._send = send
+        self._ending: Close | None = None
+        self._told = asyncio.Event()
+        self._waiting: set[asyncio.Task[object]] = set()
+        self._woken: set[asyncio.Task[object]] = set()
+        self._cut = False
+        self._disconnected = False
+
+    async def run(self, endpoint: App) -> None:
+        """Let the endpoint have the connection until it returns; what it raises goes on up."""
+        try:
+            await endpoint(self.scope, self.receive, self.send)
+            if self._ending is not None:
+                await self._told.wait()  # else the server would close first, with another code
+        except Ended:
+            pass
+        except asyncio.CancelledError:
+            if not self._cut or self.task is None or self.task.uncancel() > 0:
+                raise  # somebody else's cancellation
+        finally:
+            self.phase = Phase.OVER
+            self.finished.set()
+
+    async def receive(self) -> Message:
+        """Return the next message, or a disconnect as soon as the session is ended."""
+        if self._ending is not None and not self._disconnected:
+            return self._disconnect(self._ending)
+        task = asyncio.current_task()
+        assert task is not None
+        self._waiting.add(task)
+        try:
+            message = await self._receive()
+        except asyncio.CancelledError:
+            if self._ending is None or task not in self._woken or task.uncancel() > 0:
+                raise
+            return self._disconnect(self._ending)
+        finally:
+            self._waiting.discard(task)
+            self._woken.discard(task)
+        if message["type"] == "websocket.disconnect":
+            self.phase = Phase.OVER
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Pass a message on; Ended when the session is over by our own doing."""
+        if self._ending is not None:
+            raise Ended(f"this connection was closed with {self._ending.code}")
+        kind = message["type"]
+        if kind == "websocket.accept":
+            self.phase = Phase.OPEN
+        elif kind in ("websocket.close", f"{DENIAL}.start"):
+            self.phase = Phase.OVER
+        await self._send(message)
+
+    async def end(self, close: Close) -> None:
+        """Tell the client (Close when open, 404 before), then wake the endpoint."""
+        if self._ending is not None:
+            return
+        self._ending = close
+        try:
+            async with asyncio.timeout(TELL_TIMEOUT):
+                await self._tell(close)
+        except (OSError, TimeoutError):
+            pass  # the client left at the same moment, or reads nothing any more
+        finally:
+            self._told.set()
+            for task in self._waiting:
+                self._woken.add(task)
+                task.cancel()
+
+    def cut(self) -> None:
+        """Cancel an endpoint that has not returned after `end`."""
+        if not self.finished.is_set() and self.task is not None:
+            self._cut = True
+            self.task.cancel()
+
+    async def _tell(self, close: Close) -> None:
+        phase, self.phase = self.phase, Phase.OVER
+        if phase is Phase.OPEN or (phase is Phase.CONNECTING and not can_deny(self.scope)):
+            goodbye = {"type": "websocket.close", "code": close.code, "reason": close.reason}
+            await self._send(goodbye)
+        elif phase is Phase.CONNECTING:
+            headers = [(b"content-length", b"0")]
+            await self._send({"type": f"{DENIAL}.start", "status": 404, "headers": headers})
+            await self._send({"type": f"{DENIAL}.body", "body": b""})
+
+    def _disconnect(self, close: Close) -> Message:
+        # Said once. An endpoint that asks on and on would never let the event loop go.
+        self._disconnected = True
+        return {"type": "websocket.disconnect", "code": close.code, "reason": close.reason}

@@ -1,0 +1,118 @@
+"""Files, an API and WebSockets under one address, each path with exactly one owner.
+
+Starlette finds and sends the files, with ETag, 304 and ranges; what may be asked for, and who owns
+which path, is decided here. The table of `path_table`, first match wins:
+
+==================  =======================================  ==================================
+path                owner                                    kept
+==================  =======================================  ==================================
+/ws/**              the Registry; plain HTTP gets 426        no-store
+/api/**             the API's routes, else 404 as JSON       no-store; /api/health: no-cache
+/assets/**          files                                    1 hour
+/static/**          files                                    a year if the name has a
+                                                             fingerprint, else ask first
+everything else     pages (index.html)                       ask first
+==================  =======================================  ==================================
+"""
+
+import os
+import re
+from collections.abc import Sequence
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import BaseRoute, Mount, Router
+from starlette.staticfiles import StaticFiles
+
+from refimpl.middleware.asgi import App, Receive, Scope, Send, deny, route_path
+from refimpl.middleware.headers import CacheRules, SecurityHeaders
+
+__all__ = ["Files", "is_public", "not_found", "path_table", "site", "upgrade_required"]
+
+# No leading dot (.git, .env, ..), no trailing dot or blank (Windows drops them, so "app.map." is
+# "app.map"), no slash of either kind, no colon (C:, file.js::$DATA), no control character.
+SEGMENT = re.compile(r"(?!\.)[^\x00-\x1f\x7f/\\:]+(?<![. ])")
+PRIVATE = (".map", ".bak", ".orig", "~")
+PathLike = str | os.PathLike[str]
+
+
+def is_public(path: str) -> bool:
+    """Whether a path below the files' folder may be asked for at all.
+
+    Source maps hold the sources that the build took apart; they go to the error tracker instead.
+    """
+    segments = path.removeprefix("/").removesuffix("/").split("/")
+    plain = all(SEGMENT.fullmatch(segment) for segment in segments) or path in ("", "/")
+    return plain and not path.lower().endswith(PRIVATE)
+
+
+class Files(StaticFiles):
+    """Starlette's static files, for GET and HEAD, of what `is_public`; everything else is 404.
+
+    Refuses paths under /ws/ itself, so that no mount, wherever it stands, can swallow them.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one file; a WebSocket is denied with 404, since there is none here."""
+        if scope["type"] == "websocket":
+            return await deny(scope, receive, send, 404, b"There is no such endpoint.\n")
+        if is_socket_path(scope["path"]):
+            return await upgrade_required(scope, receive, send)
+        await super().__call__(scope, receive, send)
+
+    def get_path(self, scope: Scope) -> str:
+        """Return the file's path below the folder; HTTPException 404 for what is not public."""
+        path = route_path(scope)
+        if not is_public(path):
+            raise HTTPException(404)
+        return os.path.normpath(os.path.join(*path.split("/")))
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """Return Starlette's answer, with redirects that stay here whatever Host says."""
+        response = await super().get_response(path, scope)
+        if "location" in response.headers:
+            response.headers["location"] = scope["path"] + "/"
+        return response
+
+
+def is_socket_path(path: str) -> bool:
+    """Whether a path belongs to WebSockets only."""
+    return path == "/ws" or path.startswith("/ws/")
+
+
+async def upgrade_required(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer plain HTTP where only WebSockets live, with 426 (RFC 9110 15.5.22)."""
+    if scope["type"] == "websocket":
+        return await deny(scope, receive, send, 404, b"There is no such endpoint.\n")
+    answer = PlainTextResponse(
+        "This address speaks WebSocket only.\n", 426, {"upgrade": "websocket"}
+    )
+    await answer(scope, receive, send)
+
+
+async def not_found(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer what no API route has taken with 404 in JSON, so that no page stands in for data."""
+    if scope["type"] == "websocket":
+        return await deny(scope, receive, send, 404, b"There is no such endpoint.\n")
+    await JSONResponse({"error": "not found"}, 404)(scope, receive, send)
+
+
+def path_table(directory: PathLike, api: Sequence[BaseRoute] = ()) -> list[BaseRoute]:
+    """Return the table above as routes, in order.
+
+    directory: holds index.html and everything below it. api: routes with paths below /api.
+    """
+    return [
+        Mount("/ws", upgrade_required),
+        Mount("/api", Router(api, redirect_slashes=False, default=not_found)),
+        Mount("/", Files(directory=directory, html=True)),
+    ]
+
+
+def site(directory: PathLike, api: Sequence[BaseRoute] = ()) -> App:
+    """Return an application of the path table with all its headers, on errors too.
+
+    Put a `Registry` around it for the WebSockets, and `Context` around that.
+    """
+    return SecurityHeaders(CacheRules(Starlette(routes=path_table(directory, api))))

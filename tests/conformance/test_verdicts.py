@@ -84,6 +84,36 @@ def test_the_table_shows_the_counts() -> None:
     assert row.split() == ["refimpl", "server", "247", "244", "0", "3", "0", "10", "s"]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], ["refimpl", "engine"]),
+        (["--cases", "all"], ["refimpl"]),
+        (["--testee", "wsproto"], ["wsproto"]),
+    ],
+)
+def test_without_a_testee_our_own_are_run(arguments: list[str], expected: list[str]) -> None:
+    assert list(run.parse(arguments).testee) == expected
+
+
+def test_the_engine_has_the_servers_role_and_is_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ran = []
+
+    def run_one(testee: str, role: str, cases: str) -> Tally:
+        ran.append((testee, role))
+        verdicts = good().verdicts | ({"1.1.8": "FAILED"} if testee == "engine" else {})
+        return Tally(testee, role, 1.0, verdicts)
+
+    monkeypatch.setattr(run, "run_one", run_one)
+    monkeypatch.setattr(run, "REPORTS", tmp_path)
+    monkeypatch.setattr(suite, "install", lambda: None)
+    assert run.main([]) == 1
+    assert ran == [("refimpl", "server"), ("refimpl", "client"), ("engine", "server")]
+    assert capsys.readouterr().err == "engine server: FAILED: 1.1.8\n"
+
+
 def test_a_missing_python_27_is_one_clear_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

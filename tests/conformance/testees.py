@@ -165,6 +165,52 @@ async def wsproto_client(url: str) -> None:
     await echo.run()
 
 
+# --- uvicorn: an ASGI application on our engine, or on one of uvicorn's own -----------------------
+
+
+async def asgi_echo(scope: Any, receive: Any, send: Any) -> None:
+    """Send every message back: the whole application."""
+    await receive()
+    await send({"type": "websocket.accept"})
+    while (message := await receive())["type"] == "websocket.receive":
+        await send({**message, "type": "websocket.send"})
+
+
+async def serve_asgi(engine: Any) -> None:
+    """Serve the ASGI echo on uvicorn with an engine: a class, or a name that uvicorn knows."""
+    import uvicorn
+
+    config = uvicorn.Config(
+        asgi_echo,
+        port=0,
+        ws=engine,
+        ws_max_size=MAX_SIZE,
+        ws_ping_interval=None,
+        lifespan="off",
+        log_level="warning",
+    )
+    server = uvicorn.Server(config)
+    serving = asyncio.ensure_future(server.serve())
+    while not server.started and not serving.done():
+        await asyncio.sleep(0.01)
+    if server.started:
+        announce(server.servers[0])
+    await serving
+
+
+async def engine_server() -> None:
+    from refimpl.middleware.engine import Engine
+
+    class PatientEngine(Engine):
+        max_fragments = MAX_FRAGMENTS
+
+    await serve_asgi(PatientEngine)
+
+
+async def uvicorn_server() -> None:
+    await serve_asgi("websockets-sansio")
+
+
 # --- no WebSocket at all: the floor of every comparison ------------------------------------------
 
 
@@ -211,8 +257,10 @@ async def run_cases(echo: Echo, agent: str, url: str) -> None:
 
 SERVERS: dict[str, Callable[[], Awaitable[None]]] = {
     "refimpl": refimpl_server,
+    "engine": engine_server,
     "websockets": websockets_server,
     "wsproto": wsproto_server,
+    "uvicorn": uvicorn_server,
     "bare": bare_server,
 }
 CLIENTS: dict[str, Echo] = {

@@ -7,6 +7,7 @@ it listens on; `... client refimpl URL` prints "case N" for each case it has bee
 from __future__ import annotations
 
 import asyncio
+import socket
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -182,20 +183,15 @@ async def serve_asgi(engine: Any) -> None:
 
     config = uvicorn.Config(
         asgi_echo,
-        port=0,
         ws=engine,
         ws_max_size=MAX_SIZE,
         ws_ping_interval=None,
         lifespan="off",
         log_level="warning",
     )
-    server = uvicorn.Server(config)
-    serving = asyncio.ensure_future(server.serve())
-    while not server.started and not serving.done():
-        await asyncio.sleep(0.01)
-    if server.started:
-        announce(server.servers[0])
-    await serving
+    with socket.create_server(("127.0.0.1", 0)) as listener:  # who connects early waits in it
+        print(listener.getsockname()[1], flush=True)
+        await uvicorn.Server(config).serve(sockets=[listener])
 
 
 async def engine_server() -> None:

@@ -88,6 +88,8 @@ FAREWELL = Answer(
     ),
     accepts=(1005, "received", "server"),
     mistakes={
+        (1001, "received", "server"): "1001 stands in no Close of this recording; look at payloads",
+        (None, "received", "server"): "RFC 6455 7.1.5 has a number for a Close without a code",
         (1000, "received", "server"): "who sent a 1000? A Close without a code is not 1000",
         (1006, "received", "server"): "1006 means that no Close came; one came, without a code",
         (1005, "sent", "server"): "the order as the *server* sees it: what did it do first?",
@@ -99,10 +101,12 @@ FAREWELL = Answer(
 
 
 class Leaver:
-    """A connection for `close_all`: it ends when all those in `together` were asked to."""
+    """A connection for `close_all`: it ends when all in `together` were asked, or much later."""
 
-    def __init__(self, together: set["Leaver"], error: Exception | None = None) -> None:
-        self.together, self.error = together, error
+    def __init__(self, together: set["Leaver"], ending: Exception | float | None = None) -> None:
+        self.together = together
+        self.error = ending if isinstance(ending, Exception) else None
+        self.late = ending if isinstance(ending, float) else 0.0
         self.codes: list[int] = []
         self.ended = False
         self._asked = asyncio.Event()
@@ -116,15 +120,20 @@ class Leaver:
             raise self.error
         for each in self.together:
             await each._asked.wait()
+        if self.late:
+            await asyncio.sleep(self.late)
         self.ended = True
 
 
-def _leaving(*errors: Exception | None) -> Callable[[Any], Any]:
-    """Return a drive: close_all on one connection for each entry, then look at each."""
+def _leaving(*endings: Exception | float | None) -> Callable[[Any], Any]:
+    """Return a drive: close_all on one connection for each entry, then look at each.
+
+    An entry is what its close() raises, or how many seconds later than the others it ends.
+    """
 
     async def drive(close_all: Any) -> int:
         together: set[Leaver] = set()
-        everybody = [Leaver(together, error) for error in errors]
+        everybody = [Leaver(together, ending) for ending in endings]
         count = await close_all(list(everybody))
         for number, each in enumerate(everybody):
             if not each.codes:
@@ -169,6 +178,13 @@ CLOSE_ALL = Exercise(
             shown="close_all([broken, two, three]), where close() of the first raises OSError",
             expect=2,
             why="the error of one is a result like another; the others are closed and waited for",
+        ),
+        Case(
+            "the first raises, the last is slow",
+            drive=_leaving(OSError("gone"), None, 0.05),
+            shown="close_all([broken, two, slow]), where close() of the last takes 50 ms",
+            expect=2,
+            why="wait for every one of them to end, whatever became of the others",
         ),
         Case(
             "all raise",

@@ -27,7 +27,8 @@ DECLARED_DEAD = Answer(
         120: "the next ping would be at 90; by then the look at 90 has decided",
         60: "at 60 the ping goes out; the peer gets ping_timeout to answer",
     },
-    otherwise="a number of seconds since the connection opened, as a whole number",
+    otherwise="the second, as a whole number, of a look: the server looks every ping_timeout "
+    "after the ping at 60",
 )
 
 STILL = Progress(heard=7, taken=9_000, waiting=True, reading=True)
@@ -52,7 +53,7 @@ SHOWS_LIFE = Exercise(
         Case("nothing has moved", call(STILL, STILL), expect=False),
         Case(
             "it sent something",
-            call(STILL, STILL._replace(heard=8)),
+            call(STILL, STILL._replace(heard=17)),
             expect=True,
             why="each byte that arrives shows life",
         ),
@@ -60,7 +61,8 @@ SHOWS_LIFE = Exercise(
             "it took some of what waited",
             call(STILL, STILL._replace(taken=9_500)),
             expect=True,
-            why="the kernel was full and has room now, so the other side has taken something",
+            why="500 bytes more left us while the kernel was full, so the other side has taken "
+            "something; that others wait now says nothing",
         ),
         Case(
             "we sent something, and nothing had waited",

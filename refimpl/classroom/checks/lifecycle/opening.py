@@ -34,6 +34,7 @@ def _attack(head: bytes, patience: float) -> Callable[[Any], float]:
     def drive(hold_on: Any) -> float:
         pieces = hold_on(head, patience)
         try:
+            pieces = list(pieces)
             sent = b"".join(piece for _, piece in pieces)
         except (TypeError, ValueError):
             raise Wrong(f"{render(pieces)}, wanted a list of pairs (seconds, bytes)") from None
@@ -73,7 +74,7 @@ HOLD_ON = Exercise(
         _case(
             "a patience of 10 s",
             10.0,
-            "a whole head in a few pieces comes too soon; one byte at a time, each nearly late",
+            "its patience starts anew with each piece; how many pieces can a head have?",
         ),
         _case(
             "a patience of 0.5 s",

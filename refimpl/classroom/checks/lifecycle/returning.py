@@ -1,6 +1,6 @@
 """Chapter 05: whether to come back, when, and from where."""
 
-from ssl import SSLCertVerificationError
+from ssl import SSLCertVerificationError, SSLError
 from typing import Any
 
 from refimpl.errors import HandshakeError
@@ -26,17 +26,28 @@ IS_FATAL = Exercise(
         "2. Else: fatal if it is an SSLCertVerificationError, and only then.",
     ),
     cases=(
-        Case("403, forbidden", call(_status(403)), expect=True),
+        Case("403, forbidden", call(_status(403)), expect=True, why="meant, now and in an hour"),
         Case("503, overloaded", call(_status(503)), expect=False, why="a restart ends"),
         Case("401", call(_status(401)), expect=True, why="the same token will be refused again"),
         Case("404", call(_status(404)), expect=True),
-        Case("refused by TCP", call(ConnectionRefusedError()), expect=False, why="it may start"),
+        Case(
+            "refused by TCP",
+            call(ConnectionRefusedError()),
+            expect=False,
+            why="the server may come up",
+        ),
         Case("a time limit", call(TimeoutError()), expect=False),
         Case(
             "429, too many requests",
             call(_status(429)),
             expect=False,
             why="it says: later. Not every 4xx is for ever",
+        ),
+        *(
+            Case(
+                f"{status}", call(_status(status)), expect=False, why="a server or proxy in trouble"
+            )
+            for status in (500, 502, 504)
         ),
         Case("408", call(_status(408)), expect=False, why="the server got tired; a busy network"),
         Case(
@@ -64,6 +75,12 @@ IS_FATAL = Exercise(
             call(SSLCertVerificationError("self-signed certificate")),
             expect=True,
             why="it is an OSError too, so ask about it first; somebody may be in the middle",
+        ),
+        Case(
+            "TLS that broke off",
+            call(SSLError("handshake failure")),
+            expect=False,
+            why="only a wrong certificate is an answer; this may be the network",
         ),
     ),
     replaces="lifecycle.reconnect.is_fatal",
@@ -105,7 +122,8 @@ WAIT_BEFORE = Exercise(
             "the first attempt, dice at 1.0",
             **_dice(1, 5.0, 60.0, 1.0),
             expect=5.0,
-            why="attempts count from 1, and the first bound is `first`",
+            why="attempts count from 1, the first bound is `first`, and random() says how much of "
+            "it: a share from 0 to 1",
         ),
         Case(
             "the first attempt, dice at 0.5",
@@ -114,6 +132,12 @@ WAIT_BEFORE = Exercise(
             why="the first wait is the one that all clients do, so it is random too: multiply",
         ),
         Case("the third attempt", **_dice(3, 5.0, 60.0, 1.0), expect=20.0),
+        Case(
+            "other settings",
+            **_dice(7, 0.5, 45.0, 1.0),
+            expect=32.0,
+            why="`first` doubles six times, and the cap is not reached yet",
+        ),
         Case("the cap", **_dice(5, 5.0, 60.0, 1.0), expect=60.0),
         Case(
             "behind the cap, dice at 0.5",

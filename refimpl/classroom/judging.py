@@ -51,7 +51,9 @@ def wrong(got: str, *rows: Row) -> Verdict:
 def _misfit(exercise: Exercise, answer: Any) -> str:
     """Why an answer cannot even be tried; nothing where it can."""
     if not callable(answer):
-        return f"{render(answer)}, which cannot be called"
+        outcome = run_limited(lambda: render(answer), exercise.limit)
+        shown = outcome.value or f"a value of type {type(answer).__name__}"
+        return f"{shown}, which cannot be called"
     is_plain = inspect.isfunction(answer) and not inspect.iscoroutinefunction(answer)
     if exercise.is_async and is_plain and not inspect.isasyncgenfunction(answer):
         return "a plain function; this one needs `async def`"
@@ -211,8 +213,17 @@ def judge_value(exercise: Answer, value: object) -> Verdict:
     """The verdict on a value; the report never says what was expected, for that is the exercise."""
     if value is ... or value is NotImplemented:
         return Verdict(State.NOT_ATTEMPTED)
-    rows = [("got", render(value))]
-    outcome = run_limited(lambda: _accepts(exercise, value), exercise.limit)
+    shown = f"a value of type {type(value).__name__}"
+
+    def decide() -> str:
+        nonlocal shown
+        complaint = _accepts(exercise, value)
+        if complaint:
+            shown = render(value)
+        return complaint
+
+    outcome = run_limited(decide, exercise.limit)
+    rows = [("got", shown)]
     if outcome.timed_out:
         return Verdict(State.TOO_SLOW, rows=rows)
     if outcome.error is not None:

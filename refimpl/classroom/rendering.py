@@ -32,7 +32,7 @@ class _Short(reprlib.Repr):
         return f"bytearray({show_bytes(bytes(value))})"
 
     def repr_instance(self, value: object, level: int) -> str:
-        text = ADDRESS.sub("", repr(value))
+        text = ADDRESS.sub("", repr(value)[: 2 * self.maxother])
         return text if len(text) <= self.maxother else text[: self.maxother] + "..."
 
 
@@ -46,8 +46,8 @@ def render(value: object) -> str:
 
 
 def show_bytes(data: bytes, *, most: int = MAX_BYTES) -> str:
-    """Bytes as a literal: text as text, anything else all in hex."""
-    if all(32 <= byte < 127 or byte in b"\r\n\t" for byte in data):
+    """Bytes as a literal: what begins as text as text, anything else all in hex."""
+    if all(32 <= byte < 127 or byte in b"\r\n\t" for byte in data[: MAX_TEXT + 1]):
         return repr(data) if len(data) <= MAX_TEXT else repr(data[:MAX_TEXT])[:-1] + "...'"
     shown = "".join(f"\\x{byte:02x}" for byte in data[:most])
     return f"b'{shown}...'" if len(data) > most else f"b'{shown}'"

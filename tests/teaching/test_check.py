@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import io
 import time
 from dataclasses import dataclass
@@ -373,6 +374,26 @@ def test_a_right_value_passes_and_a_predicate_may_decide():
     assert examine(either, 5).state is State.CRASHED
     slow = Answer("slow", accepts=lambda value: time.sleep(3), limit=0.1, **options)
     assert examine(slow, 1).state is State.TOO_SLOW
+
+
+class Endless:
+    """An object whose repr never ends."""
+
+    def __repr__(self):
+        while True:
+            pass
+
+
+def test_a_value_that_takes_for_ever_to_show_is_too_slow_and_nothing_hangs():
+    quick = dataclasses.replace(COUNT, limit=0.2)
+    assert examine(quick, Endless()).state is State.TOO_SLOW
+    assert "a value of type Endless, which cannot be called" in said(
+        dataclasses.replace(exercise(Case("a", call(), expect=1)), limit=0.2), Endless()
+    )
+
+
+def test_megabytes_are_shown_by_their_beginning():
+    assert "xxx...'" in said(COUNT, b"x" * 50_000_000)
 
 
 # --- async exercises ---

@@ -151,7 +151,8 @@ class Registry:
             except HandshakeError as error:
                 return await _refuse(error, scope, receive, send)
             with bind(*bound, connection_of(name, session)):
-                await app(scope, receive, send)
+                if not session.ended:
+                    await app(scope, receive, send)
 
         try:
             await session.run(guarded)

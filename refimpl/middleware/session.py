@@ -60,6 +60,7 @@ class Session:
         self._waiting: set[asyncio.Task[object]] = set()
         self._woken: set[asyncio.Task[object]] = set()
         self._cut = False
+        self._begun = False  # applications expect `websocket.connect` before anything else
         self._disconnected = False
 
     async def run(self, endpoint: App) -> None:
@@ -77,9 +78,14 @@ class Session:
             self.phase = Phase.OVER
             self.finished.set()
 
+    @property
+    def ended(self) -> bool:
+        """Whether `end` was called: an endpoint need not begin."""
+        return self._ending is not None
+
     async def receive(self) -> Message:
         """Return the next message, or a disconnect as soon as the session is ended."""
-        if self._ending is not None and not self._disconnected:
+        if self._ending is not None and self._begun and not self._disconnected:
             return self._disconnect(self._ending)
         task = asyncio.current_task()
         assert task is not None
@@ -93,6 +99,7 @@ class Session:
         finally:
             self._waiting.discard(task)
             self._woken.discard(task)
+        self._begun = True
         if message["type"] == "websocket.disconnect":
             self.phase = Phase.OVER
         return message

@@ -1,0 +1,517 @@
+"""The registry: named endpoints that can be changed while the server runs."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from refimpl.errors import HandshakeError, LocalProtocolError
+from refimpl.middleware import Connection, Ended, Registry, RequestID, User, bind, current, find
+from tests.asgi import Peer, echo, http_scope, page, websocket_scope
+
+ACCEPT = {"type": "websocket.accept"}
+
+
+def registry(**options) -> Registry:
+    made = Registry(page)
+    made.add("echo", options.pop("endpoint", echo), **options)
+    return made
+
+
+class TestWhoGetsWhat:
+    async def test_a_named_endpoint_gets_the_connection_and_the_chain_stops(self):
+        async def never(*_):
+            raise AssertionError("the application must not see it")
+
+        made = Registry(never)
+        made.add("echo", echo)
+        peer = Peer(websocket_scope(), "hello")
+        peer.leave()
+        await peer.run(made)
+        assert peer.sent == [ACCEPT, {"type": "websocket.send", "text": "echo: hello"}]
+
+    @pytest.mark.parametrize(
+        "scope",
+        [http_scope("/ws/echo"), http_scope("/"), {"type": "lifespan"}, websocket_scope("/other")],
+        ids=["http under the prefix", "http", "lifespan", "a WebSocket elsewhere"],
+    )
+    async def test_everything_else_passes_untouched(self, scope):
+        seen = []
+
+        async def app(*arguments):
+            seen.extend(arguments)
+
+        made = Registry(app)
+        made.add("echo", echo)
+        given = (scope, Peer.receive, Peer.send)
+        await made(*given)
+        assert all(one is other for one, other in zip(seen, given, strict=True))
+
+    async def test_an_unknown_name_is_denied_with_404(self):
+        peer = await Peer(websocket_scope("/ws/nobody")).run(registry())
+        assert (peer.status, peer.body) == (404, b"There is no such endpoint.\n")
+
+    async def test_a_server_without_denials_gets_the_close_it_knows(self):
+        peer = await Peer(websocket_scope("/ws/nobody", denial=False)).run(registry())
+        assert peer.sent == [{"type": "websocket.close", "code": 1008, "reason": ""}]
+
+    async def test_a_client_that_left_is_told_nothing(self):
+        peer = Peer(websocket_scope("/ws/nobody"))
+        peer._queue.get_nowait()
+        peer.leave()
+        await peer.run(registry())
+        assert peer.sent == []
+
+    async def test_the_name_is_a_path_parameter(self):
+        seen = []
+
+        async def endpoint(scope, receive, send):
+            seen.append(scope["path_params"])
+
+        scope = websocket_scope(path_params={"outer": "1"})
+        await Peer(scope).run(registry(endpoint=endpoint))
+        assert seen == [{"outer": "1", "name": "echo"}]
+        assert scope["path_params"] == {"outer": "1"}
+
+    async def test_below_a_root_path_and_another_prefix(self):
+        made = Registry(page, prefix="/live/")
+        made.add("echo", echo)
+        peer = Peer(websocket_scope("/shop/live/echo", root_path="/shop"))
+        peer.leave()
+        await peer.run(made)
+        assert peer.sent == [ACCEPT]
+
+    @pytest.mark.parametrize("name", ["", "a/b", "a.b", "..", "a b", "ä", "a\n", "x" * 65, "a%41"])
+    def test_a_name_that_is_no_plain_segment_is_refused(self, name):
+        with pytest.raises(ValueError, match="expected 1-64"):
+            Registry(page).add(name, echo)
+
+    def test_a_name_can_be_taken_once(self):
+        made = registry()
+        with pytest.raises(ValueError, match="taken"):
+            made.add("echo", echo)
+        assert "echo" in made and "other" not in made
+
+
+class TestChangesWhileServing:
+    async def test_added_later_and_served_from_then_on(self):
+        made = registry()
+        assert (await Peer(websocket_scope("/ws/late")).run(made)).status == 404
+        made.add("late", echo)
+        peer = Peer(websocket_scope("/ws/late"))
+        peer.leave()
+        assert (await peer.run(made)).sent == [ACCEPT]
+
+    async def test_open_connections_of_a_removed_endpoint_are_told_and_closed(self):
+        made = registry()
+        peers = [Peer(websocket_scope()) for _ in range(20)]
+        tasks = [peer.start(made) for peer in peers]
+        for peer in peers:
+            await peer.until("websocket.accept")
+        assert made.connections("echo") == 20
+        assert await made.remove("echo", 1012, "back in a minute") == 20
+        await asyncio.gather(*tasks)
+        goodbye = {"type": "websocket.close", "code": 1012, "reason": "back in a minute"}
+        assert all(peer.sent == [ACCEPT, goodbye] for peer in peers)
+        assert (await Peer(websocket_scope()).run(made)).status == 404
+
+    async def test_the_endpoint_sees_a_disconnect_with_code_and_reason(self):
+        seen = []
+
+        async def endpoint(scope, receive, send):
+            await receive()
+            await send(ACCEPT)
+            seen.append(await receive())
+
+        made = registry(endpoint=endpoint)
+        peer = Peer(websocket_scope())
+        task = peer.start(made)
+        await peer.until("websocket.accept")
+        await made.remove("echo", 4000, "so long")
+        await task
+        assert seen == [{"type": "websocket.disconnect", "code": 4000, "reason": "so long"}]
+
+    async def test_an_endpoint_that_only_sends_learns_it_from_send(self):
+        caught = []
+
+        async def ticker(scope, receive, send):
+            await receive()
+            await send(ACCEPT)
+            try:
+                while True:
+                    await send({"type": "websocket.send", "text": "tick"})
+                    await asyncio.sleep(0)
+            except OSError as error:
+                caught.append(error)
+                raise
+
+        made = registry(endpoint=ticker)
+        peer = Peer(websocket_scope())
+        task = peer.start(made)
+        await peer.until("websocket.send", 3)
+        await made.remove("echo")
+        await task  # Ended goes no further: it is no error of the application's
+        assert [type(error) for error in caught] == [Ended]
+        assert peer.sent[-1]["type"] == "websocket.close"
+
+    async def test_an_endpoint_that_does_not_listen_is_cancelled_at_the_deadline(self):
+        cancelled = asyncio.Event()
+
+        async def deaf(scope, receive, send):
+            await receive()
+            await send(ACCEPT)
+            try:
+                await asyncio.Event().wait()
+            finally:
+                cancelled.set()
+
+        made = registry(endpoint=deaf)
+        peer = Peer(websocket_scope())
+        task = peer.start(made)
+        await peer.until("websocket.accept")
+        await made.remove("echo", timeout=0.01)
+        await task  # returns: the cancellation was ours
+        assert cancelled.is_set() and not task.cancelled()
+
+    async def test_a_handshake_under_way_ends_with_404(self):
+        waiting = asyncio.Event()
+
+        async def slow(scope, receive, send):
+            await receive()
+            waiting.set()
+            await receive()
+
+        made = registry(endpoint=slow)
+        peer = Peer(websocket_scope())
+        task = peer.start(made)
+        await waiting.wait()
+        await made.remove("echo")
+        await task
+        assert peer.status == 404
+
+    async def test_a_handshake_that_waits_for_its_guard_ends_with_404(self):
+        asked, answer = asyncio.Event(), asyncio.Event()
+
+        async def guard(scope):
+            asked.set()
+            await answer.wait()
+            return ()
+
+        made = registry(guard=guard)
+        peer = Peer(websocket_scope())
+        task = peer.start(made)
+        await asked.wait()
+        removal = asyncio.create_task(made.remove("echo"))
+        await peer.until("websocket.http.response.body")
+        answer.set()
+        assert await removal == 1
+        await task
+        assert peer.status == 404 and "accept" not in peer.types
+
+    async def test_an_endpoint_that_only_begins_still_hears_connect_first(self):
+        begun, go_on, seen = asyncio.Event(), asyncio.Event(), []
+
+        async def endpoint(scope, receive, send):
+            begun.set()
+            await go_on.wait()
+            seen.extend([(await receive())["type"], (await receive())["type"]])
+            await send(ACCEPT)
+
+        made = registry(endpoint=endpoint)
+        peer = Peer(websocket_scope())
+        task = peer.start(made)
+        await begun.wait()
+        removal = asyncio.create_task(made.remove("echo"))
+        await peer.until("websocket.http.response.body")
+        go_on.set()
+        await removal
+        await task
+        assert seen == ["websocket.connect", "websocket.disconnect"]
+
+    async def test_an_endpoint_can_remove_itself(self):
+        made = Registry(page)
+
+        async def last(scope, receive, send):
+            await receive()
+            await send(ACCEPT)
+            await made.remove("last", 1001, "that was it")
+
+        made.add("last", last)
+        peer = await Peer(websocket_scope("/ws/last")).run(made)
+        assert peer.types == "websocket.accept websocket.close"
+
+    async def test_asking_on_after_the_end_does_not_spin(self):
+        """A loop that ignores disconnects must wait, not occupy the event loop."""
+
+        async def stubborn(scope, receive, send):
+            await receive()
+            await send(ACCEPT)
+            while True:
+                await receive()
+
+        made = registry(endpoint=stubborn)
+        peer = Peer(websocket_scope())
+        task = peer.start(made)
+        await peer.until("websocket.accept")
+        await made.remove("echo", timeout=0.01)
+        await task
+        assert peer.types.endswith("websocket.close")
+
+    async def test_somebody_elses_cancellation_still_counts(self):
+        made = registry()
+        peer = Peer(websocket_scope())
+        task = peer.start(made)
+        await peer.until("websocket.accept")
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert made.connections("echo") == 0
+
+    async def test_both_cancellations_at_once_leave_the_outer_one(self):
+        made = registry()
+        peer = Peer(websocket_scope())
+        task = peer.start(made)
+        await peer.until("websocket.accept")
+        removal = asyncio.create_task(made.remove("echo"))
+        await peer.until("websocket.close")
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await removal
+
+    async def test_a_client_that_stopped_reading_does_not_hold_up_removal(self):
+        stuck = asyncio.Event()
+
+        class Stuck(Peer):
+            async def send(self, message):
+                if message["type"] == "websocket.close":
+                    await stuck.wait()
+                await super().send(message)
+
+        made = registry()
+        peer = Stuck(websocket_scope())
+        task = peer.start(made)
+        await peer.until("websocket.accept")
+        await made.remove("echo", timeout=0.01)
+        await task
+        assert peer.sent == [ACCEPT]
+
+    async def test_a_client_that_left_is_no_error(self):
+        class Gone(Peer):
+            async def send(self, message):
+                if message["type"] == "websocket.close":
+                    raise ConnectionResetError
+                await super().send(message)
+
+        made = registry()
+        peer = Gone(websocket_scope())
+        task = peer.start(made)
+        await peer.until("websocket.accept")
+        assert await made.remove("echo") == 1
+        await task
+
+    async def test_mistakes_of_the_caller_end_nothing(self):
+        made = registry()
+        with pytest.raises(LocalProtocolError):
+            await made.remove("echo", 1005)
+        with pytest.raises(LocalProtocolError):
+            await made.remove("echo", 1001, "x" * 124)
+        with pytest.raises(KeyError):
+            await made.remove("nobody")
+        assert "echo" in made
+
+
+class TestPolicy:
+    async def test_by_default_the_page_must_be_our_own(self):
+        for origin, status in (("http://a.example", None), ("http://evil.example", 403)):
+            peer = Peer(websocket_scope(headers=[("origin", origin)]))
+            peer.leave()
+            assert (await peer.run(registry())).status == status
+
+    async def test_each_endpoint_has_origins_of_its_own(self):
+        made = registry(origins=["https://friend.example"])
+        made.add("open", echo, origins="*")
+        for path, origin, status in (
+            ("/ws/echo", "https://friend.example", None),
+            ("/ws/echo", "http://a.example", 403),
+            ("/ws/open", "https://anyone.example", None),
+        ):
+            peer = Peer(websocket_scope(path, headers=[("origin", origin)]))
+            peer.leave()
+            assert (await peer.run(made)).status == status, (path, origin)
+
+    async def test_over_tls_the_own_origin_is_https(self):
+        for scheme, status in (("wss", None), ("ws", 403)):
+            scope = websocket_scope(headers=[("origin", "https://a.example")])
+            peer = Peer({**scope, "scheme": scheme})
+            peer.leave()
+            assert (await peer.run(registry())).status == status
+
+    @pytest.mark.parametrize("limit", [0, 1, 3])
+    async def test_the_limit_counts_those_at_a_time(self, limit):
+        made = registry(limit=limit)
+        peers = [Peer(websocket_scope()) for _ in range(limit)]
+        tasks = [peer.start(made) for peer in peers]
+        for peer in peers:
+            await peer.until("websocket.accept")
+        refused = await Peer(websocket_scope()).run(made)
+        assert (refused.status, refused.headers()["retry-after"]) == (503, "5")
+        for peer, task in zip(peers, tasks, strict=True):
+            peer.leave()
+            await task
+        assert made.connections("echo") == 0
+        if limit:
+            again = Peer(websocket_scope())
+            again.leave()
+            assert (await again.run(made)).sent == [ACCEPT]
+
+    async def test_handshakes_that_wait_for_the_guard_count_too(self):
+        answer = asyncio.Event()
+
+        async def guard(scope):
+            await answer.wait()
+            return ()
+
+        made = registry(limit=1, guard=guard)
+        first = Peer(websocket_scope())
+        task = first.start(made)
+        await asyncio.sleep(0)
+        assert (await Peer(websocket_scope()).run(made)).status == 503
+        first.leave()
+        answer.set()
+        await task
+
+    async def test_a_guard_refuses_with_its_own_answer(self):
+        async def guard(scope):
+            raise HandshakeError("sign in first", status=401, headers=[("x-why", "token")])
+
+        peer = await Peer(websocket_scope()).run(registry(guard=guard))
+        assert (peer.status, peer.body) == (401, b"sign in first\n")
+        assert peer.headers()["x-why"] == "token"
+
+    async def test_what_a_guard_returns_is_bound_while_the_connection_lives(self):
+        seen = []
+
+        async def guard(scope):
+            return [User("ada"), RequestID("r")]
+
+        async def endpoint(scope, receive, send):
+            seen.append(await asyncio.create_task(deep()))
+
+        async def deep():
+            return current(User).id, current(RequestID).value
+
+        await Peer(websocket_scope()).run(registry(guard=guard, endpoint=endpoint))
+        assert seen == [("ada", "r")]
+        assert find(User) is None
+
+    async def test_a_guard_that_breaks_is_the_servers_to_answer(self):
+        async def guard(scope):
+            raise ZeroDivisionError
+
+        made = registry(guard=guard)
+        peer = Peer(websocket_scope())
+        with pytest.raises(ZeroDivisionError):
+            await peer.run(made)
+        assert peer.sent == [] and made.connections("echo") == 0
+
+    @pytest.mark.parametrize(
+        ("offered", "accepted"),
+        [(["chat.v2"], "chat.v2"), (["chat.v2", "chat.v1"], "chat.v1"), ([], None)],
+    )
+    async def test_the_endpoints_first_choice_among_the_offers(self, offered, accepted):
+        made = registry(subprotocols=["chat.v1", "chat.v2"])
+        peer = Peer(websocket_scope(subprotocols=offered))
+        peer.leave()
+        await peer.run(made)
+        assert peer.sent[0].get("subprotocol") == accepted
+
+    async def test_only_foreign_offers_are_refused_without_repeating_them(self):
+        scope = websocket_scope(subprotocols=["bearer.CANARY"])
+        peer = await Peer(scope).run(registry(subprotocols=["chat.v1"]))
+        assert (peer.status, peer.body) == (400, b"this endpoint speaks chat.v1\n")
+
+    async def test_other_offers_are_hidden_from_the_endpoint(self):
+        seen = []
+
+        async def endpoint(scope, receive, send):
+            seen.append(scope["subprotocols"])
+
+        scope = websocket_scope(subprotocols=["bearer.CANARY", "chat.v1"])
+        await Peer(scope).run(registry(endpoint=endpoint, subprotocols=["chat.v1"]))
+        assert seen == [["chat.v1"]]
+
+    async def test_without_subprotocols_of_its_own_the_endpoint_chooses(self):
+        seen = []
+
+        async def endpoint(scope, receive, send):
+            seen.append(scope["subprotocols"])
+
+        await Peer(websocket_scope(subprotocols=["a", "b"])).run(registry(endpoint=endpoint))
+        assert seen == [["a", "b"]]
+
+
+class TestConnectionInTheContext:
+    async def test_deep_code_sends_and_closes(self):
+        async def endpoint(scope, receive, send):
+            await receive()
+            await send(ACCEPT)
+            await asyncio.create_task(deep())
+
+        async def deep():
+            connection = current(Connection)
+            assert connection.endpoint == "echo"
+            await connection.send("text")
+            await connection.send(b"bytes")
+            await connection.close(4001, "enough")
+
+        peer = await Peer(websocket_scope()).run(registry(endpoint=endpoint))
+        assert peer.sent == [
+            ACCEPT,
+            {"type": "websocket.send", "text": "text"},
+            {"type": "websocket.send", "bytes": b"bytes"},
+            {"type": "websocket.close", "code": 4001, "reason": "enough"},
+        ]
+
+    async def test_closing_wakes_the_endpoint(self):
+        handles = []
+
+        async def endpoint(scope, receive, send):
+            handles.append(current(Connection))
+            await echo(scope, receive, send)
+
+        peer = Peer(websocket_scope())
+        task = peer.start(registry(endpoint=endpoint))
+        await peer.until("websocket.accept")
+        await handles[0].close(4001, "from elsewhere")
+        await task
+        assert peer.sent[-1]["code"] == 4001
+        with pytest.raises(Ended):
+            await handles[0].send("too late")
+        await handles[0].close(4002, "again")  # nothing more to do
+        assert len(peer.sent) == 2
+
+    async def test_it_is_gone_with_the_connection(self):
+        with bind(RequestID("outer")):
+            peer = Peer(websocket_scope())
+            peer.leave()
+            await peer.run(registry())
+            assert find(Connection) is None
+
+
+class TestApplicationsThatRaise:
+    @pytest.mark.parametrize("accepts", [False, True])
+    async def test_before_or_after_accept_the_error_goes_up_and_nothing_stays(self, accepts):
+        async def broken(scope, receive, send):
+            await receive()
+            if accepts:
+                await send(ACCEPT)
+            raise ZeroDivisionError
+
+        made = registry(endpoint=broken)
+        peer = Peer(websocket_scope())
+        with pytest.raises(ZeroDivisionError):
+            await peer.run(made)
+        assert made.connections("echo") == 0
+        assert peer.sent == ([ACCEPT] if accepts else [])

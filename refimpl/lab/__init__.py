@@ -35,6 +35,7 @@ claim and alt text, so measured numbers belong on the axes and not in those two)
     timeline({row: [(from, to), ...]}, "claim", unit="milliseconds")
     grid({row: [word, ...]}, [column, ...], "claim", kind=good_or_bad)
     chain([(step, result), ...], "claim")   boxes below one another
+    draw_flame(profile, "claim")            a profile's flame graph; highlight=["encode"]
     odometer(2)                             how far the package has come with a chapter
     with canvas("claim", alt="...") as c:   draw on c.axes; then c.picture
     figure_with_alt(figure, "...")          any matplotlib figure, with its text alternative
@@ -65,6 +66,7 @@ from refimpl.lab.displays import register as _register
 from refimpl.lab.dissect import Dissection, Field, dissect, dissect_all
 from refimpl.lab.dots import dots, points
 from refimpl.lab.figures import Picture, canvas, figure_with_alt
+from refimpl.lab.flames import draw_flame
 from refimpl.lab.grids import chain, grid, stacked
 from refimpl.lab.heads import annotate_head
 from refimpl.lab.leaks import assert_nothing_left
@@ -107,6 +109,7 @@ __all__ = [
     "dissect",
     "dissect_all",
     "dots",
+    "draw_flame",
     "draw_frame",
     "draw_sequence",
     "draw_states",

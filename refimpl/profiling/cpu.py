@@ -37,7 +37,14 @@ if TYPE_CHECKING:
     from pyinstrument import Profiler
     from pyinstrument.session import Session
 
-__all__ = ["INTERVAL", "BusyProfiler", "CPUSampler", "MissingProfiler", "sample_cpu"]
+__all__ = [
+    "INTERVAL",
+    "BusyProfiler",
+    "CPUSampler",
+    "MissingProfiler",
+    "above_the_loop",
+    "sample_cpu",
+]
 
 INTERVAL = 0.001  # seconds between samples
 
@@ -115,7 +122,7 @@ def _profile(session: "Session") -> Profile:
         if _is_idle(stack):
             idle += seconds
         else:
-            samples.append((_above_the_loop(stack), seconds))
+            samples.append((above_the_loop(stack), seconds))
     return Profile(samples, "seconds", session.duration, idle)
 
 
@@ -142,16 +149,17 @@ def _is_idle(stack: list[Call]) -> bool:
     return any(call.file in SELECTS and call.function.endswith(IDLE) for call in stack[-2:])
 
 
-def _above_the_loop(stack: list[Call]) -> tuple[Call, ...]:
+def above_the_loop(stack: list[Call]) -> tuple[Call, ...]:
     """Return a stack from the callback or task on that the loop runs: what is below is the same.
 
     In a notebook the kernel's own calls below those of a cell go too.
     """
     first = 0
     for index, call in enumerate(stack):
-        if call.file == "asyncio/base_events.py" and call.function.endswith("._run_once"):
+        method = call.function.rpartition(".")[2]
+        if call.file == "asyncio/base_events.py" and method == "_run_once":
             first = index
-        elif call.file == "asyncio/events.py" and call.function.endswith("._run"):
+        elif call.file == "asyncio/events.py" and method == "_run":
             first = min(index + 1, len(stack) - 1)
         elif call.file.startswith(KERNEL) and first and index + 1 < len(stack):
             first = index + 1

@@ -40,7 +40,9 @@ class Call(NamedTuple):
     origin: str = "application"
 
     def __str__(self) -> str:
-        return f"{self.function} ({self.file}:{self.line})" if self.line else self.function
+        if self.line:
+            return f"{self.function} ({self.file}:{self.line})"
+        return self.function if self.file[:1] in ("", "<") else f"{self.function} ({self.file})"
 
 
 Sample = tuple[tuple[Call, ...], float]
@@ -138,7 +140,7 @@ def measured(amount: float, unit: str) -> str:
     if unit == "seconds":
         return f"{amount:.3g} s" if amount >= 1 else f"{amount * 1000:.3g} ms"
     if unit != "bytes":
-        return f"{amount:g}"
+        return f"{amount:,.0f}" if amount == int(amount) else f"{amount:,.3g}"
     size, name = amount, "B"
     for larger in ("KiB", "MiB", "GiB"):
         if abs(size) < 1000:

@@ -99,9 +99,9 @@ def progress(share: float, words: str) -> None:
         click.echo("\r\x1b[K", nl=False, err=True)
 
 
-def table(report: Report) -> str:
+def table(report: Report, kept: str = "kept", broken: str = "BROKEN") -> str:
     """Return the rows as text, with a verdict where something was promised."""
-    verdicts = {True: "kept", False: "BROKEN", None: ""}
+    verdicts = {True: kept, False: broken, None: ""}
     cells = [
         (row.name, f"{row.value:,.4g}", row.unit, row.promise, verdicts[row.kept])
         for row in report.rows

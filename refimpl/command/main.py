@@ -22,6 +22,7 @@ COMMANDS = {
     "inspect": "refimpl.command.inspect",
     "doctor": "refimpl.command.doctor",
     "load": "refimpl.command.load",
+    "bench": "refimpl.command.bench",
     "start": "refimpl.command.learner",
     "reset": "refimpl.command.learner",
     "progress": "refimpl.command.learner",

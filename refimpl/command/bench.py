@@ -1,0 +1,180 @@
+"""`refimpl bench`: our server beside its peers, what each costs, and whether the goals are met."""
+
+import asyncio
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import click
+
+from refimpl.command.load import progress, table
+from refimpl.profiling.bench import bench as measure
+from refimpl.profiling.bench_goals import goals_report
+from refimpl.profiling.bench_record import UNITS, Record
+from refimpl.profiling.bench_workloads import WORKLOADS
+from refimpl.profiling.peers import PEERS, SUBJECT
+
+__all__ = ["bench"]
+
+USUAL = "websockets,aiohttp,wsproto,uvicorn,picows,gorilla,ws,raw"
+
+
+class Names(click.ParamType[list[str]]):
+    """Names with commas between them, all of them known."""
+
+    name = "names"
+
+    def __init__(self, known: Iterable[str]) -> None:
+        self.known = list(known)
+
+    def convert(
+        self, value: str | list[str], param: click.Parameter | None, ctx: click.Context | None
+    ) -> list[str]:
+        """Return the names, or refuse."""
+        if isinstance(value, list):
+            return value
+        names = [name.strip() for name in value.split(",") if name.strip()]
+        for name in names:
+            if name not in self.known:
+                self.fail(f"{name!r} is none of {', '.join(self.known)}.", param, ctx)
+        if not names:
+            self.fail(f"expected some of {', '.join(self.known)}.", param, ctx)
+        return list(dict.fromkeys(names))
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  refimpl bench --peers websockets,aiohttp --workloads pp1,pipe
+  refimpl bench --peers websockets,refimpl-pure --workloads 64k,1m --goals
+  refimpl bench --rounds 9 --seconds 1 --chart peers.png --json peers.json"""
+)
+@click.option(
+    "--peers", type=Names(PEERS), default=USUAL, show_default=True, help="Servers beside refimpl."
+)
+@click.option(
+    "--workloads", type=Names(WORKLOADS), default=",".join(WORKLOADS), show_default=True,
+    help="What they are given to do.",
+)  # fmt: skip
+@click.option("--rounds", default=3, show_default=True, type=click.IntRange(1))
+@click.option(
+    "--seconds", default=0.5, show_default=True, type=click.FloatRange(0.05),
+    help="Of each measurement.",
+)  # fmt: skip
+@click.option("--goals", is_flag=True, help="Status 1 where a goal is missed.")
+@click.option("--chart", type=click.Path(), help="Write the ratios as a PNG.")
+@click.option("--json", "record_path", type=click.Path(), help="Write the record.")
+def bench(
+    peers: list[str],
+    workloads: list[str],
+    rounds: int,
+    seconds: float,
+    goals: bool,
+    chart: str | None,
+    record_path: str | None,
+) -> int:
+    """Measure this package's server beside its peers, and compare with the goals.
+
+    Every server runs in a process of its own on the first core, the client on the last; servers
+    take turns, and ratios are taken within a round. The figure that counts is the server's CPU.
+    """
+    tell = progress if sys.stderr.isatty() else lambda share, words: None
+    record = asyncio.run(measure(peers, workloads, rounds=rounds, seconds=seconds, tell=tell))
+    record.command = " ".join(["refimpl bench", *command_line(peers, workloads, rounds, seconds)])
+    click.echo("\n\n".join(describe(record)))
+    if record_path:
+        Path(record_path).write_text(record.to_json(), encoding="utf-8")
+    if chart:
+        draw(record, chart)
+    return int(goals and not goals_report(record).kept)
+
+
+def command_line(
+    peers: list[str], workloads: list[str], rounds: int, seconds: float
+) -> Iterable[str]:
+    """Yield the options that repeat this run."""
+    yield f"--peers {','.join(peers)}"
+    yield f"--workloads {','.join(workloads)}"
+    yield f"--rounds {rounds} --seconds {seconds:g}"
+
+
+def describe(record: Record) -> Iterable[str]:
+    """Yield what a person wants to read of a record, a paragraph each."""
+    machine = record.machine
+    cores = f"{machine['cores']} cores of {machine['processor']}"
+    about = f"{machine['python']}, {machine['system']}, {cores}"
+    versions = [f"  {name}: {version}" for name, version in record.versions.items()]
+    yield "\n".join([f"{about}; {record.rounds} rounds of {record.seconds:g} s", *versions])
+    yield "CPU of the server, us a message where nothing else is said\n" + grid(record, cost_cell)
+    if len(record.peers) > 1:
+        yield f"times the cost of {SUBJECT}: above 1, {SUBJECT} is ahead\n" + grid(
+            record, ratio_cell
+        )
+    yield "messages a second, on the wall's clock\n" + grid(record, rate_cell)
+    report = goals_report(record)
+    if report.rows:
+        yield table(report, "met", "MISSED")
+    yield "\n".join(remarks(record))
+
+
+def cost_cell(record: Record, metric: str, peer: str) -> str:
+    """Return a cost and its spread."""
+    cost = record.cost(metric, peer)
+    return f"{cost.median:,.4g} ±{cost.spread:.0%}" if cost else ""
+
+
+def ratio_cell(record: Record, metric: str, peer: str) -> str:
+    """Return a ratio and its spread."""
+    if peer == SUBJECT or not record.costs(metric, peer) or not record.costs(metric, SUBJECT):
+        return ""
+    ratio = record.ratio(metric, peer)
+    return f"{ratio.median:.2f} ±{ratio.spread:.0%}"
+
+
+def rate_cell(record: Record, metric: str, peer: str) -> str:
+    """Return how many messages came a second."""
+    rate = record.rate(metric, peer)
+    return f"{rate:,.0f}" if rate else ""
+
+
+def grid(record: Record, cell: Callable[[Record, str, str], str]) -> str:
+    """Return a row for each metric and a column for each server; empty ones are left out."""
+    rows = {
+        metric: [cell(record, metric, peer) for peer in record.peers] for metric in record.samples
+    }
+    rows = {metric: cells for metric, cells in rows.items() if any(cells)}
+    kept = [at for at in range(len(record.peers)) if any(cells[at] for cells in rows.values())]
+    lines = [["", *(record.peers[at] for at in kept)]]
+    for metric, cells in rows.items():
+        unit = UNITS.get(metric.split()[0])
+        lines.append([f"{metric}, {unit}" if unit else metric, *(cells[at] for at in kept)])
+    widths = [max(len(line[column]) for line in lines) for column in range(len(kept) + 1)]
+    return "\n".join(
+        f"  {line[0]:<{widths[0]}}"
+        + "".join(f"  {word:>{width}}" for word, width in zip(line[1:], widths[1:], strict=True))
+        for line in lines
+    )
+
+
+def remarks(record: Record) -> Iterable[str]:
+    """Yield what bears on how far the figures can be trusted."""
+    for name, remedy in record.missing.items():
+        yield f"missing: {name} ({remedy})"
+    yield from record.notes
+    yield from record.slow_clients()
+    (noise, worst), load = record.noise(), record.machine["load"]
+    yield (
+        f"noise: the middle half of the rounds is within ±{noise:.1%} of the median "
+        f"(worst: {worst:.1%}); load of the machine before: {load}"
+    )
+    if load > 0.5:
+        yield "the machine was busy: differences below 15 % say nothing here"
+
+
+def draw(record: Record, path: str) -> None:
+    """Write the ratios as a chart; needs matplotlib, from the lab's packages."""
+    try:
+        from refimpl.lab.ratios import ratio_chart
+    except ImportError as error:
+        raise click.ClickException("a chart needs matplotlib: pip install matplotlib") from error
+    ratio_chart(record).save(path)

@@ -1,0 +1,48 @@
+"""The picture of a bench: how many times our cost each peer's is, workload by workload.
+
+>>> from refimpl.profiling import Record, Sample
+>>> record = Record(rounds=1, seconds=1)
+>>> for peer, cost in {"refimpl": 2, "websockets": 15, "aiohttp": 1}.items():
+...     record.add("pipe", peer, Sample(cost))
+>>> print(ratio_chart(record).alt)
+Grid of 1 row: websockets, aiohttp. Bad: pipe, aiohttp.
+"""
+
+from __future__ import annotations
+
+from refimpl.lab.figures import Picture
+from refimpl.lab.grids import grid
+from refimpl.profiling.bench_goals import verdict
+from refimpl.profiling.bench_record import Record
+from refimpl.profiling.peers import SUBJECT, VARIANTS
+
+__all__ = ["ratio_chart"]
+
+KINDS = {"ahead": "good", "tie": "", "behind": "bad"}
+FLOOR = "raw"  # no peer: nobody is ahead of it
+CLAIM = f"Times the cost of {SUBJECT}: green is ahead, red is behind"
+
+
+def ratio_chart(record: Record, claim: str = CLAIM) -> Picture:
+    """Return the ratios of a record as a grid, green where ours is ahead by more than a tie.
+
+    Our own variants and the bare floor are left out, unless there is nothing else. Raises
+    LookupError for a record in which nothing stands beside ours.
+    """
+    others = [peer for peer in record.peers if peer != SUBJECT]
+    peers = [peer for peer in others if peer not in (*VARIANTS, FLOOR)] or others
+    rows = {
+        metric: words
+        for metric in record.samples
+        if any(words := [_word(record, metric, peer) for peer in peers])
+    }
+    if not rows:
+        raise LookupError(f"got a record with {SUBJECT} alone, expected peers beside it")
+    return grid(rows, peers, claim, kind=lambda word: KINDS[verdict(float(word))] if word else "")
+
+
+def _word(record: Record, metric: str, peer: str) -> str:
+    """Return a ratio as a word, nothing where it was not measured."""
+    if not record.costs(metric, peer) or not record.costs(metric, SUBJECT):
+        return ""
+    return f"{record.ratio(metric, peer).median:.3g}"

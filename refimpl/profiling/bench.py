@@ -1,0 +1,203 @@
+"""Servers side by side: the same work for each, a core for each side, turn about, byte for byte.
+
+`bench` starts every server in a process of its own, gives each workload to all of them in turn, and
+returns a Record. The server's CPU time for a message is the figure that counts: it says what a
+server needs, whatever the client, the kernel's scheduler and the other servers do to the rate.
+
+    record = await bench(["websockets", "raw"], ["pp1"], rounds=3, seconds=0.5)
+    record.ratio("pp1", "websockets").median
+"""
+
+import asyncio
+import json
+import tempfile
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from refimpl.profiling.bench_client import Client, PeerFailed
+from refimpl.profiling.bench_machine import FIRST, describe_machine, file_limit, on_core
+from refimpl.profiling.bench_record import HANDSHAKE, MEMORY, Record, Sample
+from refimpl.profiling.bench_workloads import (
+    WARM_CONNECTIONS,
+    WORKLOADS,
+    Workload,
+    hold,
+    run_leg,
+)
+from refimpl.profiling.peers import Peer, find_peers
+
+__all__ = ["bench", "running"]
+
+Tell = Callable[[float, str], None]
+START_LIMIT = 30  # seconds for a server to say its port
+SPARE_FILES = 100  # what a process has open besides its connections
+
+
+class Running(NamedTuple):
+    """A server that listens."""
+
+    peer: Peer
+    pid: int
+    port: int
+    version: str
+
+
+def silent(share: float, words: str) -> None:
+    """Tell nobody how far it is: the default."""
+
+
+@asynccontextmanager
+async def running(peer: Peer, mode: str, folder: Path) -> AsyncIterator[Running]:
+    """Run a server on the first core for the block. folder: for what it builds and complains of.
+
+    Raises PeerFailed where it does not start.
+    """
+    command = await asyncio.to_thread(peer.command, mode, folder)
+    complaints = folder / f"{peer.name}.err"
+    with complaints.open("wb") as errors, on_core(FIRST):
+        process = await asyncio.create_subprocess_exec(
+            *command, stdin=PIPE, stdout=PIPE, stderr=errors
+        )
+    try:
+        port, version = await hear_hello(peer, process, complaints)
+        yield Running(peer, process.pid, port, version)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def hear_hello(peer: Peer, process: Process, complaints: Path) -> tuple[int, str]:
+    """Return the port and the version that a server says in its first line."""
+    assert process.stdout is not None
+    try:
+        line = await asyncio.wait_for(process.stdout.readline(), START_LIMIT)
+        hello = json.loads(line)
+        return int(hello["port"]), str(hello["version"])
+    except (TimeoutError, ValueError, LookupError, TypeError) as error:
+        last = last_line(complaints) or "it said nothing"
+        raise PeerFailed(f"{peer.name}: the server did not start: {last[:200]}") from error
+
+
+def last_line(path: Path) -> str:
+    """Return the last line of a file that is not empty."""
+    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
+async def bench(
+    peers: Sequence[str | Peer],
+    workloads: Sequence[str] = tuple(WORKLOADS),
+    *,
+    rounds: int = 3,
+    seconds: float = 0.5,
+    sizes: tuple[int, ...] = (1000, 10_000),
+    tell: Tell = silent,
+) -> Record:
+    """Give each workload to each server, in rounds, and return what it cost.
+
+    peers: by name, or as Peer for a server of your own; `refimpl` is always among those by name.
+    seconds: of each measurement. sizes: of the idle crowds of `mem`. Peers that are not installed
+    are left out and named in the record. Raises PeerFailed for a server that fails, LookupError for
+    an unknown name, or where none of the peers asked for is installed.
+    """
+    unknown = [name for name in workloads if name not in WORKLOADS]
+    if unknown:
+        raise LookupError(f"got workload {unknown[0]!r}, expected one of {', '.join(WORKLOADS)}")
+    names = [each for each in peers if isinstance(each, str)]
+    found, missing = find_peers(names) if names else ([], {})
+    if names and all(name in missing for name in names):
+        raise LookupError("; ".join(f"{name} is missing: {missing[name]}" for name in names))
+    record = Record(rounds, seconds, datetime.now(UTC).isoformat(timespec="seconds"))
+    record.machine, record.missing = describe_machine(), missing
+    found += [each for each in peers if isinstance(each, Peer)]
+    with tempfile.TemporaryDirectory(prefix="refimpl-bench-") as folder:
+        run = Run(found, record, Path(folder), tell, len(workloads))
+        for name in dict.fromkeys(workloads):
+            if name == "mem":
+                await run.hold_crowds(sizes)
+            else:
+                await run.exchange(WORKLOADS[name])
+    tell(1, "done")
+    return record
+
+
+class Run:
+    """One run of the bench: its servers, and where its findings go."""
+
+    def __init__(
+        self, peers: list[Peer], record: Record, folder: Path, tell: Tell, workloads: int
+    ) -> None:
+        self.peers = peers
+        self.record = record
+        self.folder = folder
+        self._tell = tell
+        self._workloads = workloads
+        self._done = 0.0  # workloads
+
+    def tell(self, words: str, step: float = 0) -> None:
+        """Say what comes next. step: the share of a workload that is done since."""
+        self._tell(self._done / self._workloads, words)
+        self._done += step
+
+    async def exchange(self, workload: Workload) -> None:
+        """Measure a workload: all servers up, all connections open, then round after round."""
+        limit = (file_limit() - SPARE_FILES) // len(self.peers)
+        if workload.connections > limit:
+            self.note(f"{workload.name}: {limit} connections, for the limit of open files")
+        async with AsyncExitStack() as stack:
+            ready = []
+            for peer in self.peers:
+                self.tell(f"{workload.name}: starting {peer.name}")
+                server = await stack.enter_async_context(running(peer, workload.mode, self.folder))
+                self.record.versions[peer.name] = server.version
+                client = Client(peer.name, server.port, handshake=peer.handshake)
+                stack.callback(client.close)
+                count = min(workload.connections, limit)
+                await asyncio.to_thread(client.open, count, joined=workload.mode == "bcast")
+                ready.append((server, client))
+            step = 1 / (self.record.rounds * len(ready))
+            for number in range(self.record.rounds):
+                turn = number % len(ready)  # nobody is always first
+                for server, client in ready[turn:] + ready[:turn]:
+                    self.tell(f"{workload.name}: round {number + 1}, {server.peer.name}", step)
+                    leg = await asyncio.to_thread(  # the client blocks
+                        run_leg, client, server.pid, workload, self.record.seconds
+                    )
+                    sample = Sample(leg.cost, leg.rate, leg.client)
+                    self.record.add(workload.name, server.peer.name, sample)
+
+    async def hold_crowds(self, sizes: tuple[int, ...]) -> None:
+        """Measure idle connections: a fresh server each time, since memory comes back to nobody."""
+        most = file_limit() - SPARE_FILES - WARM_CONNECTIONS
+        if max(sizes) > most:
+            self.note(f"mem: {most} connections at most, for the limit of open files")
+        sizes = tuple(sorted({min(size, most) for size in sizes}))
+        rounds = -(-self.record.rounds // 3)  # memory hardly varies, and crowds take their time
+        for number in range(rounds):
+            for peer in self.peers:
+                self.tell(f"mem: round {number + 1}, {peer.name}", 1 / (rounds * len(self.peers)))
+                await self.hold_crowd(peer, sizes)
+
+    async def hold_crowd(self, peer: Peer, sizes: tuple[int, ...]) -> None:
+        """Measure the idle connections of one server."""
+        async with running(peer, "idle", self.folder) as server:
+            client = Client(peer.name, server.port, handshake=peer.handshake)
+            try:
+                found = await asyncio.to_thread(hold, client, server.pid, sizes)
+            finally:
+                client.close()
+        self.record.versions[peer.name] = server.version
+        for held in found:
+            self.record.add(f"{MEMORY} {held.connections:,}", peer.name, Sample(held.kib))
+            if peer.handshake:
+                metric = f"{HANDSHAKE} {held.connections:,}"
+                self.record.add(metric, peer.name, Sample(held.handshake))
+
+    def note(self, words: str) -> None:
+        """Keep a remark for whoever reads the record."""
+        self.record.notes.append(words)

@@ -1,0 +1,123 @@
+"""What a measurement asks of the machine: a core for each side, CPU time and memory of a process.
+
+On Linux all of it comes from the kernel, to the nanosecond and without a package; elsewhere from
+psutil, and processes stay where the system puts them.
+
+>>> import os
+>>> cpu_seconds(os.getpid()) > 0
+True
+"""
+
+import contextlib
+import os
+import platform
+import time
+from collections.abc import Iterator
+
+from refimpl.profiling.stand import raise_file_limit
+
+__all__ = [
+    "cores",
+    "cpu_seconds",
+    "describe_machine",
+    "file_limit",
+    "on_core",
+    "raise_file_limit",
+    "resident_bytes",
+]
+
+FIRST, LAST = 0, -1
+"""The server's core and the client's."""
+CPUCLOCK_SCHED = 2
+LINUX = platform.system() == "Linux"
+
+
+def cores() -> list[int]:
+    """Return the cores this process may use; none where the system does not say."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+
+
+@contextlib.contextmanager
+def on_core(which: int) -> Iterator[None]:
+    """Keep this thread, and the processes it starts, to one of its cores for the block."""
+    before = cores()
+    if len(before) < 2:  # nothing to divide
+        yield
+        return
+    os.sched_setaffinity(0, {before[which]})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the CPU time of a process, all its threads and its children."""
+    return sum(map(_cpu_of_one, family(pid)))
+
+
+def _cpu_of_one(pid: int) -> float:
+    if LINUX:  # what clock_getcpuclockid(3) returns: /proc/PID/stat counts in steps of 10 ms
+        return time.clock_gettime((~pid << 3) | CPUCLOCK_SCHED)
+    import psutil
+
+    spent = psutil.Process(pid).cpu_times()
+    return float(spent.user + spent.system)
+
+
+def resident_bytes(pid: int) -> int:
+    """Return the memory of a process and its children that is in RAM."""
+    return sum(map(_resident_of_one, family(pid)))
+
+
+def _resident_of_one(pid: int) -> int:
+    try:
+        with open(f"/proc/{pid}/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except FileNotFoundError:
+        import psutil
+
+        return int(psutil.Process(pid).memory_info().rss)
+
+
+def family(pid: int) -> list[int]:
+    """Return a process and all that descend from it."""
+    found = [pid]
+    for parent in found:
+        with contextlib.suppress(OSError):
+            for thread in os.listdir(f"/proc/{parent}/task"):
+                with open(f"/proc/{parent}/task/{thread}/children", encoding="ascii") as file:
+                    found += map(int, file.read().split())
+    return found
+
+
+def file_limit() -> int:
+    """Return how many files this process may have open, after asking for as many as it can get."""
+    raise_file_limit()
+    try:
+        import resource
+    except ImportError:
+        return 2**20
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 2**20 if soft == resource.RLIM_INFINITY else soft
+
+
+def describe_machine() -> dict[str, str | int | float]:
+    """Return what a record must say about where it was made."""
+    return {
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "system": f"{platform.system()} {platform.release()}",
+        "processor": processor(),
+        "cores": len(cores()) or os.cpu_count() or 1,
+        "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else 0.0,
+    }
+
+
+def processor() -> str:
+    """Return the processor's own name, or else its kind."""
+    with contextlib.suppress(OSError):
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            for line in file:
+                if line.startswith("model name"):
+                    return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

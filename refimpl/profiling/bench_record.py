@@ -1,0 +1,153 @@
+"""What a bench has measured: costs by workload and server, their ratios, and the goals.
+
+A ratio is taken within a round, where both servers had the same machine, and the median over the
+rounds counts. It is above 1 where ours is ahead. Spread: half of the rounds lie within it.
+
+>>> record = Record(rounds=3, seconds=1)
+>>> for ours, theirs in [(10, 13), (20, 28), (10, 14)]:
+...     record.add("pipe", "refimpl", Sample(ours))
+...     record.add("pipe", "websockets", Sample(theirs))
+>>> record.ratio("pipe", "websockets").median
+1.4
+"""
+
+import json
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+from refimpl.profiling.peers import SUBJECT
+
+__all__ = ["UNITS", "Middle", "Record", "Sample", "middle"]
+
+HANDSHAKE, MEMORY = "handshake", "memory"
+UNITS = {HANDSHAKE: "us a handshake", MEMORY: "KiB a connection"}
+"""Of the metrics that are no workload; all others are microseconds of CPU a message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One measurement. cost: in the metric's unit. rate: messages a second. client: its CPU by the
+    server's; 0 where it says nothing.
+    """
+
+    cost: float
+    rate: float = 0
+    client: float = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Middle:
+    """A median, and the two values between which half of what was measured lies."""
+
+    median: float
+    low: float
+    high: float
+
+    @property
+    def spread(self) -> float:
+        """Half the width of the middle half, as a share of the median."""
+        return (self.high - self.low) / 2 / self.median if self.median else 0
+
+
+def middle(values: Sequence[float]) -> Middle:
+    """Return the median and the quartiles.
+
+    >>> middle([3, 1, 2])
+    Middle(median=2, low=1.5, high=2.5)
+    """
+    if len(values) < 2:
+        return Middle(values[0], values[0], values[0])
+    low, _, high = statistics.quantiles(values, n=4, method="inclusive")
+    return Middle(statistics.median(values), low, high)
+
+
+@dataclass(slots=True)
+class Record:
+    """Everything one run of the bench found. samples: metric, then server, then one a round.
+
+    Metrics are the names of workloads, and "memory 10,000" or "handshake 1,000" for `mem`.
+    """
+
+    rounds: int
+    seconds: float
+    date: str = ""
+    command: str = ""
+    machine: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    samples: dict[str, dict[str, list[Sample]]] = field(default_factory=dict)
+
+    def add(self, metric: str, peer: str, sample: Sample) -> None:
+        """Keep what one round found."""
+        self.samples.setdefault(metric, {}).setdefault(peer, []).append(sample)
+
+    # --- reading it ---
+
+    @property
+    def peers(self) -> list[str]:
+        """The servers that were measured, in the order in which they ran."""
+        return list(dict.fromkeys(name for found in self.samples.values() for name in found))
+
+    def costs(self, metric: str, peer: str) -> list[float]:
+        """Return what each round found; nothing where the server was not measured so."""
+        return [sample.cost for sample in self.samples.get(metric, {}).get(peer, [])]
+
+    def cost(self, metric: str, peer: str) -> Middle | None:
+        """Return the median cost, None where there is none."""
+        costs = self.costs(metric, peer)
+        return middle(costs) if costs else None
+
+    def rate(self, metric: str, peer: str) -> float:
+        """Return the median of the messages a second; 0 where they were not counted."""
+        rates = [sample.rate for sample in self.samples.get(metric, {}).get(peer, [])]
+        return statistics.median(rates) if rates else 0
+
+    def ratio(self, metric: str, peer: str, subject: str = SUBJECT) -> Middle:
+        """Return how many times the subject's cost is the peer's, paired round by round.
+
+        Raises LookupError where one of them was not measured.
+        """
+        theirs, ours = self.costs(metric, peer), self.costs(metric, subject)
+        if not theirs or not ours:
+            raise LookupError(f"got no figures for {metric} of {peer} and {subject}")
+        return middle([one / other for one, other in zip(theirs, ours, strict=True)])
+
+    def noise(self) -> tuple[float, float]:
+        """Return the spread of the costs: the median of all servers and metrics, and the worst."""
+        spreads = [
+            middle([sample.cost for sample in samples]).spread
+            for found in self.samples.values()
+            for samples in found.values()
+        ]
+        return (statistics.median(spreads), max(spreads)) if spreads else (0.0, 0.0)
+
+    def slow_clients(self) -> list[str]:
+        """Return where the client needed more CPU than the server, one sentence each."""
+        return [
+            f"{metric}, {peer}: the client needed {ratio:.2f}x the server's CPU"
+            for metric, found in self.samples.items()
+            for peer, samples in found.items()
+            if (ratio := statistics.median(sample.client for sample in samples)) > 1
+        ]
+
+    # --- keeping it ---
+
+    def to_json(self) -> str:
+        """Return the record as text for a file."""
+        return json.dumps(asdict(self), indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Return a record as it was written. Raises ValueError for anything else."""
+        try:
+            content = json.loads(text)
+            content["samples"] = {
+                metric: {peer: [Sample(**one) for one in rows] for peer, rows in found.items()}
+                for metric, found in content["samples"].items()
+            }
+            return cls(**content)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError("got JSON that is no record of refimpl bench") from error

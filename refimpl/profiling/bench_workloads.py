@@ -1,0 +1,127 @@
+"""The workloads, and how one of them is measured once on one server: a leg.
+
+>>> [workload.name for workload in WORKLOADS.values()]
+['pp1', 'pp100', 'pipe', '64k', '1m', 'bcast', 'mem']
+"""
+
+import time
+from dataclasses import dataclass
+
+from refimpl.profiling.bench_client import Client, Traffic, make_traffic
+from refimpl.profiling.bench_machine import LAST, cpu_seconds, on_core, resident_bytes
+
+__all__ = ["WORKLOADS", "Held", "Leg", "Workload", "hold", "run_leg"]
+
+WARM_UP = 0.2  # of a leg, before its clock starts
+WARM_CONNECTIONS = 50  # so that what a server does once is not in the cost of each
+SETTLED = 2.0  # seconds for the memory of a server to come to rest
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """One kind of work. in_flight: messages on their way at once on each connection."""
+
+    name: str
+    words: str
+    connections: int = 1
+    in_flight: int = 1
+    size: int = 125
+    text: bool = True
+    mode: str = "echo"
+
+    def traffic(self, handshake: bool) -> Traffic:
+        """Return what each connection sends and hears."""
+        return make_traffic(self.size, self.in_flight, text=self.text, handshake=handshake)
+
+
+WORKLOADS = {
+    workload.name: workload
+    for workload in (
+        Workload("pp1", "one connection, 32 B of text to and fro", size=32),
+        Workload("pp100", "100 connections, 125 B of text on its way on each", 100),
+        Workload("pipe", "10 connections, 64 messages of 64 B on their way on each", 10, 64, 64),
+        Workload("64k", "64 KiB of binary to and fro", size=2**16, text=False),
+        Workload("1m", "1 MiB of binary to and fro", size=2**20, text=False),
+        Workload("bcast", "125 B of text to 1,000 clients, a delivery", 1000, mode="bcast"),
+        Workload("mem", "idle connections and handshakes", mode="idle"),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """What one leg cost, in seconds of CPU and of the clock."""
+
+    messages: int
+    seconds: float
+    server_cpu: float
+    client_cpu: float
+
+    @property
+    def cost(self) -> float:
+        """Microseconds of the server's CPU for a message."""
+        return self.server_cpu / self.messages * 1e6
+
+    @property
+    def rate(self) -> float:
+        """Messages a second."""
+        return self.messages / self.seconds
+
+    @property
+    def client(self) -> float:
+        """The client's CPU for each unit of the server's: above 1, the client was the slower."""
+        return self.client_cpu / self.server_cpu
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a number of idle connections cost: RSS in KiB each, CPU of a handshake in us."""
+
+    connections: int
+    kib: float
+    handshake: float
+
+
+def run_leg(client: Client, pid: int, workload: Workload, seconds: float) -> Leg:
+    """Return what a workload costs one server, measured for some seconds on open connections.
+
+    pid: the server's process. Raises PeerFailed for an answer that is wrong by a byte, before the
+    clock starts or after it stopped.
+    """
+    traffic = workload.traffic(client.handshake)
+    check = client.check_broadcast if workload.mode == "bcast" else client.check_echo
+    if workload.mode == "bcast":
+        loop = client.broadcast
+    else:
+        loop = client.echo_one if workload.connections == 1 else client.echo_all
+    with on_core(LAST):
+        check(traffic)
+        loop(traffic, time.perf_counter() + seconds * WARM_UP)
+        before, own, start = cpu_seconds(pid), time.thread_time(), time.perf_counter()
+        messages = loop(traffic, start + seconds)
+        end, own_end, after = time.perf_counter(), time.thread_time(), cpu_seconds(pid)
+        check(traffic)
+    return Leg(messages, end - start, after - before, own_end - own)
+
+
+def hold(client: Client, pid: int, sizes: tuple[int, ...]) -> list[Held]:
+    """Return what idle connections cost one server, at each of the sizes, the smallest first."""
+    found = []
+    with on_core(LAST):
+        client.open(WARM_CONNECTIONS)
+        base, before = at_rest(pid), cpu_seconds(pid)
+        for size in sorted(sizes):
+            client.open(WARM_CONNECTIONS + size)
+            spent, memory = cpu_seconds(pid) - before, at_rest(pid)
+            found.append(Held(size, (memory - base) / size / 1024, spent / size * 1e6))
+        client.check_echo(WORKLOADS["pp1"].traffic(client.handshake))
+    return found
+
+
+def at_rest(pid: int) -> int:
+    """Return the memory of a process once it no longer changes."""
+    end, before = time.monotonic() + SETTLED, -1
+    while (now := resident_bytes(pid)) != before and time.monotonic() < end:
+        before = now
+        time.sleep(0.05)
+    return now

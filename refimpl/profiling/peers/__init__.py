@@ -1,0 +1,115 @@
+"""The servers that are measured side by side: how each is started, and how to install it.
+
+Each is one small file beside this one and runs as a process of its own. All echo, or broadcast in
+the mode `bcast`, without compression and with the same limit of a message; each through the API its
+users write: awaited messages where there is such an API. Heartbeats are as the library sets them in
+the mode `idle`, where their memory counts, and off elsewhere.
+
+>>> list(PEERS)[:4]
+['refimpl', 'refimpl-pure', 'refimpl-uvloop', 'websockets']
+>>> PEERS["raw"].missing() is None
+True
+"""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from refimpl.profiling.peers import gorilla, node
+
+__all__ = ["PEERS", "SUBJECT", "VARIANTS", "Peer", "find_peers"]
+
+SUBJECT = "refimpl"
+"""The peer that ratios are taken to."""
+VARIANTS = ("refimpl", "refimpl-pure", "refimpl-uvloop", "uvicorn+refimpl")
+"""The peers that are ours."""
+
+Command = Callable[[str, Path], list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """One server under test.
+
+    command: called with a mode and a folder for what it builds; returns what to run. missing:
+    returns how to install what is not there, or None. handshake: False for a server of plain TCP,
+    whose frames come back as they were sent.
+    """
+
+    name: str
+    command: Command
+    missing: Callable[[], str | None] = lambda: None
+    handshake: bool = True
+
+
+def in_python(module: str, function: str = "main", before: str = "") -> Command:
+    """Return the command of a peer written in Python. before: statements that run first."""
+    place = f"refimpl.profiling.peers.{module}"
+
+    def command(mode: str, folder: Path) -> list[str]:
+        program = f"{before}from {place} import {function}; {function}({mode!r})"
+        return [sys.executable, "-c", program]
+
+    return command
+
+
+def packages(*names: str, remedy: str = "") -> Callable[[], str | None]:
+    """Return a function that tells how to install the packages, where one is not there."""
+
+    def missing() -> str | None:
+        if all(map(installed, names)):
+            return None
+        return remedy or f"pip install {' '.join(names)}"
+
+    return missing
+
+
+def installed(name: str) -> bool:
+    """Return whether a module can be imported, without importing it."""
+    try:
+        return find_spec(name) is not None
+    except ModuleNotFoundError:  # not even the package it would be in
+        return False
+
+
+# An import of a module that is None in sys.modules fails: the core then takes its pure mask.
+WITHOUT_C_MASK = "import sys; sys.modules['websockets.speedups'] = None; "
+NO_ENGINE = "pip install uvicorn, and a refimpl that has refimpl.middleware.engine"
+
+PEERS = {
+    peer.name: peer
+    for peer in (
+        Peer("refimpl", in_python("echo_refimpl")),
+        Peer("refimpl-pure", in_python("echo_refimpl", before=WITHOUT_C_MASK)),
+        Peer("refimpl-uvloop", in_python("echo_refimpl", "main_on_uvloop"), packages("uvloop")),
+        Peer("websockets", in_python("echo_websockets"), packages("websockets")),
+        Peer("aiohttp", in_python("echo_aiohttp"), packages("aiohttp")),
+        Peer("wsproto", in_python("echo_wsproto"), packages("wsproto")),
+        Peer("uvicorn", in_python("echo_uvicorn"), packages("uvicorn", "websockets")),
+        Peer(
+            "uvicorn+refimpl",
+            in_python("echo_uvicorn", "main_with_engine"),
+            packages("uvicorn", "refimpl.middleware.engine", remedy=NO_ENGINE),
+        ),
+        Peer("picows", in_python("echo_picows"), packages("picows")),
+        Peer("gorilla", gorilla.command, gorilla.missing),
+        Peer("ws", node.command, node.missing),
+        Peer("raw", in_python("echo_raw"), handshake=False),
+    )
+}
+"""Every peer by name, ours first."""
+
+
+def find_peers(names: list[str]) -> tuple[list[Peer], dict[str, str]]:
+    """Return the peers of those names that are there, and how to install the others.
+
+    Ours comes first, asked for or not. Raises LookupError for a name that is none.
+    """
+    unknown = [name for name in names if name not in PEERS]
+    if unknown:
+        raise LookupError(f"got peer {unknown[0]!r}, expected one of {', '.join(PEERS)}")
+    wanted = [PEERS[name] for name in dict.fromkeys((SUBJECT, *names))]
+    remedies = {peer.name: remedy for peer in wanted if (remedy := peer.missing())}
+    return [peer for peer in wanted if peer.name not in remedies], remedies

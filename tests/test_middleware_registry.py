@@ -8,7 +8,7 @@ import pytest
 
 from refimpl.errors import HandshakeError, LocalProtocolError
 from refimpl.middleware import Connection, Ended, Registry, RequestID, User, bind, current, find
-from tests.asgi import Peer, echo, http_scope, page, websocket_scope
+from tests.asgi_peer import Peer, echo, http_scope, page, websocket_scope
 
 ACCEPT = {"type": "websocket.accept"}
 
@@ -58,8 +58,7 @@ class TestWhoGetsWhat:
 
     async def test_a_client_that_left_is_told_nothing(self):
         peer = Peer(websocket_scope("/ws/nobody"))
-        peer._queue.get_nowait()
-        peer.leave()
+        peer.leave(at_once=True)
         await peer.run(registry())
         assert peer.sent == []
 

@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 import uvicorn
+from uvicorn.importer import ImportFromStringError
 
 from refimpl.middleware.asgi import App
 
@@ -37,6 +38,8 @@ class Running(uvicorn.Server):
         """Start as uvicorn does, then say so."""
         try:
             await super().startup(sockets)
+        except SystemExit:  # a lifespan that fails: an exit here would take the whole loop along
+            self.should_exit = True
         finally:
             self.ready.set()
 
@@ -90,8 +93,8 @@ async def running(
 
 
 def _load(config: uvicorn.Config) -> None:
-    """Import what the settings name; uvicorn itself would end the process where it cannot."""
+    """Import what the settings name; uvicorn would end the process where the application is not."""
     try:
         config.load()
-    except SystemExit as error:
+    except (SystemExit, ImportFromStringError) as error:
         raise RuntimeError(f"uvicorn cannot load {config.app!r} with ws={config.ws!r}") from error

@@ -72,7 +72,7 @@ lab: $(READY)  ## open JupyterLab on chapter 00
 
 # --- everything that pip alone can run --------------------------------------------------------
 
-test: lint types pytest coverage  ## lint, types, tests, notebooks, branch coverage of the core
+test: lint types pytest coverage  ## lint, types, tests, notebooks, branch coverage of core and auth
 
 lint: $(READY)  ## ruff: rules and formatting
 	@$(BIN)/ruff check --quiet
@@ -84,12 +84,13 @@ types: $(READY)  ## mypy --strict on the package
 pytest: $(READY)  ## unit, property and teaching tests, doctests, notebooks and solutions
 	@$(PYTEST) --nbval -n $(JOBS) --dist loadfile -q $(PYTEST_ARGS)
 
-coverage: $(READY)  ## every branch of floors 0-3, from their own tests
+coverage: $(READY)  ## every branch of floors 0-3 and of auth, from their own tests
 	@$(BIN)/coverage erase
 	@$(BIN)/coverage run -m pytest -q -n $(JOBS) -p no:cacheprovider $(CORE_TESTS)
 	@$(BIN)/coverage combine --quiet && $(BIN)/coverage report
 
-CORE_TESTS = $(wildcard tests/test_errors.py tests/test_handshake*.py tests/test_framing*.py tests/test_messages*.py)
+CORE_TESTS = $(wildcard tests/test_errors.py tests/test_handshake*.py tests/test_framing*.py tests/test_messages*.py \
+                        tests/test_auth*.py tests/security/test_auth*.py)
 
 # --- for builders -----------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""A server in memory for ASGI applications: it plays the client's part and remembers the answers."""
+"""A server in memory for ASGI applications, which plays the client too; and uvicorn, for real."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Exchange:
         """Let the client go away."""
         self.feed({"type": "websocket.disconnect", "code": code, "reason": ""})
 
-    async def settle(self) -> "Exchange":
+    async def settle(self) -> Exchange:
         """Wait until nothing is left to do but wait."""
         await settle()
         return self

@@ -5,7 +5,7 @@ to do; binds the User of whoever is let in for the whole connection; takes the c
 scope, so that nothing behind it can log one; and closes the socket when the token is over. All
 paths are guarded but those named as public.
 
->>> guarded = Authenticate(app, authenticator, public=["/", "/assets/"])  # doctest: +SKIP
+    Authenticate(app, authenticator, public=["/", "/assets/", "/api/login"])
 """
 
 import logging
@@ -27,6 +27,8 @@ from refimpl.middleware.context import bind, with_state
 __all__ = ["Authenticate"]
 
 logger = logging.getLogger("refimpl.auth")
+
+OFFER = b"sec-websocket-protocol"
 
 # What two programs could resolve to two paths: dot segments, empty ones, backslashes, NUL, and all
 # of it percent-encoded once more (RFC 3986 6.2.2, 5.2.4).
@@ -97,6 +99,9 @@ class Authenticate:
         """
         query = scope.get("query_string", b"").decode("latin-1")
         came = list(scope["headers"])
+        if scope.get("subprotocols"):  # where ASGI puts them; wsproto leaves no header line
+            came = [line for line in came if line[0].lower() != OFFER]
+            came.append((OFFER, ", ".join(scope["subprotocols"]).encode("latin-1")))
         scope["query_string"] = without_secrets(query).encode("latin-1")
         scope["headers"] = without_credentials(came, self.authenticator.cookie)
         if "subprotocols" in scope:

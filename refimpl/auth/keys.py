@@ -42,11 +42,12 @@ class Key:
     verifying: Any = field(init=False, repr=False, compare=False, default=None)
 
     def __post_init__(self) -> None:
+        signing: Any
+        verifying: Any
         if not self.kid:
             raise ValueError("got an empty kid, expected a name for the key")
         if self.algorithm in MIN_SECRET:
-            prepared = _prepare_secret(self.algorithm, self.material)
-            signing = verifying = prepared
+            signing = verifying = _prepare_secret(self.algorithm, self.material)
         elif self.algorithm in ASYMMETRIC:
             prepared = _prepare_pem(self.algorithm, self.material)
             private = hasattr(prepared, "public_key")

@@ -1,0 +1,532 @@
+"""The thirteen rules for tokens, one class each; 14 to 16 belong to later chapters."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import ClassVar
+
+import pytest
+
+from refimpl.auth import AuthError, Credential, Key, Keyring, Source, Tickets, cookie_header
+from refimpl.auth.sources import COOKIE, MAX_CREDENTIAL, find_credential, without_credentials
+from refimpl.auth.tickets import MemoryStore
+from refimpl.handshake import Headers
+from tests.signing import (
+    AUDIENCE,
+    CLAIMS,
+    HEADER,
+    ISSUER,
+    NOW,
+    SECRET,
+    Clock,
+    encode,
+    forge,
+    issuer,
+    keyring,
+    pem_pair,
+    signed_with,
+    unsigned,
+    verifier,
+)
+
+
+def refused(token: str, reason: str, **options: object) -> AuthError:
+    """Assert that a token is refused with 401 for this reason, and return the error."""
+    with pytest.raises(AuthError) as caught:
+        verifier(**options).verify(token)
+    assert (caught.value.reason, caught.value.status) == (reason, 401)
+    assert token not in f"{caught.value}{caught.value!r}{caught.value.body!r}"
+    return caught.value
+
+
+def test_the_token_that_all_forgeries_differ_from_is_accepted() -> None:
+    assert verifier().verify(forge()).user.id == "ada"
+
+
+class TestRule1AlgorithmFixedPerKid:
+    @pytest.mark.parametrize("alg", ["none", "None", "NONE", "nOnE", ""])
+    def test_1_none_is_refused(self, alg: str) -> None:
+        refused(unsigned(alg), "algorithm")
+
+    def test_1_none_with_a_signature_is_refused(self) -> None:
+        refused(forge(header={"alg": "none"}), "algorithm")
+
+    def test_1_another_hmac_than_the_keys_is_refused(self) -> None:
+        refused(forge(header={"alg": "HS512"}, digest="sha512"), "algorithm")
+
+    @pytest.mark.parametrize("algorithm", ["RS256", "ES256", "EdDSA"])
+    def test_1_public_key_as_hmac_secret_is_refused(self, algorithm: str) -> None:
+        private, public = pem_pair(algorithm)
+        keys = Keyring(Key("k1", algorithm, public))
+        assert verifier(keys=keys).verify(signed_with(private, algorithm)).user.id == "ada"
+        refused(forge(secret=public), "algorithm", keys=keys)
+        refused(forge(header={"alg": algorithm}, secret=public), "signature", keys=keys)
+
+    def test_1_asymmetric_token_where_the_kid_is_hmac_is_refused(self) -> None:
+        refused(signed_with(pem_pair("RS256")[0], "RS256"), "algorithm")
+
+    @pytest.mark.parametrize("name", ["jku", "jwk", "x5u", "x5c"])
+    def test_1_token_that_brings_its_own_key_is_refused(self, name: str) -> None:
+        refused(forge(header={name: "https://evil.example/keys"}), "header")
+
+    @pytest.mark.parametrize("crit", [["exp"], ["b64"], ["x"], [], "exp", None])
+    def test_1_crit_is_refused(self, crit: object) -> None:
+        with pytest.raises(AuthError) as caught:
+            verifier().verify(forge(header={"crit": crit, "x": 1}))
+        assert caught.value.reason in ("header", "malformed-token")
+
+    @pytest.mark.parametrize("value", [True, False, None])
+    def test_1_b64_is_refused(self, value: object) -> None:
+        with pytest.raises(AuthError):
+            verifier().verify(forge(header={"b64": value}))
+
+    @pytest.mark.parametrize("alg", [None, 1, ["HS256"], {"HS256": 1}, "hs256", "HS256 "])
+    def test_1_alg_is_compared_strictly(self, alg: object) -> None:
+        refused(forge(header={"alg": alg}), "algorithm")
+
+    def test_1_missing_alg_is_refused(self) -> None:
+        refused(forge(drop=("alg",)), "algorithm")
+
+
+class TestRule2RequiredClaims:
+    @pytest.mark.parametrize("name", ["exp", "iat", "jti", "iss", "aud", "sub"])
+    def test_2_missing_claim_is_refused(self, name: str) -> None:
+        refused(forge(drop=(name,)), "missing-claim")
+
+    @pytest.mark.parametrize("name", ["exp", "iat", "jti", "iss", "aud", "sub"])
+    def test_2_null_claim_is_refused(self, name: str) -> None:
+        refused(forge(claims={name: None}), "missing-claim")
+
+    @pytest.mark.parametrize("name", ["exp", "iat"])
+    @pytest.mark.parametrize(
+        "value", ["1800000900", True, [1], {}, float("inf"), float("nan"), 10**400, -(2**53)]
+    )
+    def test_2_time_that_is_no_time_is_refused(self, name: str, value: object) -> None:
+        refused(forge(claims={name: value}), "claims")
+
+    @pytest.mark.parametrize("value", ["soon", float("nan"), False])
+    def test_2_nbf_that_is_no_time_is_refused(self, value: object) -> None:
+        refused(forge(claims={"nbf": value}), "claims")
+
+    @pytest.mark.parametrize("name", ["sub", "jti"])
+    def test_2_empty_name_is_refused(self, name: str) -> None:
+        refused(forge(claims={name: ""}), "claims")
+
+    @pytest.mark.parametrize("claims", [{"roles": "admin"}, {"roles": [1]}, {"name": 1}])
+    def test_2_claim_of_another_type_is_refused(self, claims: dict[str, object]) -> None:
+        refused(forge(claims=claims), "claims")
+
+    def test_2_sub_of_another_type_is_refused(self) -> None:
+        refused(forge(claims={"sub": 7}), "malformed-token")
+
+
+class TestRule3IssuerAudienceType:
+    @pytest.mark.parametrize("iss", [ISSUER + "/", ISSUER.upper(), "id.example", [ISSUER], 1])
+    def test_3_issuer_is_exact(self, iss: object) -> None:
+        refused(forge(claims={"iss": iss}), "issuer")
+
+    @pytest.mark.parametrize("aud", ["Chat", "chat ", "billing", ["billing"], [AUDIENCE, 1], {}, 1])
+    def test_3_audience_must_name_us(self, aud: object) -> None:
+        with pytest.raises(AuthError) as caught:
+            verifier().verify(forge(claims={"aud": aud}))
+        assert caught.value.reason in ("audience", "missing-claim")
+
+    def test_3_one_audience_of_several_is_enough(self) -> None:
+        token = forge(claims={"aud": ["billing", AUDIENCE]})
+        assert verifier().verify(token).user.id == "ada"
+
+    @pytest.mark.parametrize("typ", ["JWT", "rt+jwt", "", "at+jwt;x", None, 1, ["at+jwt"]])
+    def test_3_typ_is_explicit(self, typ: object) -> None:
+        refused(forge(header={"typ": typ}), "type")
+
+    def test_3_missing_typ_is_refused(self) -> None:
+        refused(forge(drop=("typ",)), "type")
+
+    @pytest.mark.parametrize("typ", ["AT+JWT", "application/at+jwt", "Application/AT+jwt"])
+    def test_3_typ_is_a_media_type(self, typ: str) -> None:
+        assert verifier().verify(forge(header={"typ": typ})).user.id == "ada"
+
+    def test_3_refresh_token_is_no_access_token(self) -> None:
+        from tests.signing import ADA
+
+        refresh = issuer().issue(ADA, type="rt+jwt")
+        refused(refresh, "type")
+        assert verifier(type="rt+jwt").verify(refresh).user == ADA
+
+
+class TestRule4KeyLength:
+    @pytest.mark.parametrize(("algorithm", "least"), [("HS256", 32), ("HS384", 48), ("HS512", 64)])
+    def test_4_short_hmac_key_is_refused_at_start(self, algorithm: str, least: int) -> None:
+        Key("k", algorithm, bytes(least))
+        for size in (0, least - 1):
+            with pytest.raises(ValueError, match=f"expected at least {least}") as caught:
+                Key("k", algorithm, b"s" * size)
+            assert b"s" * 8 not in repr(caught.value).encode()
+
+    def test_4_weak_rsa_key_is_refused_at_start(self) -> None:
+        with pytest.raises(ValueError, match="2048"):
+            Key("k", "RS256", pem_pair("weak")[0])
+
+    def test_4_public_key_is_refused_as_secret(self) -> None:
+        with pytest.raises(ValueError, match="as HMAC secret"):
+            Key("k", "HS256", pem_pair("ES256")[1])
+
+    @pytest.mark.parametrize("algorithm", ["none", "HS1", "", "RS1"])
+    def test_4_unknown_algorithm_is_refused_at_start(self, algorithm: str) -> None:
+        with pytest.raises(ValueError, match="expected one of HS256"):
+            Key("k", algorithm, SECRET)
+
+    @pytest.mark.parametrize("algorithm", ["RS256", "ES256", "EdDSA"])
+    def test_4_key_of_another_kind_is_refused_at_start(self, algorithm: str) -> None:
+        other = "ES256" if algorithm == "RS256" else "RS256"
+        for material in (pem_pair(other)[0], b"no PEM", SECRET):
+            with pytest.raises(ValueError, match=f"no PEM for {algorithm}") as caught:
+                Key("k", algorithm, material)
+            assert "PRIVATE" not in f"{caught.value}{caught.value.__cause__}"
+
+    def test_4_key_without_a_name_is_refused_at_start(self) -> None:
+        with pytest.raises(ValueError, match="empty kid"):
+            Key("", "HS256", SECRET)
+
+
+class TestRule5Leeway:
+    @pytest.mark.parametrize("leeway", [0, 5, 30])
+    def test_5_leeway_holds_to_the_second(self, leeway: int) -> None:
+        expires = CLAIMS["exp"]
+        assert isinstance(expires, int)
+        late = verifier(leeway=leeway, now=lambda: expires + leeway - 0.01)
+        assert late.verify(forge()).expires_at == expires
+        refused(forge(), "expired", leeway=leeway, now=lambda: expires + leeway)
+
+    def test_5_a_second_before_exp_passes_and_exp_does_not(self) -> None:
+        for claims, reason in (({"exp": NOW + 1}, ""), ({"exp": NOW}, "expired")):
+            if reason:
+                refused(forge(claims=claims), reason, leeway=0)
+            else:
+                verifier(leeway=0).verify(forge(claims=claims))
+
+    @pytest.mark.parametrize("name", ["iat", "nbf"])
+    def test_5_token_from_the_future_is_refused_beyond_the_leeway(self, name: str) -> None:
+        verifier(leeway=5).verify(forge(claims={name: NOW + 5}))
+        refused(forge(claims={name: NOW + 6}), "not-yet", leeway=5)
+
+    @pytest.mark.parametrize("leeway", [-1, 30.1, 3600, float("nan")])
+    def test_5_leeway_over_30_s_is_refused_at_start(self, leeway: float) -> None:
+        with pytest.raises(ValueError, match="expected 0 to 30"):
+            verifier(leeway=leeway)
+
+    def test_5_no_token_counts_for_longer_than_max_age(self) -> None:
+        refused(forge(claims={"exp": NOW + 1801}), "too-old")
+        verifier().verify(forge(claims={"exp": NOW + 1800}))
+        refused(forge(claims={"iat": NOW - 2000, "exp": NOW + 1}), "too-old")
+        refused(forge(), "too-old", max_age=100)
+        late = {"iat": NOW - 1800 - 5, "exp": NOW - 5 + 1}
+        refused(forge(claims=late), "too-old")
+
+
+class TestRule6Rotation:
+    def test_6_old_key_verifies_for_the_overlap_and_no_longer(self) -> None:
+        clock, keys = Clock(), keyring()
+        old = forge(claims={"exp": NOW + 900})
+        keys.rotate(Key("k2", "HS256", bytes(32)), now=NOW, overlap=900)
+        check = verifier(keys=keys, now=clock, leeway=30)
+        assert check.verify(old)
+        clock.now = NOW + 899.9
+        assert check.verify(old)
+        clock.now = NOW + 900
+        with pytest.raises(AuthError) as caught:
+            check.verify(old)
+        assert caught.value.reason == "key"
+
+    def test_6_new_key_signs_at_once(self) -> None:
+        from tests.signing import ADA
+
+        signer = issuer()
+        signer.keys.rotate(Key("k2", "HS256", bytes(32)), now=NOW, overlap=900)
+        token = signer.issue(ADA)
+        assert token.startswith(encode({"alg": "HS256"})[:8])
+        assert verifier(keys=signer.keys).verify(token).user == ADA
+        refused(token, "key")  # by one who has not heard of k2
+
+    def test_6_key_can_be_announced_before_it_signs(self) -> None:
+        keys, coming = keyring(), Key("k2", "ES256", pem_pair("ES256")[0])
+        keys.add(coming)
+        token = signed_with(pem_pair("ES256")[0], "ES256", kid="k2")
+        assert keys.signing.kid == "k1"
+        assert verifier(keys=keys).verify(token)
+        keys.rotate(coming, now=NOW, overlap=10)
+        assert keys.signing.kid == "k2"
+
+    def test_6_key_whose_time_is_over_is_dropped_at_the_next_rotation(self) -> None:
+        keys = keyring()
+        keys.rotate(Key("k2", "HS256", bytes(32)), now=NOW, overlap=900)
+        keys.rotate(Key("k3", "HS256", bytes(33)), now=NOW + 900, overlap=900)
+        assert repr(keys) == "Keyring(k2, k3)"
+
+    def test_6_two_keys_of_one_name_are_refused(self) -> None:
+        with pytest.raises(ValueError, match="'k1' twice"):
+            keyring().add(Key("k1", "HS256", bytes(32)))
+
+    @pytest.mark.parametrize("kid", ["k9", "", None, 1, ["k1"], "../../dev/null", "k1' OR '1'='1"])
+    def test_6_unknown_kid_is_refused(self, kid: object) -> None:
+        with pytest.raises(AuthError) as caught:
+            verifier().verify(forge(header={"kid": kid}))
+        assert caught.value.reason in ("key", "malformed-token")
+
+    def test_6_missing_kid_is_refused(self) -> None:
+        refused(forge(drop=("kid",)), "key")
+
+
+class TestRule7Length:
+    def test_7_token_of_8_kib_passes_and_one_byte_more_does_not(self) -> None:
+        base = len(forge(claims={"name": ""}))
+        name = "n" * ((MAX_CREDENTIAL - base) * 3 // 4)
+        token = forge(claims={"name": name})
+        while len(token) < MAX_CREDENTIAL:
+            name += "n"
+            token = forge(claims={"name": name})
+        assert len(token) in (MAX_CREDENTIAL, MAX_CREDENTIAL + 1)
+        fits = forge(claims={"name": name[: len(name) - (len(token) - MAX_CREDENTIAL)]})
+        assert verifier().verify(fits).user.id == "ada"
+        with pytest.raises(AuthError) as caught:
+            verifier().verify(fits + "a" * (MAX_CREDENTIAL + 1 - len(fits)))
+        assert (caught.value.reason, caught.value.status) == ("too-long", 400)
+
+    @pytest.mark.parametrize("source", list(Source))
+    def test_7_no_source_hands_on_more(self, source: Source) -> None:
+        Credential(source, "a" * MAX_CREDENTIAL)
+        with pytest.raises(AuthError, match="expected at most 8192"):
+            Credential(source, "a" * (MAX_CREDENTIAL + 1))
+
+
+class TestRule8SingleUse:
+    async def test_8_ticket_works_once(self) -> None:
+        tickets = Tickets(now=lambda: NOW)
+        claims = verifier().verify(forge())
+        ticket = await tickets.issue(claims)
+        assert await tickets.redeem(ticket) == claims
+        with pytest.raises(AuthError) as caught:
+            await tickets.redeem(ticket)
+        assert (caught.value.reason, caught.value.status) == ("ticket", 401)
+
+    async def test_8_of_fifty_at_once_one_gets_in(self) -> None:
+        tickets = Tickets(now=lambda: NOW)
+        ticket = await tickets.issue(verifier().verify(forge()))
+        results = await asyncio.gather(
+            *(tickets.redeem(ticket) for _ in range(50)), return_exceptions=True
+        )
+        assert sum(not isinstance(result, AuthError) for result in results) == 1
+
+    async def test_8_ticket_lives_30_s(self) -> None:
+        clock = Clock()
+        tickets = Tickets(MemoryStore(now=clock), now=clock)
+        claims = verifier().verify(forge())
+        for age, works in ((29.9, True), (30, False)):
+            clock.now = NOW
+            ticket = await tickets.issue(claims)
+            clock.now = NOW + age
+            if works:
+                assert await tickets.redeem(ticket) == claims
+            else:
+                with pytest.raises(AuthError):
+                    await tickets.redeem(ticket)
+
+    async def test_8_ticket_outlives_its_token_for_nobody(self) -> None:
+        clock = Clock()
+        tickets = Tickets(MemoryStore(now=clock), now=clock)
+        ticket = await tickets.issue(verifier().verify(forge(claims={"exp": NOW + 10})))
+        clock.now = NOW + 10
+        with pytest.raises(AuthError) as caught:
+            await tickets.redeem(ticket)
+        assert caught.value.reason == "expired"
+
+    async def test_8_store_holds_no_ticket(self) -> None:
+        store = MemoryStore()
+        ticket = await Tickets(store, now=lambda: NOW).issue(verifier().verify(forge()))
+        assert ticket not in json.dumps(store._values)
+        assert len(store) == 1
+
+
+class TestRule9ExactlyOne:
+    PLACES: ClassVar[dict[str, tuple[str, list[tuple[str, str]]]]] = {
+        "ticket": ("ticket=abc", []),
+        "cookie": ("", [("Cookie", f"{COOKIE}=abc")]),
+        "subprotocol": ("", [("Sec-WebSocket-Protocol", "chat, bearer.abc")]),
+        "authorization": ("", [("Authorization", "Bearer abc")]),
+    }
+
+    @pytest.mark.parametrize("one", PLACES)
+    def test_9_one_is_found(self, one: str) -> None:
+        query, lines = self.PLACES[one]
+        credential = find_credential(Headers(lines), query)
+        assert credential is not None
+        assert credential.secret == "abc"
+
+    @pytest.mark.parametrize("one", PLACES)
+    @pytest.mark.parametrize("other", PLACES)
+    def test_9_two_are_refused_even_if_they_are_the_same(self, one: str, other: str) -> None:
+        queries = [self.PLACES[place][0] for place in (one, other)]
+        lines = [line for place in (one, other) for line in self.PLACES[place][1]]
+        with pytest.raises(AuthError) as caught:
+            find_credential(Headers(lines), "&".join(filter(None, queries)))
+        assert (caught.value.reason, caught.value.status) == ("two", 400)
+
+    @pytest.mark.parametrize(
+        ("query", "lines"),
+        [
+            ("ticket=a&x=1&ticket=b", []),
+            ("ticket=a&%74icket=b", []),
+            ("", [("Cookie", f"{COOKIE}=a; x=1; {COOKIE}=b")]),
+            ("", [("Cookie", f"{COOKIE}=a"), ("Cookie", "x=1")]),
+            ("", [("Sec-WebSocket-Protocol", "chat, bearer.a, bearer.b")]),
+            (
+                "",
+                [
+                    ("Sec-WebSocket-Protocol", "chat, bearer.a"),
+                    ("Sec-WebSocket-Protocol", "bearer.b"),
+                ],
+            ),
+        ],
+    )
+    def test_9_doubled_in_one_place_is_refused(
+        self, query: str, lines: list[tuple[str, str]]
+    ) -> None:
+        with pytest.raises(AuthError) as caught:
+            find_credential(Headers(lines), query)
+        assert (caught.value.reason, caught.value.status) == ("two", 400)
+
+
+class TestRule10Subprotocol:
+    def test_10_token_is_found_beside_a_real_protocol(self) -> None:
+        offer = Headers([("Sec-WebSocket-Protocol", f"chat.v1, bearer.{forge()}")])
+        credential = find_credential(offer)
+        assert credential is not None
+        assert verifier().verify(credential.secret).user.id == "ada"
+
+    def test_10_token_alone_is_refused(self) -> None:
+        with pytest.raises(AuthError) as caught:
+            find_credential(Headers([("Sec-WebSocket-Protocol", f"bearer.{forge()}")]))
+        assert (caught.value.reason, caught.value.status) == ("no-real-protocol", 400)
+
+    def test_10_application_never_sees_what_it_could_echo(self) -> None:
+        lines = [(b"Sec-WebSocket-Protocol", b"bearer.abc, chat.v1 ,  chat.v2")]
+        assert without_credentials(lines) == [(b"Sec-WebSocket-Protocol", b"chat.v1, chat.v2")]
+
+
+class TestRule11QueryCarriesTicketsOnly:
+    @pytest.mark.parametrize("name", ["token", "access_token", "%74oken"])
+    def test_11_token_in_the_query_is_refused(self, name: str) -> None:
+        with pytest.raises(AuthError) as caught:
+            find_credential(Headers(), f"{name}={forge()}")
+        assert (caught.value.reason, caught.value.status) == ("token-in-url", 400)
+
+    async def test_11_token_is_no_ticket(self) -> None:
+        tickets = Tickets()
+        with pytest.raises(AuthError) as caught:
+            await tickets.redeem(forge())
+        assert caught.value.reason == "ticket"
+
+    def test_11_credential_is_in_no_repr(self) -> None:
+        credential = Credential(Source.TICKET, "abc123")
+        assert "abc123" not in f"{credential} {credential!r} {[credential]}"
+        assert "\\x1f" not in repr(Key("k1", "HS256", SECRET))
+
+
+class TestRule12Cookies:
+    def test_12_cookie_has_every_lock(self) -> None:
+        value = cookie_header("abc", 900)
+        first, *attributes = value.split("; ")
+        assert first == "__Host-session=abc"
+        assert set(attributes) == {
+            "Max-Age=900",
+            "Path=/",
+            "Secure",
+            "HttpOnly",
+            "SameSite=Strict",
+        }
+
+    def test_12_signing_out_empties_it(self) -> None:
+        assert cookie_header("abc", 0).startswith("__Host-session=; Max-Age=0; Path=/; Secure")
+
+    @pytest.mark.parametrize("name", ["session", "__Secure-session", "__host-session", ""])
+    def test_12_name_without_the_prefix_is_refused(self, name: str) -> None:
+        with pytest.raises(ValueError, match="begins with __Host-"):
+            cookie_header("abc", 900, name)
+
+    @pytest.mark.parametrize("token", ["a;b", "a b", "a\r\nSet-Cookie: x=y", "", "a,b", "ä"])
+    def test_12_nothing_can_be_added_to_it(self, token: str) -> None:
+        with pytest.raises(AuthError):
+            cookie_header(token, 900)
+
+    @pytest.mark.parametrize(
+        "line",
+        ["__Host-session2=a", "x__Host-session=a", "__host-session=a", "x=__Host-session=a", ""],
+    )
+    def test_12_name_is_exact(self, line: str) -> None:
+        assert find_credential(Headers([("Cookie", line)])) is None
+
+
+class TestMalformedTokens:
+    @pytest.mark.parametrize(
+        "token",
+        [
+            "",
+            ".",
+            "..",
+            "...",
+            "a.b",
+            "a.b.c",
+            "a.b.c.d",
+            "e30.e30.e30",
+            "ä.ö.ü",
+            "\ud800.a.b",
+            encode(b"not json") + ".e30.e30",
+            encode([]) + ".e30.e30",
+            encode(HEADER) + ".e30",
+            forge() + "=",
+            forge().replace(".", "..", 1),
+            " " + forge(),
+            "[" * 4000,
+            encode(b"[" * 5000) + ".e30.e30",
+        ],
+    )
+    def test_no_jwt_is_refused(self, token: str) -> None:
+        with pytest.raises(AuthError) as caught:
+            verifier().verify(token)
+        assert caught.value.status in (400, 401)
+        assert caught.value.__cause__ is None
+        assert caught.value.__context__ is None
+
+    def test_every_flipped_bit_of_the_signed_part_is_seen(self) -> None:
+        token = forge()
+        for at in range(0, len(token) - 1, 7):
+            if token[at] != ".":
+                forged = token[:at] + chr(ord(token[at]) ^ 1) + token[at + 1 :]
+                with pytest.raises(AuthError):
+                    verifier().verify(forged)
+
+    @pytest.mark.parametrize("payload", [[], "x", 1, None])
+    def test_claims_that_are_no_object_are_refused(self, payload: object) -> None:
+        import hashlib
+        import hmac
+
+        signed = f"{encode(HEADER)}.{encode(payload)}"
+        mac = hmac.new(SECRET, signed.encode(), hashlib.sha256).digest()
+        refused(f"{signed}.{encode(mac)}", "malformed-token")
+
+    def test_all_forgeries_get_one_answer(self) -> None:
+        forgeries = [
+            unsigned(),
+            forge(secret=bytes(32)),
+            forge(header={"kid": "k9"}),
+            forge(claims={"aud": "x"}),
+            forge(drop=("exp",)),
+            "a.b.c",
+        ]
+        answers = set()
+        for token in forgeries:
+            with pytest.raises(AuthError) as caught:
+                verifier().verify(token)
+            answers.add((caught.value.status, caught.value.body, caught.value.headers))
+        assert len(answers) == 1

@@ -1,4 +1,4 @@
-"""`refimpl load`: the loads that must hold, each with its promise, a table and a chart."""
+"""`refimpl load`: the loads that must hold, and load on any server; a table, a chart, a record."""
 
 import asyncio
 import json
@@ -9,7 +9,10 @@ from typing import Any
 
 import click
 
-from refimpl.profiling import Report, churn, idle, room, slow_reader
+from refimpl.command.connect import describe_refusal
+from refimpl.command.options import reason
+from refimpl.errors import HandshakeError
+from refimpl.profiling import Report, churn, closed_loop, idle, open_loop, room, slow_reader
 
 __all__ = ["load"]
 
@@ -21,14 +24,16 @@ Tell = Callable[[float, str], None]
 Examples:
   refimpl load idle --connections 8000 --seconds 300
   refimpl load room --members 2000 --rate 10 --chart room.png
+  refimpl load echo ws://127.0.0.1:8765 --rate 1000 --connections 100 --chart late.png
   refimpl load churn --rate 50 --seconds 600 --json churn.json
 """
 )
 def load() -> None:
-    """Put a server of this package under load, and say whether it keeps what is promised.
+    """Put a server under load, and say whether it keeps what is promised.
 
-    The server runs in a process of its own, pinned to the first core; the load comes from the last.
-    The exit status is 1 where a promise is broken.
+    `echo` loads any server. For the others, one of this package runs in a process of its own,
+    pinned to the first core; the load comes from the last. The exit status is 1 where a promise is
+    broken.
     """
 
 
@@ -77,6 +82,60 @@ def slow_command(members: int, rate: float, seconds: float, **files: str | None)
     return run(lambda tell: slow_reader(members, rate, seconds, tell), **files)
 
 
+@load.command("echo")
+@click.argument("uri")
+@click.option("--connections", default=10, show_default=True, type=click.IntRange(1))
+@click.option("--rate", type=click.FloatRange(0.1), help="Messages a second, whatever happens.")
+@click.option("--closed", is_flag=True, help="Each connection sends when it was answered.")
+@click.option("--poisson", is_flag=True, help="Gaps as users leave them, not even ones.")
+@click.option("--seed", default=1, show_default=True, help="Of the gaps.")
+@click.option("--size", default=125, show_default=True, type=click.IntRange(1))
+@click.option("--seconds", default=10.0, show_default=True, type=click.FloatRange(0.1))
+@outputs
+def echo_command(
+    uri: str,
+    connections: int,
+    rate: float | None,
+    closed: bool,
+    poisson: bool,
+    seed: int,
+    size: int,
+    seconds: float,
+    **files: str | None,
+) -> int:
+    """Load any server that echoes, and show how late its answers are.
+
+    With --rate, latency runs from when a message was due: a server that stands still makes all
+    wait that were due meanwhile. --closed knows nothing of those, and looks better than it is.
+    """
+    if (rate is None) is not closed or (closed and poisson):
+        raise click.UsageError("expected either --rate, with or without --poisson, or --closed.")
+
+    async def measure(tell: Tell) -> Report:
+        if rate is None:
+            how = closed_loop(uri, seconds=seconds, connections=connections, size=size, tell=tell)
+            return (await how).report()
+        outcome = await open_loop(
+            uri,
+            rate=rate,
+            seconds=seconds,
+            connections=connections,
+            size=size,
+            seed=seed if poisson else None,
+            tell=tell,
+        )
+        return outcome.report()
+
+    try:
+        return run(measure, **files)
+    except HandshakeError as error:
+        raise click.ClickException(describe_refusal(error)) from error
+    except OSError as error:
+        if error.filename:  # not the network: a file that cannot be written
+            raise
+        raise click.ClickException(f"cannot connect to {uri}: {reason(error)}") from error
+
+
 def run(
     measure: Callable[[Tell], Coroutine[Any, Any, Report]], chart: str | None, record: str | None
 ) -> int:
@@ -121,5 +180,9 @@ def draw(report: Report, path: str) -> None:
         from refimpl.lab import lines
     except ImportError as error:
         raise click.ClickException("a chart needs matplotlib: pip install matplotlib") from error
-    x = "seconds" if report.series_unit in ("KiB", "MiB") else "share of deliveries, %"
-    lines(report.series, report.title, x=x, y=report.series_unit).save(path)
+    x, log = "share of deliveries, %", ""
+    if report.series_unit in ("KiB", "MiB"):
+        x = "seconds"
+    elif report.series_axis:
+        x, log = report.series_axis, "xy"
+    lines(report.series, report.title, x=x, y=report.series_unit, log=log).save(path)

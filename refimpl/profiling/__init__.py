@@ -3,7 +3,8 @@
 `stand` runs a server in a process of its own and asks it what it holds; `loads` are the four loads;
 `report` is what came out.
 
-`bench` measures servers side by side, `peers` are the servers.
+`bench` measures servers side by side, `peers` are the servers. `traffic` loads any server and
+`histogram` keeps its latencies.
 
 `cpu` samples a running loop, `stacks` is what a profile is, `flame` draws it.
 """
@@ -13,14 +14,18 @@ from refimpl.profiling.bench_goals import goals_report
 from refimpl.profiling.bench_record import Record, Sample
 from refimpl.profiling.cpu import BusyProfiler, MissingProfiler, sample_cpu
 from refimpl.profiling.flame import flame_graph, hot_path
+from refimpl.profiling.histogram import Histogram
 from refimpl.profiling.loads import churn, idle, room, slow_reader
 from refimpl.profiling.report import Report, Row
 from refimpl.profiling.stacks import Call, Profile, hottest_table
+from refimpl.profiling.traffic import Outcome, closed_loop, open_loop
 
 __all__ = [
     "BusyProfiler",
     "Call",
+    "Histogram",
     "MissingProfiler",
+    "Outcome",
     "Profile",
     "Record",
     "Report",
@@ -28,11 +33,13 @@ __all__ = [
     "Sample",
     "bench",
     "churn",
+    "closed_loop",
     "flame_graph",
     "goals_report",
     "hot_path",
     "hottest_table",
     "idle",
+    "open_loop",
     "room",
     "sample_cpu",
     "slow_reader",

@@ -43,12 +43,17 @@ class Row:
 
 @dataclass(slots=True)
 class Report:
-    """The outcome of one load. series: (seconds, value) points by name, of `series_unit`."""
+    """The outcome of one load.
+
+    series: points by name, their values in `series_unit`. series_axis: what their places say, for
+    a logarithmic chart; empty for seconds, or shares of the deliveries.
+    """
 
     title: str
     rows: list[Row] = field(default_factory=list)
     series: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     series_unit: str = ""
+    series_axis: str = ""
 
     @property
     def kept(self) -> bool:

@@ -23,6 +23,7 @@ from refimpl.lifecycle import WebSocket, serve
 __all__ = ["Health", "Stand", "pin", "stand"]
 
 ROOM_LIMIT = 2**20
+STALL = 0.25  # seconds
 
 
 def pin(core: int) -> None:
@@ -59,12 +60,17 @@ class Health:
 
 
 class Application:
-    """The handlers of a stand: `echo`, `idle` (reads and says nothing), `room` (all hear all)."""
+    """The handlers of a stand.
+
+    `echo`, `idle` (reads and says nothing), `room` (all hear all), and `stall`: an echo whose loop
+    stands still for STALL seconds out of every second, as a server does that calls what blocks.
+    """
 
     def __init__(self) -> None:
         self.hub = Hub(slow=Slow.QUEUE, limit=ROOM_LIMIT)
         self.members: set[WebSocket] = set()
         self.waiting = 0
+        self.staller: asyncio.Task[None] | None = None
 
     async def idle(self, websocket: WebSocket) -> None:
         """Read and say nothing."""
@@ -75,6 +81,12 @@ class Application:
         """Send every message back."""
         async for message in websocket:
             await websocket.send(message)
+
+    async def stall(self, websocket: WebSocket) -> None:
+        """Send every message back, but not while the loop stands still."""
+        if self.staller is None:
+            self.staller = asyncio.create_task(stand_still())
+        await self.echo(websocket)
 
     async def room(self, websocket: WebSocket) -> None:
         """Tell everyone what one says."""
@@ -101,6 +113,13 @@ class Application:
             "waiting": self.waiting,
             "closed_slow": self.hub.counts["closed"],
         }
+
+
+async def stand_still() -> None:
+    """Block the loop for STALL seconds, once a second, for ever."""
+    while True:
+        await asyncio.sleep(1 - STALL)
+        time.sleep(STALL)  # noqa: ASYNC251 - the fault that is wanted
 
 
 def _rss() -> int:

@@ -1,7 +1,7 @@
 """The same door for `refimpl.serve`, which has no ASGI: a process_request and a wrapped handler.
 
-    door = Doorkeeper(authenticator)
-    async with serve(door.guard(handler), process_request=door.process_request) as server: ...
+door = Doorkeeper(authenticator)
+async with serve(door.guard(handler), process_request=door.process_request) as server: ...
 """
 
 import asyncio

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jwt
+from jwt.types import Options
 
 from refimpl.auth.keys import Key, Keyring
 from refimpl.auth.refusals import AuthError
@@ -42,6 +43,9 @@ COMPACT = re.compile(r"[\w-]+\.[\w-]+\.[\w-]*", re.ASCII)
 
 # Headers by which a token brings its own key, or asks for rules that we do not keep.
 FORBIDDEN = ("crit", "b64", "jku", "jwk", "x5u", "x5c")
+
+# Our own clock looks at the times.
+NO_TIMES: Options = {"verify_exp": False, "verify_nbf": False, "verify_iat": False}
 
 REASONS: dict[type[jwt.PyJWTError], str] = {
     jwt.InvalidSignatureError: "signature",
@@ -134,58 +138,11 @@ class Verifier:
         """Return what the token says. Raises AuthError where any rule is broken."""
         if len(token) > MAX_CREDENTIAL:
             raise AuthError("too-long", f"got {len(token)} bytes, expected {MAX_CREDENTIAL}")
-        key = self.choose_key(read_header(token))
-        claims = self.check_signature(token, key)
-        self.check_times(claims)
-        return read_claims(claims)
-
-    def choose_key(self, header: Mapping[str, object]) -> Key:
-        """Return the key that a header names, if all it says fits that key (RFC 8725 3.1)."""
-        if any(name in header for name in FORBIDDEN):
-            raise AuthError("header", "got a header that brings keys or rules (RFC 8725 3.10)")
-        if media_type(header.get("typ")) != self.type:
-            raise AuthError("type", f"got another typ, expected {self.type} (RFC 8725 3.11)")
-        kid = header.get("kid")
-        key = self.keys.find(kid, now=self.now()) if isinstance(kid, str) else None
-        if key is None:
-            raise AuthError("key", "got no kid of ours (RFC 7515 4.1.4)")
-        if header.get("alg") != key.algorithm:
-            raise AuthError("algorithm", f"got another alg, expected {key.algorithm} for this kid")
-        return key
-
-    def check_signature(self, token: str, key: Key) -> dict[str, Any]:
-        """Return the claims if key signed them for us: signature, `iss`, `aud`, none missing."""
-        try:
-            claims: dict[str, Any] = jwt.decode(
-                token,
-                key.verifying,
-                algorithms=[key.algorithm],
-                issuer=self.issuer,
-                audience=self.audience,
-                options={  # the times are for our own clock
-                    "require": REQUIRED,
-                    "verify_exp": False,
-                    "verify_nbf": False,
-                    "verify_iat": False,
-                },
-            )
-            return claims
-        except jwt.PyJWTError as error:
-            reason = REASONS.get(type(error), "malformed-token")
-        # Outside of `except`: PyJWT's error holds parts of the token, and ours would hold it.
-        raise AuthError(reason, f"got a token that fails on its {reason}")
-
-    def check_times(self, claims: Mapping[str, Any]) -> None:
-        """Refuse a token that is expired, not valid yet, or too old (RFC 7519 4.1.4 to 4.1.6)."""
         now = self.now()
-        expires, issued = read_time(claims, "exp"), read_time(claims, "iat")
-        begins = max(issued, read_time(claims, "nbf")) if "nbf" in claims else issued
-        if begins > now + self.leeway:
-            raise AuthError("not-yet", "got a token from the future (RFC 7519 4.1.5)")
-        if now >= expires + self.leeway:
-            raise AuthError("expired", "got an expired token, expected exp ahead (RFC 7519 4.1.4)")
-        if expires - issued > self.max_age or now - issued >= self.max_age + self.leeway:
-            raise AuthError("too-old", f"got a token for over {self.max_age} s")
+        key = choose_key(read_header(token), self.keys, now=now, type=self.type)
+        claims = check_signature(token, key, issuer=self.issuer, audience=self.audience)
+        check_times(claims, now=now, leeway=self.leeway, max_age=self.max_age)
+        return read_claims(claims)
 
 
 def read_header(token: str) -> dict[str, Any]:
@@ -199,9 +156,58 @@ def read_header(token: str) -> dict[str, Any]:
     raise AuthError("malformed-token", "got no JWT (RFC 7519 7.2)")
 
 
+def choose_key(
+    header: Mapping[str, object], keys: Keyring, *, now: float, type: str = ACCESS
+) -> Key:
+    """Return the key that a header names, if all it says fits that key (RFC 8725 3.1)."""
+    if any(name in header for name in FORBIDDEN):
+        raise AuthError("header", "got a header that brings keys or rules (RFC 8725 3.10)")
+    if media_type(header.get("typ")) != type:
+        raise AuthError("type", f"got another typ, expected {type} (RFC 8725 3.11)")
+    kid = header.get("kid")
+    key = keys.find(kid, now=now) if isinstance(kid, str) else None
+    if key is None:
+        raise AuthError("key", "got no kid of ours (RFC 7515 4.1.4)")
+    if header.get("alg") != key.algorithm:
+        raise AuthError("algorithm", f"got another alg, expected {key.algorithm} for this kid")
+    return key
+
+
 def media_type(typ: object) -> str:
     """Return a `typ` as it compares: lower case, without `application/` (RFC 7515 4.1.9)."""
     return typ.lower().removeprefix("application/") if isinstance(typ, str) else ""
+
+
+def check_signature(token: str, key: Key, *, issuer: str, audience: str) -> dict[str, Any]:
+    """Return the claims if key signed them for us: signature, `iss`, `aud`, none missing."""
+    try:
+        claims: dict[str, Any] = jwt.decode(
+            token,
+            key.verifying,
+            algorithms=[key.algorithm],
+            issuer=issuer,
+            audience=audience,
+            options={"require": REQUIRED, **NO_TIMES},
+        )
+        return claims
+    except jwt.PyJWTError as error:
+        reason = REASONS.get(type(error), "malformed-token")
+    # Outside of `except`: PyJWT's error holds parts of the token, and ours would hold it.
+    raise AuthError(reason, f"got a token that fails on its {reason}")
+
+
+def check_times(
+    claims: Mapping[str, Any], *, now: float, leeway: float, max_age: float = MAX_AGE
+) -> None:
+    """Refuse a token that is expired, not valid yet, or too old (RFC 7519 4.1.4 to 4.1.6)."""
+    expires, issued = read_time(claims, "exp"), read_time(claims, "iat")
+    begins = max(issued, read_time(claims, "nbf")) if "nbf" in claims else issued
+    if begins > now + leeway:
+        raise AuthError("not-yet", "got a token from the future (RFC 7519 4.1.5)")
+    if now >= expires + leeway:
+        raise AuthError("expired", "got an expired token, expected exp ahead (RFC 7519 4.1.4)")
+    if expires - issued > max_age or now - issued >= max_age + leeway:
+        raise AuthError("too-old", f"got a token for over {max_age} s")
 
 
 def read_time(claims: Mapping[str, Any], name: str) -> float:

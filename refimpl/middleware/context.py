@@ -32,6 +32,7 @@ __all__ = [
     "bind",
     "current",
     "find",
+    "stamped",
     "with_state",
 ]
 
@@ -164,6 +165,19 @@ class AddContext(logging.Filter):
         return True
 
 
+def stamped(send: Send, request: RequestID) -> Send:
+    """Return a send that names the request in every answer, whatever the application says."""
+    own = (HEADER.encode(), request.value.encode())
+
+    async def send_stamped(message: Message) -> None:
+        if message["type"] in ANSWERS:
+            others = [pair for pair in message.get("headers", ()) if pair[0].lower() != own[0]]
+            message = {**message, "headers": [*others, own]}
+        await send(message)
+
+    return send_stamped
+
+
 class Context:
     """ASGI middleware: gives each request and connection a RequestID, and answers with it.
 
@@ -181,18 +195,8 @@ class Context:
         if scope["type"] not in ("http", "websocket"):
             return await self.app(scope, receive, send)
         request = self._request_id(scope)
-        answer = (HEADER.encode(), request.value.encode())
-
-        async def send_with_id(message: Message) -> None:
-            if message["type"] in ANSWERS:
-                others = [
-                    pair for pair in message.get("headers", ()) if pair[0].lower() != answer[0]
-                ]
-                message = {**message, "headers": [*others, answer]}
-            await send(message)
-
         token = _bound.set(_with([request]))
-        await self.app(with_state(scope, request), receive, send_with_id)
+        await self.app(with_state(scope, request), receive, stamped(send, request))
         # Not in a finally: the server's task ends with the error, and its last line has the id.
         _bound.reset(token)
 

@@ -6,11 +6,13 @@ PYTHON   ?=
 VENV     ?= .venv$(if $(PYTHON),-$(notdir $(PYTHON)))
 LAB_ARGS ?=
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 JOBS     ?= auto
 
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 BROWSER_READY := $(VENV)/.ready-browser
+BENCH_READY   := $(VENV)/.ready-bench
 NODE_READY    := tests/interop/node/node_modules/.ready
 LOCKED := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no-input -c requirements.lock
 PYTEST := $(BIN)/python -m pytest
@@ -59,6 +61,10 @@ $(BROWSER_READY): $(READY)
 	@$(LOCKED) --no-build-isolation -e '.[server,lab,test,browser]'
 	@touch $@
 
+$(BENCH_READY): $(READY)
+	@$(LOCKED) --no-build-isolation -e '.[server,lab,test,bench]'
+	@touch $@
+
 $(NODE_READY): tests/interop/node/package.json tests/interop/node/package-lock.json
 	@command -v npm >/dev/null || { echo "make browser needs Node.js with npm on the PATH"; exit 1; }
 	@cd tests/interop/node && npm ci --silent --no-audit --no-fund
@@ -103,9 +109,11 @@ exercises: $(READY)  ## generate exercises/ from solutions/
 captures: $(BROWSER_READY) $(NODE_READY)  ## record the programs of notebooks/captures again
 	@$(BIN)/python -m refimpl.lab.record
 	@$(BIN)/python -m refimpl.lab.record_handshakes
+	@$(BIN)/python -m refimpl.lab.record_auth
 
-bench: $(READY)  ## the core's parsing cost beside its peers'
+bench: $(BENCH_READY)  ## parsing, then the whole server, beside their peers (five minutes)
 	@$(BIN)/python -m tests.bench.parse
+	@$(BIN)/refimpl bench $(BENCH_ARGS)
 
 conformance: $(READY)  ## Autobahn, both roles, the 247 functional cases (needs Python 2.7)
 	@$(BIN)/python -m tests.conformance.run

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["Disconnected", "Engine"]
 
 OPEN = State.OPEN  # an enum member costs two look-ups, and every message asks
-MAX_REASON = 123  # bytes of a close reason (RFC 6455 5.5)
+MAX_REASON = 123  # bytes of a close reason (RFC 6455 5.5); ASGI has no limit, so it is cut
 
 logger = logging.getLogger("uvicorn.error")  # where uvicorn's other engines log
 
@@ -198,19 +198,20 @@ class Engine(Watched):
 
         Raises RuntimeError for a message out of order, Disconnected where the client is gone.
         """
-        if self.core.state is not OPEN or message["type"] != "websocket.send":
+        is_open = self.core.state is OPEN or self._may_answer()
+        if not is_open or message["type"] != "websocket.send":
             await self._answer_with(message)
             return
-        self._send_data(message)
-        if self._writing_paused:
-            await self._drain_or_leave()
-
-    def _send_data(self, message: Message) -> None:
         text = message.get("text")
         if text is not None:
             self.core.send_text(text)
             self._leave(len(text))
-            return
+        else:
+            self._send_binary(message)
+        if self._writing_paused:
+            await self._drain_or_leave()
+
+    def _send_binary(self, message: Message) -> None:
         data = message.get("bytes")
         if data is None:
             raise RuntimeError("got websocket.send with neither text nor bytes")
@@ -218,6 +219,10 @@ class Engine(Watched):
             data = bytes(memoryview(data))
         self.core.send_binary(data)
         self._leave(len(data))
+
+    def _may_answer(self) -> bool:
+        """Whether the connection has failed, but answers may still go before our Close."""
+        return self.core.can_answer and self._closed is None and self._stage is Stage.ACCEPTED
 
     async def _drain_or_leave(self) -> None:
         try:
@@ -229,17 +234,12 @@ class Engine(Watched):
         """Take a step that is not the usual one: an answer, an end, or a mistake."""
         kind = message["type"]
         check_order(self._stage, kind)
-        if kind == "websocket.close" and self._stage is Stage.ACCEPTED:
+        if kind == "websocket.close":
             self._close_with(message)
             return
         self._check_connected()
         if kind == "websocket.accept":
             self._accept_with(message)
-        elif kind == "websocket.send":  # the connection failed, but answers may go before Close
-            self._send_data(message)
-        elif kind == "websocket.close":
-            self._stage = Stage.DONE
-            self.refuse(HandshakeError("the application said no", status=403, reason="application"))
         elif kind == "websocket.http.response.start":
             self._denial = Denial(message, defaults=self._default_headers)
             self._stage = Stage.DENYING
@@ -251,7 +251,7 @@ class Engine(Watched):
         if self._closed is not None:
             error = self._closed_error()
             raise Disconnected(str(error)) from error
-        if self._stage is Stage.ACCEPTED and not self.core.can_answer:
+        if self._stage is Stage.ACCEPTED:  # sending is what is not possible any more
             raise Disconnected("the connection is closing")
 
     def _accept_with(self, message: Message) -> None:
@@ -265,10 +265,11 @@ class Engine(Watched):
         self._open(acceptance)
 
     def _close_with(self, message: Message) -> None:
-        """Send Close; nothing is left to do on a connection that has ended already."""
+        """Send Close, or 403 before 101; on a connection that is over nothing is left to do."""
         code, reason = message.get("code"), message.get("reason") or ""
-        reason = reason.encode()[:MAX_REASON].decode(errors="ignore")  # ASGI knows no limit
+        reason = reason.encode(errors="replace")[:MAX_REASON].decode(errors="ignore")
         self.start_close(CloseCode.NORMAL_CLOSURE if code is None else code, reason)
+        self.refuse(HandshakeError("the application said no", status=403, reason="application"))
         self._stage = Stage.DONE
 
     def start_close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:

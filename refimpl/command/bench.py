@@ -10,7 +10,7 @@ import click
 from refimpl.command.load import progress, table
 from refimpl.profiling.bench import bench as measure
 from refimpl.profiling.bench_goals import goals_report
-from refimpl.profiling.bench_record import UNITS, Record
+from refimpl.profiling.bench_record import UNITS, Middle, Record
 from refimpl.profiling.bench_workloads import WORKLOADS
 from refimpl.profiling.peers import PEERS, SUBJECT
 
@@ -42,6 +42,23 @@ class Names(click.ParamType[list[str]]):
         return list(dict.fromkeys(names))
 
 
+class Numbers(click.ParamType[tuple[int, ...]]):
+    """Numbers above 0 with commas between them."""
+
+    name = "numbers"
+
+    def convert(
+        self, value: str | tuple[int, ...], param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
+        """Return the numbers, or refuse."""
+        if isinstance(value, tuple):
+            return value
+        words = value.split(",")
+        if not all(word.strip().isdecimal() and int(word) for word in words):
+            self.fail(f"{value!r} is no list of numbers above 0.", param, ctx)
+        return tuple(int(word) for word in words)
+
+
 @click.command(
     epilog="""\b
 Examples:
@@ -61,6 +78,10 @@ Examples:
     "--seconds", default=0.5, show_default=True, type=click.FloatRange(0.05),
     help="Of each measurement.",
 )  # fmt: skip
+@click.option(
+    "--crowds", type=Numbers(), default="1000,10000", show_default=True,
+    help="Idle connections for mem.",
+)  # fmt: skip
 @click.option("--goals", is_flag=True, help="Status 1 where a goal is missed.")
 @click.option("--chart", type=click.Path(), help="Write the ratios as a PNG.")
 @click.option("--json", "record_path", type=click.Path(), help="Write the record.")
@@ -69,6 +90,7 @@ def bench(
     workloads: list[str],
     rounds: int,
     seconds: float,
+    crowds: tuple[int, ...],
     goals: bool,
     chart: str | None,
     record_path: str | None,
@@ -79,8 +101,12 @@ def bench(
     take turns, and ratios are taken within a round. The figure that counts is the server's CPU.
     """
     tell = progress if sys.stderr.isatty() else lambda share, words: None
-    record = asyncio.run(measure(peers, workloads, rounds=rounds, seconds=seconds, tell=tell))
-    record.command = " ".join(["refimpl bench", *command_line(peers, workloads, rounds, seconds)])
+    for path in (chart, record_path):  # now, not after half an hour of measuring
+        if path and not Path(path).absolute().parent.is_dir():
+            raise click.UsageError(f"{path}: no such folder.")
+    measuring = measure(peers, workloads, rounds=rounds, seconds=seconds, sizes=crowds, tell=tell)
+    record = asyncio.run(measuring)
+    record.command = command_line(peers, workloads, rounds, seconds, crowds)
     click.echo("\n\n".join(describe(record)))
     if record_path:
         Path(record_path).write_text(record.to_json(), encoding="utf-8")
@@ -90,12 +116,13 @@ def bench(
 
 
 def command_line(
-    peers: list[str], workloads: list[str], rounds: int, seconds: float
-) -> Iterable[str]:
-    """Yield the options that repeat this run."""
-    yield f"--peers {','.join(peers)}"
-    yield f"--workloads {','.join(workloads)}"
-    yield f"--rounds {rounds} --seconds {seconds:g}"
+    peers: list[str], workloads: list[str], rounds: int, seconds: float, crowds: tuple[int, ...]
+) -> str:
+    """Return the command that repeats this run."""
+    return (
+        f"refimpl bench --peers {','.join(peers)} --workloads {','.join(workloads)} "
+        f"--rounds {rounds} --seconds {seconds:g} --crowds {','.join(map(str, crowds))}"
+    )
 
 
 def describe(record: Record) -> Iterable[str]:
@@ -110,7 +137,8 @@ def describe(record: Record) -> Iterable[str]:
         yield f"times the cost of {SUBJECT}: above 1, {SUBJECT} is ahead\n" + grid(
             record, ratio_cell
         )
-    yield "messages a second, on the wall's clock\n" + grid(record, rate_cell)
+    if any(record.rate(metric, SUBJECT) for metric in record.samples):
+        yield "messages a second, on the wall's clock\n" + grid(record, rate_cell)
     report = goals_report(record)
     if report.rows:
         yield table(report, "met", "MISSED")
@@ -120,7 +148,7 @@ def describe(record: Record) -> Iterable[str]:
 def cost_cell(record: Record, metric: str, peer: str) -> str:
     """Return a cost and its spread."""
     cost = record.cost(metric, peer)
-    return f"{cost.median:,.4g} ±{cost.spread:.0%}" if cost else ""
+    return f"{cost.median:,.4g}{spread(cost)}" if cost else ""
 
 
 def ratio_cell(record: Record, metric: str, peer: str) -> str:
@@ -128,7 +156,12 @@ def ratio_cell(record: Record, metric: str, peer: str) -> str:
     if peer == SUBJECT or not record.costs(metric, peer) or not record.costs(metric, SUBJECT):
         return ""
     ratio = record.ratio(metric, peer)
-    return f"{ratio.median:.2f} ±{ratio.spread:.0%}"
+    return f"{ratio.median:.2f}{spread(ratio)}"
+
+
+def spread(measured: Middle) -> str:
+    """Return how far the rounds lie apart; nothing where they do not, as a single one does not."""
+    return f" ±{measured.spread:.0%}" if measured.spread else ""
 
 
 def rate_cell(record: Record, metric: str, peer: str) -> str:

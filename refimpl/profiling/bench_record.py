@@ -12,15 +12,17 @@ rounds counts. It is above 1 where ours is ahead. Spread: half of the rounds lie
 """
 
 import json
+import re
 import statistics
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
 from refimpl.profiling.peers import SUBJECT
 
 __all__ = ["UNITS", "Middle", "Record", "Sample", "middle"]
 
+NUMBERS = re.compile(r"\[\s+([^][{}\"]+?)\s+\]")
 HANDSHAKE, MEMORY = "handshake", "memory"
 UNITS = {HANDSHAKE: "us a handshake", MEMORY: "KiB a connection"}
 """Of the metrics that are no workload; all others are microseconds of CPU a message."""
@@ -137,7 +139,13 @@ class Record:
 
     def to_json(self) -> str:
         """Return the record as text for a file."""
-        return json.dumps(asdict(self), indent=1) + "\n"
+        content = asdict(self)
+        content["samples"] = {
+            metric: {peer: columns(samples) for peer, samples in found.items()}
+            for metric, found in self.samples.items()
+        }
+        text = json.dumps(content, indent=1)
+        return NUMBERS.sub(lambda found: "[" + " ".join(found[1].split()) + "]", text) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -145,9 +153,22 @@ class Record:
         try:
             content = json.loads(text)
             content["samples"] = {
-                metric: {peer: [Sample(**one) for one in rows] for peer, rows in found.items()}
+                metric: {peer: rows(columns) for peer, columns in found.items()}
                 for metric, found in content["samples"].items()
             }
             return cls(**content)
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError("got JSON that is no record of refimpl bench") from error
+
+
+def columns(samples: Sequence[Sample]) -> dict[str, list[float]]:
+    """Return the samples as one list for each of their fields, to six digits."""
+    return {
+        each.name: [float(f"{getattr(sample, each.name):.6g}") for sample in samples]
+        for each in fields(Sample)
+    }
+
+
+def rows(columns: dict[str, list[float]]) -> list[Sample]:
+    """Return what `columns` was made of."""
+    return [Sample(*row) for row in zip(*(columns[f.name] for f in fields(Sample)), strict=True)]

@@ -20,6 +20,7 @@ COMMANDS = {
     "serve": "refimpl.command.serve",
     "connect": "refimpl.command.connect",
     "inspect": "refimpl.command.inspect",
+    "demo": "refimpl.command.demo",
     "doctor": "refimpl.command.doctor",
     "load": "refimpl.command.load",
     "bench": "refimpl.command.bench",

@@ -1,0 +1,144 @@
+"""The HTTP side of the chat: sign in, sign out, who am I, and the demo's open secrets.
+
+A session is a token in a cookie that no script can read. Signing in needs no session, so here the
+handler itself asks for JSON from our own page: a form of a foreign page could otherwise sign its
+victim in under another name (RFC 6265bis 8.8.1 leaves that to us).
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from refimpl.auth import Authenticator, AuthError, Claims, Issuer, TicketOffice, Tickets
+from refimpl.auth.session import TOKEN_OVER
+from refimpl.auth.sources import cookie_header
+from refimpl.chat.lobby import Lobby
+from refimpl.chat.people import Crowded, People
+from refimpl.errors import HandshakeError
+from refimpl.handshake import Headers, Policy, check_origin
+from refimpl.middleware.context import User, current
+
+__all__ = ["PUBLIC", "Api"]
+
+PUBLIC = ("/api/health", "/api/me", "/api/people", "/api/sign-in")
+MAX_BODY = 4096
+
+
+class Api:
+    """The routes below /api. shown: names and passwords that the sign-in page may show."""
+
+    def __init__(
+        self,
+        people: People,
+        issuer: Issuer,
+        authenticator: Authenticator,
+        tickets: Tickets,
+        lobby: Lobby,
+        *,
+        shown: Mapping[str, str],
+    ) -> None:
+        self.people = people
+        self.issuer = issuer
+        self.authenticator = authenticator
+        self.lobby = lobby
+        self.shown = shown
+        self.office = TicketOffice(tickets)
+
+    def routes(self) -> list[BaseRoute]:
+        """Return the routes; `PUBLIC` are those that need no session."""
+        return [
+            Route("/health", self.health),
+            Route("/me", self.me),
+            Route("/people", self.list_people),
+            Route("/sign-in", self.sign_in, methods=["POST"]),
+            Route("/sign-out", self.sign_out, methods=["POST"]),
+            Route("/tickets", self.office),
+        ]
+
+    async def health(self, request: Request) -> Response:
+        """Say that we live."""
+        return JSONResponse({"status": "ok", "connections": len(self.lobby)})
+
+    async def list_people(self, request: Request) -> Response:
+        """Show the demo's names and passwords."""
+        listed = [{"name": name, "password": password} for name, password in self.shown.items()]
+        return JSONResponse({"people": listed})
+
+    async def me(self, request: Request) -> Response:
+        """Say whose session this is; none is an answer too, not an error."""
+        try:
+            claims = await self.authenticator.authenticate(
+                headers_of(request), secure=is_secure(request), method=request.method
+            )
+        except AuthError as error:
+            return JSONResponse({"user": None, "reason": error.reason})
+        return JSONResponse({"user": described(claims.user) if claims else None, "reason": ""})
+
+    async def sign_in(self, request: Request) -> Response:
+        """Answer a right name and password with a session, anything else with one sentence."""
+        try:
+            check_origin(headers_of(request), Policy(secure=is_secure(request)))
+        except HandshakeError:
+            return problem(403, "Pages of other sites may not sign anybody in.")
+        if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+            return problem(415, "Send JSON.")
+        given = await read_fields(request)
+        if given is None:
+            return problem(400, "Send a name and a password.")
+        try:
+            user = await self.people.check(*given)
+        except Crowded:
+            headers = {"retry-after": "2"}
+            return problem(503, "Too many sign-ins at once: try again in a moment.", headers)
+        if user is None:
+            return problem(403, "Name and password do not belong together.")
+        cookie = cookie_header(self.issuer.issue(user), int(self.issuer.lifetime))
+        return JSONResponse({"user": described(user)}, headers={"set-cookie": cookie})
+
+    async def sign_out(self, request: Request) -> Response:
+        """End the session: its cookie goes, and every connection that it opened."""
+        self.lobby.sign_out(current(Claims).token_id, TOKEN_OVER, "signed out")
+        return Response(status_code=204, headers={"set-cookie": cookie_header("", 0)})
+
+
+def described(user: User) -> dict[str, str]:
+    """Return what a page is told about a user."""
+    return {"id": user.id, "name": user.name}
+
+
+def headers_of(request: Request) -> Headers:
+    """Return the request's header lines as our own type."""
+    lines = request.scope["headers"]
+    return Headers([(name.decode("latin-1"), value.decode("latin-1")) for name, value in lines])
+
+
+def is_secure(request: Request) -> bool:
+    """Whether the request came over TLS."""
+    return request.scope.get("scheme") == "https"
+
+
+async def read_fields(request: Request) -> tuple[str, str] | None:
+    """Return name and password from a small JSON body, or None where they are not there."""
+    body = b""
+    async for piece in request.stream():
+        body += piece
+        if len(body) > MAX_BODY:
+            return None
+    try:
+        fields: Any = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(fields, dict):
+        return None
+    name, password = fields.get("name"), fields.get("password")
+    return (name, password) if isinstance(name, str) and isinstance(password, str) else None
+
+
+def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
+    """Return a refusal in JSON (RFC 9457), with words for a person."""
+    body = {"title": "", "status": status, "detail": detail}
+    return JSONResponse(body, status, headers, media_type="application/problem+json")

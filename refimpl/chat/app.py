@@ -1,0 +1,100 @@
+"""The reference application, put together: which middleware stands where, and why.
+
+From outside to inside: a request id, security headers, WebSockets by name, the door for pages, the
+path table. Sockets have a door of their own, because they come with a ticket. A browser sends the
+cookie along with it unasked, and two credentials are one too many.
+
+Everything lives in this process: users, rooms, messages, tickets and keys end with it.
+"""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from argon2 import PasswordHasher
+
+from refimpl.auth import (
+    Authenticate,
+    Authenticator,
+    Issuer,
+    Key,
+    Keyring,
+    Source,
+    Tickets,
+    Verifier,
+)
+from refimpl.chat.api import PUBLIC, Api
+from refimpl.chat.lobby import Lobby
+from refimpl.chat.people import DEMO, People
+from refimpl.chat.records import Records, WireFeed
+from refimpl.chat.rooms import Room
+from refimpl.chat.talk import Talk
+from refimpl.middleware import Context
+from refimpl.middleware.asgi import App, Receive, Scope, Send
+from refimpl.middleware.headers import SecurityHeaders
+from refimpl.middleware.registry import Registry
+from refimpl.middleware.static import site
+
+__all__ = ["MAX_FRAME", "PAGE", "Chat"]
+
+PAGE = Path(__file__).with_name("page")
+PAGES = ("/", "/index.html", "/static/")
+SESSION = 8 * 3600  # seconds; chapter 12 shortens it and renews
+MAX_FRAME = 16 * 1024  # bytes of a message: what a server should be told as its ws_max_size
+MAX_CONNECTIONS = 1000
+NAME = "refimpl.chat"
+
+ROOMS = (
+    ("harbour", "Harbour", "Where everybody arrives"),
+    ("workshop", "Workshop", "Reload, pull the cable, come back: nothing gets lost"),
+    ("library", "Library", "For long texts and quiet readers"),
+)
+
+
+class Chat:
+    """The chat as one ASGI application.
+
+    people: names and passwords. session: seconds that a sign-in lasts. heartbeat, limit: as in
+    `Talk`. keep: messages of a room. hasher: as in `People`.
+    """
+
+    def __init__(
+        self,
+        people: Mapping[str, str] = DEMO,
+        *,
+        rooms: Sequence[tuple[str, str, str]] = ROOMS,
+        session: float = SESSION,
+        heartbeat: tuple[float, float] = (15.0, 5.0),
+        limit: int = 256 * 1024,
+        keep: int = 200,
+        hasher: PasswordHasher | None = None,
+    ) -> None:
+        keys = Keyring(Key("this-process", "HS256", secrets.token_bytes(32)))
+        verifier = Verifier(keys, NAME, NAME, leeway=0, max_age=session)
+        self.tickets = Tickets()
+        pages = Authenticator(verifier=verifier, sources=frozenset({Source.COOKIE}))
+        sockets = Authenticator(
+            verifier=verifier, tickets=self.tickets, sources=frozenset({Source.TICKET})
+        )
+        self.issuer = Issuer(keys, NAME, NAME, lifetime=session)
+        self.lobby = Lobby(Room(*room, keep=keep) for room in rooms)
+        self.records = Records()
+        api = Api(
+            People(people, hasher=hasher),
+            self.issuer,
+            pages,
+            self.tickets,
+            self.lobby,
+            shown=people,
+        )
+        self.registry = Registry(
+            Authenticate(site(PAGE, api.routes()), pages, public=[*PAGES, *PUBLIC])
+        )
+        talk = Talk(self.lobby, self.records, heartbeat=heartbeat, limit=limit)
+        for name, endpoint in (("chat", talk), ("wire", WireFeed(self.records))):
+            self.registry.add(name, Authenticate(endpoint, sockets), limit=MAX_CONNECTIONS)
+        self.app: App = Context(SecurityHeaders(self.registry))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request or connection."""
+        await self.app(scope, receive, send)

@@ -1,0 +1,231 @@
+"""What page and server say to each other on /ws/chat: every message, in one place.
+
+Each message is one JSON object in one text frame; `type` says which. What a page may send is a
+table, `SCHEMA`, and nothing else passes: no other field, type or length. A refusal is a message
+too, `error`, with words for a person; the connection stays open.
+
+From the page: `join` a room (again: with the last number it knows), `say` something in one, `ping`.
+From the server: `welcome`, `joined`, `said`, `presence`, `pong`, `error`.
+
+>>> parse('{"type": "join", "room": "harbour"}')
+Join(room='harbour', after=0, epoch='')
+>>> parse('{"type": "say", "room": "harbour", "id": "m1", "text": " "}')
+Traceback (most recent call last):
+    ...
+refimpl.chat.messages.BadMessage: text is empty
+"""
+
+import json
+import re
+import unicodedata
+from collections.abc import Callable, Iterable
+from dataclasses import MISSING, asdict, dataclass, fields
+from typing import Any
+
+from refimpl.chat.rooms import Room, Said
+
+__all__ = ["MAX_ID", "MAX_TEXT", "SCHEMA", "BadMessage", "Join", "Ping", "Say", "parse"]
+__all__ += ["error", "joined", "pong", "presence", "said", "welcome"]
+
+MAX_TEXT = 2000  # characters: with 4 bytes each still half of what the server takes in a frame
+MAX_ID = 64
+LATEST = 2**53  # beyond it a page's numbers skip some
+
+NAME = re.compile(r"[a-z0-9-]{1,32}")
+TOKEN = re.compile(rf"[A-Za-z0-9_-]{{1,{MAX_ID}}}")
+
+
+class BadMessage(ValueError):
+    """A page sent what `SCHEMA` does not have: the sender's mistake, answered with `error`.
+
+    code: for programs. reply_to: the `id` of the message that was refused, "" where it had none.
+    """
+
+    def __init__(self, code: str, detail: str, reply_to: str = "") -> None:
+        super().__init__(detail)
+        self.code = code
+        self.reply_to = reply_to
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """Enter a room. after, epoch: the last number that this page has, and whose count it is of."""
+
+    room: str
+    after: int = 0
+    epoch: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Say text in a room. id: the page's name for it, the same when it is sent again."""
+
+    room: str
+    id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """Ask for a `pong`: a page cannot send Ping frames, and wants to know whether we live."""
+
+
+def check_name(value: object) -> str:
+    """Return the name of a room."""
+    return _check(value, NAME, "a name of a-z, 0-9 and -")
+
+
+def check_token(value: object) -> str:
+    """Return an identifier that somebody made up."""
+    return _check(value, TOKEN, f"1 to {MAX_ID} of A-Z a-z 0-9 _ -")
+
+
+def check_epoch(value: object) -> str:
+    """Return the name of a count, or nothing from a page that has none yet."""
+    return "" if value == "" else check_token(value)
+
+
+def check_number(value: object) -> int:
+    """Return a whole number, not negative."""
+    if type(value) is not int or not 0 <= value <= LATEST:
+        raise ValueError("is not a whole number from 0 up")
+    return value
+
+
+def check_text(value: object) -> str:
+    """Return what somebody says, without blank ends; line breaks and tabs may be in it."""
+    if not isinstance(value, str):
+        raise ValueError("is not text")
+    text = value.strip()
+    if not text:
+        raise ValueError("is empty")
+    if len(text) > MAX_TEXT:
+        raise ValueError(f"is {len(text)} characters long, at most {MAX_TEXT} are taken")
+    # Cc: what moves a terminal's cursor. Cs: half of a pair, which no UTF-8 can carry.
+    if any(unicodedata.category(char) in ("Cc", "Cs") for char in text if char not in "\n\t"):
+        raise ValueError("has characters that are none: control characters or halves of pairs")
+    return text
+
+
+def _check(value: object, pattern: re.Pattern[str], expected: str) -> str:
+    if not isinstance(value, str) or not pattern.fullmatch(value):
+        raise ValueError(f"is not {expected}")
+    return value
+
+
+Check = Callable[[object], Any]
+
+SCHEMA: dict[str, tuple[type[Join | Say | Ping], dict[str, Check]]] = {
+    "join": (Join, {"room": check_name, "after": check_number, "epoch": check_epoch}),
+    "say": (Say, {"room": check_name, "id": check_token, "text": check_text}),
+    "ping": (Ping, {}),
+}
+
+
+def parse(text: object) -> Join | Say | Ping:
+    """Return the message that a page sent; None stands for a binary one. Raises BadMessage."""
+    values = _read_object(text)
+    kind = values.pop("type", None)
+    if not isinstance(kind, str) or kind not in SCHEMA:
+        raise BadMessage("unknown-type", f"the type is none of {', '.join(SCHEMA)}")
+    message, checks = SCHEMA[kind]
+    given = values.get("id")
+    reply_to = given if isinstance(given, str) and TOKEN.fullmatch(given) else ""
+    if extra := [name for name in values if name not in checks]:
+        known = ", ".join(checks) or "no fields"
+        raise BadMessage("unknown-field", f"{kind} has {known}, not {len(extra)} more", reply_to)
+    required = {field.name for field in fields(message) if field.default is MISSING}
+    if missing := sorted(required - values.keys()):
+        raise BadMessage("missing-field", f"{kind} lacks {', '.join(missing)}", reply_to)
+    for name, value in values.items():
+        try:
+            values[name] = checks[name](value)
+        except ValueError as problem:
+            raise BadMessage("bad-field", f"{name} {problem}", reply_to) from None
+    return message(**values)
+
+
+def _read_object(text: object) -> dict[str, Any]:
+    if not isinstance(text, str):
+        raise BadMessage("binary", "messages are JSON in text frames, not binary")
+    try:
+        values = json.loads(text, object_pairs_hook=_without_doubles)
+    except BadMessage:
+        raise
+    except (ValueError, RecursionError):
+        raise BadMessage("not-json", "that is not JSON") from None
+    if not isinstance(values, dict):
+        raise BadMessage("not-json", "that is JSON, but not an object")
+    return values
+
+
+def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object; of two fields with one name, two programs could read different ones."""
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        raise BadMessage("not-json", "a field is there twice")
+    return values
+
+
+# --- what the server says ---
+
+
+def _write(kind: str, **values: object) -> str:
+    return json.dumps({"type": kind, **values}, ensure_ascii=False, separators=(",", ":"))
+
+
+def welcome(
+    user: dict[str, str],
+    rooms: Iterable[Room],
+    *,
+    connection: str,
+    heartbeat: tuple[float, float],
+) -> str:
+    """Return the first message on a connection.
+
+    connection: its name for the wire panel, "" where this server cannot show frames. heartbeat:
+    seconds of silence after which the page should ping, and seconds to wait for the answer.
+    """
+    described = [{"id": room.id, "title": room.title, "topic": room.topic} for room in rooms]
+    after, within = heartbeat
+    return _write(
+        "welcome",
+        user=user,
+        rooms=described,
+        connection=connection,
+        heartbeat={"after": after, "within": within},
+    )
+
+
+def joined(
+    room: Room, messages: Iterable[Said], *, epoch: str, lost: int, people: list[dict[str, str]]
+) -> str:
+    """Return the answer to `join`: what was missed, who is here, and how much is kept no more."""
+    return _write(
+        "joined",
+        room=room.id,
+        epoch=epoch,
+        lost=lost,
+        messages=[asdict(message) for message in messages],
+        people=people,
+    )
+
+
+def said(room: Room, message: Said) -> str:
+    """Return what all in a room hear; for who said it, the sign that it has arrived."""
+    return _write("said", room=room.id, message=asdict(message))
+
+
+def presence(room: Room, user: dict[str, str], *, here: bool) -> str:
+    """Return the news that somebody came with a first tab, or left with the last."""
+    return _write("presence", room=room.id, user=user, here=here)
+
+
+def pong() -> str:
+    """Return the answer to `ping`."""
+    return _write("pong")
+
+
+def error(problem: BadMessage) -> str:
+    """Return a refusal."""
+    return _write("error", code=problem.code, detail=str(problem), id=problem.reply_to)

@@ -1,0 +1,58 @@
+"""What waits to be sent on one connection, with a limit and a policy: a hub for ASGI.
+
+`refimpl.concurrency.Hub` asks each connection how much waits for it. An ASGI application has no
+connection to ask: its `send` waits where the client reads slowly. So each connection has a box, a
+task that empties it, and everybody else only puts in. The policies are the hub's.
+
+>>> box = Outbox(slow=Slow.SKIP, limit=10)
+>>> box.put("hello"), box.put("there"), box.put("more"), box.waiting
+(True, True, False, 10)
+"""
+
+import asyncio
+from collections import deque
+
+from refimpl.concurrency import Slow
+from refimpl.middleware.asgi import Send
+
+__all__ = ["Outbox"]
+
+LIMIT = 256 * 1024
+
+
+class Outbox:
+    """Text messages on their way to one client.
+
+    limit: characters that may wait. Beyond it, Slow.SKIP leaves a message out; Slow.QUEUE and
+    Slow.CLOSE set `overflowed`, take no more, and whoever owns the connection closes it with 1013.
+    """
+
+    def __init__(self, *, slow: Slow = Slow.QUEUE, limit: int = LIMIT) -> None:
+        self.slow = slow
+        self.limit = limit if slow is not Slow.CLOSE else 0
+        self.waiting = 0
+        self.overflowed = False
+        self._texts: deque[str] = deque()
+        self._filled = asyncio.Event()
+
+    def put(self, text: str) -> bool:
+        """Let text wait for its turn; return whether there was room. A first one always fits."""
+        if self.overflowed or (self._texts and self.waiting + len(text) > self.limit):
+            self.overflowed = self.slow is not Slow.SKIP
+            return False
+        self._texts.append(text)
+        self.waiting += len(text)
+        self._filled.set()
+        return True
+
+    async def deliver(self, send: Send) -> None:
+        """Send what waits, as fast as the client reads, until it is gone or this is cancelled."""
+        try:
+            while True:
+                await self._filled.wait()
+                while self._texts:
+                    await send({"type": "websocket.send", "text": self._texts[0]})
+                    self.waiting -= len(self._texts.popleft())
+                self._filled.clear()
+        except OSError:
+            pass  # the client is gone, and whoever receives is told so

@@ -1,0 +1,196 @@
+// What this page knows: rooms with their messages, and what is written and has not arrived yet.
+//
+// A message is kept until it comes back with a number. It is sent again after each new connection,
+// always under the same id, so the server can tell it from a second one with the same words.
+
+const KEPT = 500; // messages of a room on the page
+const UNSENT = 100; // messages that wait for a connection
+
+function newId() {
+  const bytes = crypto.getRandomValues(new Uint8Array(12));
+  return Array.from(bytes, byte => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** Events: "rooms", "history", "said", "pending", "people", "trouble"; `detail.room` says where. */
+export class Rooms extends EventTarget {
+  rooms = new Map();
+  current = "";
+  pending = [];
+  #send;
+  #store = "";
+  #sent = new Set(); // ids that are on their way on this connection
+  #entered = new Set(); // rooms that this connection is in
+
+  /** send: takes an object, returns whether it left. */
+  constructor(send) {
+    super();
+    this.#send = send;
+  }
+
+  get room() {
+    return this.rooms.get(this.current);
+  }
+
+  /** Begin as a user, with what that user had not sent before the page was loaded again. */
+  begin(user) {
+    if (this.user?.id !== user.id) {
+      this.rooms.clear();
+      this.current = "";
+    }
+    this.user = user;
+    this.#store = `refimpl-unsent-${user.id}`;
+    try {
+      this.pending = JSON.parse(sessionStorage.getItem(this.#store)) ?? [];
+    } catch {
+      this.pending = [];
+    }
+  }
+
+  /** Forget everything: somebody signed out. */
+  forget() {
+    if (this.#store) sessionStorage.removeItem(this.#store);
+    this.rooms.clear();
+    this.pending = [];
+    this.current = "";
+    this.user = null;
+  }
+
+  // --- what a person does ---
+
+  enter(name) {
+    this.current = name;
+    const room = this.room;
+    room.unread = 0;
+    if (!room.wanted) {
+      room.wanted = true;
+      this.#join(room);
+    }
+    this.#tell("rooms");
+  }
+
+  say(text) {
+    this.pending.push({ id: newId(), room: this.current, text: text.toWellFormed?.() ?? text, at: Date.now() / 1000 });
+    while (this.pending.length > UNSENT) this.pending.shift();
+    this.#flush(this.current);
+    this.#changed(this.current);
+  }
+
+  /** Give up an unsent message. */
+  drop(id) {
+    const room = this.pending.find(message => message.id === id)?.room;
+    this.pending = this.pending.filter(message => message.id !== id);
+    this.#changed(room);
+  }
+
+  // --- what the server says ---
+
+  hear(message) {
+    switch (message.type) {
+      case "welcome": return this.#welcome(message);
+      case "joined": return this.#joined(message);
+      case "said": return this.#said(this.rooms.get(message.room), message.message);
+      case "presence": return this.#presence(message);
+      case "error": return this.#refused(message);
+    }
+  }
+
+  #welcome({ rooms }) {
+    this.#sent.clear();
+    this.#entered.clear();
+    for (const { id, title, topic } of rooms) {
+      const room = this.rooms.get(id) ?? { id, messages: [], people: [], epoch: "", last: 0, unread: 0, wanted: false };
+      this.rooms.set(id, Object.assign(room, { title, topic }));
+      if (this.pending.some(message => message.room === id)) room.wanted = true;
+    }
+    if (!this.room) {
+      this.current = rooms[0].id;
+      this.room.wanted = true;
+    }
+    this.#tell("rooms");
+    for (const room of this.rooms.values()) if (room.wanted) this.#join(room);
+  }
+
+  #join(room) {
+    this.#send({ type: "join", room: room.id, after: room.last, epoch: room.epoch });
+  }
+
+  #joined({ room: name, epoch, lost, messages, people }) {
+    const room = this.rooms.get(name);
+    if (room.epoch && room.epoch !== epoch) {
+      room.last = 0;
+      room.messages.push({ divider: "The server was started anew and remembers nothing from before" });
+    } else if (lost) {
+      room.messages.push({ divider: `${lost} messages in between are kept no more` });
+    }
+    room.epoch = epoch;
+    this.#entered.add(name);
+    room.people = people;
+    const wasEmpty = room.messages.length === 0;
+    for (const message of messages) this.#take(room, message, !wasEmpty);
+    this.#tell("history", name);
+    this.#tell("people", name);
+    this.#flush(name);
+    this.#changed(name);
+  }
+
+  #said(room, message) {
+    if (message.seq > room.last + 1) return this.#join(room); // a gap: ask for all behind the last
+    const known = this.#take(room, message, true);
+    if (!known) this.#tell("said", room.id, { message });
+    this.#changed(room.id);
+  }
+
+  /** Put a message into its room unless it is there; return whether it was. */
+  #take(room, message, counts) {
+    if (message.user === this.user.id) {
+      this.pending = this.pending.filter(({ id }) => id !== message.id);
+      this.#sent.delete(message.id);
+    }
+    if (message.seq <= room.last) return true;
+    room.last = message.seq;
+    room.messages.push(message);
+    if (room.messages.length > KEPT) room.messages.shift();
+    if (counts && room.id !== this.current && message.user !== this.user.id) {
+      room.unread += 1;
+      this.#tell("rooms");
+    }
+    return false;
+  }
+
+  #presence({ room: name, user, here }) {
+    const room = this.rooms.get(name);
+    room.people = room.people.filter(({ id }) => id !== user.id);
+    if (here) room.people.push(user);
+    room.people.sort((one, other) => one.name.localeCompare(other.name));
+    this.#tell("people", name);
+  }
+
+  #refused({ id, detail }) {
+    const message = this.pending.find(each => each.id === id);
+    if (message) {
+      message.problem = detail;
+      this.#changed(message.room);
+    } else this.#tell("trouble", this.current, { detail });
+  }
+
+  /** Send what waits for a room, in order; what is on its way already, not again. */
+  #flush(name) {
+    if (!this.#entered.has(name)) return;
+    for (const { id, room, text, problem } of this.pending) {
+      if (room !== name || problem || this.#sent.has(id)) continue;
+      if (!this.#send({ type: "say", room, id, text })) return;
+      this.#sent.add(id);
+    }
+  }
+
+  #changed(room) {
+    try {
+      sessionStorage.setItem(this.#store, JSON.stringify(this.pending));
+    } catch { /* a full store: then it lives as long as this page */ }
+    this.#tell("pending", room);
+  }
+
+  #tell(name, room = "", detail = {}) {
+    this.dispatchEvent(new CustomEvent(name, { detail: { room, ...detail } }));
+  }
+}

@@ -266,10 +266,12 @@ class Engine(Watched):
 
     def _close_with(self, message: Message) -> None:
         """Send Close, or 403 before 101; on a connection that is over nothing is left to do."""
-        code, reason = message.get("code"), message.get("reason") or ""
-        reason = reason.encode(errors="replace")[:MAX_REASON].decode(errors="ignore")
-        self.start_close(CloseCode.NORMAL_CLOSURE if code is None else code, reason)
-        self.refuse(HandshakeError("the application said no", status=403, reason="application"))
+        if self._stage is Stage.ASKED:  # with a reason for nobody, and FastAPI's is not even text
+            self.refuse(HandshakeError("the application said no", status=403, reason="application"))
+        else:
+            code, reason = message.get("code"), message.get("reason") or ""
+            reason = reason.encode(errors="replace")[:MAX_REASON].decode(errors="ignore")
+            self.start_close(CloseCode.NORMAL_CLOSURE if code is None else code, reason)
         self._stage = Stage.DONE
 
     def start_close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:

@@ -27,6 +27,7 @@ class TestReport:
     def test_quantiles_are_samples(self) -> None:
         assert [quantile(range(1, 101), share) for share in (0.5, 0.99, 1)] == [50, 99, 100]
         assert quantile([], 0.5) == 0
+        assert quantile(range(1, 101), 0.07) == 7  # though 0.07 * 100 is more than 7 in floats
 
 
 class TestLoads:

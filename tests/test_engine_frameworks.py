@@ -20,7 +20,7 @@ from starlette.endpoints import WebSocketEndpoint
 from starlette.exceptions import HTTPException
 from starlette.exceptions import WebSocketException as StarletteWebSocketException
 from starlette.middleware import Middleware
-from starlette.middleware.sessions import SessionMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, StreamingResponse
 from starlette.routing import Mount, Route, WebSocketRoute
@@ -147,12 +147,10 @@ async def both_at_once(websocket: WebSocket) -> None:
 
 
 async def who(websocket: WebSocket) -> None:
-    websocket.session.setdefault("seen", 0)
     await websocket.accept()
     await websocket.send_json(
         {
             "url": str(websocket.url),
-            "session": websocket.session,
             "lifespan": websocket.state.greeting,
             "cookie": websocket.cookies.get("flavour"),
             "query": dict(websocket.query_params),
@@ -172,7 +170,7 @@ async def lifespan(app: Starlette) -> AsyncIterator[dict[str, str]]:
 
 STARLETTE = Starlette(
     lifespan=lifespan,
-    middleware=[Middleware(SessionMiddleware, secret_key="not a secret")],
+    middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1"])],
     routes=[
         Route("/", home),
         WebSocketRoute("/shout", Shout),
@@ -305,7 +303,7 @@ class TestStarlette:
                 str(number) for number in range(100)
             ]
 
-    async def test_session_cookies_query_and_lifespan(self, starlette: Running) -> None:
+    async def test_cookies_query_and_lifespan(self, starlette: Running) -> None:
         import json
 
         cookie = {"Cookie": "flavour=plain"}
@@ -314,11 +312,15 @@ class TestStarlette:
             found = json.loads(await websocket.recv())
         assert found == {
             "url": uri,
-            "session": {"seen": 0},
             "lifespan": "hello",
             "cookie": "plain",
             "query": {"room": "1"},
         }
+
+    async def test_a_middleware_that_refuses(self, starlette: Running) -> None:
+        uri = starlette.ws.replace("127.0.0.1", "localhost")
+        response = await refusal(f"{uri}/who")
+        assert (response.status_code, response.body) == (400, b"Invalid host header")
 
     async def test_plain_http_beside_it(self, starlette: Running) -> None:
         import httpx

@@ -182,6 +182,13 @@ class TestMachine:
             assert cpu_seconds(process.pid) > cpu_seconds(alone[0]) > 0.001
             process.stdin.close()
 
+    def test_psutil_says_the_same_where_there_is_no_linux(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        ours = cpu_seconds(os.getpid())
+        monkeypatch.setattr("refimpl.profiling.bench_machine.LINUX", False)
+        assert cpu_seconds(os.getpid()) == pytest.approx(ours, abs=0.1)
+
     @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="no cores to choose here")
     def test_a_core_is_given_back(self) -> None:
         before = os.sched_getaffinity(0)

@@ -12,7 +12,7 @@ from typing import Any
 
 from refimpl.errors import ConnectionClosed, WebSocketError
 from refimpl.lifecycle.client import ClientConnection, connect
-from refimpl.profiling.stand import raise_file_limit
+from refimpl.profiling.bench_machine import raise_file_limit
 
 __all__ = ["Asker", "Tell", "WrongAnswer", "all_or_first_error", "asking"]
 

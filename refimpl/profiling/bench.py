@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from refimpl.profiling.bench_client import Client, PeerFailed
-from refimpl.profiling.bench_machine import FIRST, describe_machine, file_limit, on_core
+from refimpl.profiling.bench_machine import FIRST, describe_machine, on_core, raise_file_limit
 from refimpl.profiling.bench_record import HANDSHAKE, MEMORY, Record, Sample
 from refimpl.profiling.bench_workloads import (
     WARM_CONNECTIONS,
@@ -146,7 +146,7 @@ class Run:
 
     async def exchange(self, workload: Workload) -> None:
         """Measure a workload: all servers up, all connections open, then round after round."""
-        limit = (file_limit() - SPARE_FILES) // len(self.peers)
+        limit = (raise_file_limit() - SPARE_FILES) // len(self.peers)
         if workload.connections > limit:
             self.note(f"{workload.name}: {limit} connections, for the limit of open files")
         async with AsyncExitStack() as stack:
@@ -173,7 +173,7 @@ class Run:
 
     async def hold_crowds(self, sizes: tuple[int, ...]) -> None:
         """Measure idle connections: a fresh server each time, since memory comes back to nobody."""
-        most = file_limit() - SPARE_FILES - WARM_CONNECTIONS
+        most = raise_file_limit() - SPARE_FILES - WARM_CONNECTIONS
         if max(sizes) > most:
             self.note(f"mem: {most} connections at most, for the limit of open files")
         sizes = tuple(sorted({min(size, most) for size in sizes}))

@@ -14,18 +14,16 @@ import platform
 import time
 from collections.abc import Iterator
 
-from refimpl.profiling.stand import raise_file_limit
-
 __all__ = [
     "cores",
     "cpu_seconds",
     "describe_machine",
-    "file_limit",
     "on_core",
     "raise_file_limit",
     "resident_bytes",
 ]
 
+UNLIMITED = 2**20
 FIRST, LAST = 0, -1
 """The server's core and the client's."""
 CPUCLOCK_SCHED = 2
@@ -91,15 +89,17 @@ def family(pid: int) -> list[int]:
     return found
 
 
-def file_limit() -> int:
-    """Return how many files this process may have open, after asking for as many as it can get."""
-    raise_file_limit()
+def raise_file_limit() -> int:
+    """Allow as many open files as the system grants, for the processes we start too; return it."""
     try:
         import resource
-    except ImportError:
-        return 2**20
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return 2**20 if soft == resource.RLIM_INFINITY else soft
+    except ImportError:  # Windows has no such limit
+        return UNLIMITED
+    limit, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):  # macOS grants less than it says
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        limit = hard
+    return UNLIMITED if limit == resource.RLIM_INFINITY else limit
 
 
 def describe_machine() -> dict[str, str | int | float]:

@@ -19,28 +19,12 @@ from typing import Any
 from refimpl.concurrency import Hub, Slow
 from refimpl.errors import ConnectionClosed
 from refimpl.lifecycle import WebSocket, serve
+from refimpl.profiling.bench_machine import FIRST, LAST, on_core, raise_file_limit
 
-__all__ = ["Health", "Stand", "pin", "stand"]
+__all__ = ["Health", "Stand", "stand"]
 
 ROOM_LIMIT = 2**20
 STALL = 0.25  # seconds
-
-
-def pin(core: int) -> None:
-    """Keep this process to one core, where the system can; a measurement needs that."""
-    if hasattr(os, "sched_setaffinity"):
-        cores = sorted(os.sched_getaffinity(0))
-        os.sched_setaffinity(0, {cores[core % len(cores)]})
-
-
-def raise_file_limit() -> None:
-    """Allow as many open sockets as the system grants."""
-    try:
-        import resource
-    except ImportError:  # Windows has no such limit
-        return
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,9 +171,9 @@ async def stand(kind: str, *, ping_interval: float = 20) -> AsyncIterator[Stand]
     )  # fmt: skip
     assert process.stdin is not None and process.stdout is not None
     try:
-        pin(-1)
         raise_file_limit()
-        yield Stand(process, json.loads(await process.stdout.readline())["port"])
+        with on_core(LAST):
+            yield Stand(process, json.loads(await process.stdout.readline())["port"])
     finally:
         process.stdin.close()
         try:
@@ -201,6 +185,6 @@ async def stand(kind: str, *, ping_interval: float = 20) -> AsyncIterator[Stand]
 
 def main(kind: str, ping_interval: float) -> None:
     """Run in the server's process."""
-    pin(0)
     raise_file_limit()
-    asyncio.run(run_server(kind, ping_interval))
+    with on_core(FIRST):
+        asyncio.run(run_server(kind, ping_interval))

@@ -1,0 +1,301 @@
+"""The engine under real uvicorn: TLS, both event loops, the command line, and uninvited guests."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import json
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import weakref
+from collections.abc import AsyncIterator, Iterator
+from importlib.util import find_spec
+from typing import Any, ClassVar
+
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+
+import refimpl
+from refimpl.middleware.engine import Engine
+from refimpl.middleware.serving import Running, running
+from tests import wire
+from tests.certificates import HERE as CERTIFICATES
+from tests.certificates import client_context
+from tests.handshakes import MALFORMED
+
+TLS = {
+    "ssl_certfile": str(CERTIFICATES / "localhost.pem"),
+    "ssl_keyfile": str(CERTIFICATES / "localhost.pem"),
+}
+
+
+async def echo(scope: Any, receive: Any, send: Any) -> None:
+    await receive()
+    await send({"type": "websocket.accept"})
+    while (message := await receive())["type"] == "websocket.receive":
+        await send({**message, "type": "websocket.send"})
+
+
+@contextlib.asynccontextmanager
+async def raw(server: Running) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """Give a bare TCP connection to a server; cut it after."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    try:
+        yield reader, writer
+    finally:
+        writer.transport.abort()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+class TestTLS:
+    async def test_wss_is_told_compressed_and_closed(self) -> None:
+        told: dict[str, Any] = {}
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            told.update(scope)
+            await echo(scope, receive, send)
+
+        async with running(app, settings=TLS) as server:
+            uri = f"wss://localhost:{server.port}/"
+            async with connect(uri, ssl=client_context()) as connection:
+                assert connection.response is not None
+                assert "permessage-deflate" in str(connection.response.headers)
+                for message in ("x" * 200_000, bytes(200_000), "short"):
+                    await connection.send(message)
+                    assert await connection.recv() == message
+                await connection.close(4000)
+                assert connection.close_code == 4000
+        assert told["scheme"] == "wss"
+        assert told["server"] == ("127.0.0.1", server.port)
+
+    async def test_refusals_over_tls(self) -> None:
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            await receive()
+            await send({"type": "websocket.close"})
+
+        async with running(app, settings=TLS) as server:
+            uri = f"wss://localhost:{server.port}/"
+            with pytest.raises(refimpl.HandshakeError) as caught:
+                await refimpl.connect(uri, ssl=client_context())
+            assert caught.value.status == 403
+
+    async def test_frames_can_be_watched(self) -> None:
+        seen: list[tuple[str, bytes]] = []
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            await receive()
+            await send({"type": "websocket.accept"})
+            observe = scope["extensions"]["refimpl.wire"]["observe"]
+            observe(lambda direction, frame: seen.append((direction, frame)))
+            await send({"type": "websocket.send", "text": "go"})
+            await send({**(await receive()), "type": "websocket.send"})
+
+        async with running(app, settings=TLS) as server:
+            uri = f"wss://localhost:{server.port}/"
+            async with connect(uri, ssl=client_context(), compression=None) as connection:
+                assert await connection.recv() == "go"
+                await connection.send("watched")
+                assert await connection.recv() == "watched"
+        (_, went), (direction, came), (_, back), *_ = seen
+        assert (direction, came[:2]) == ("in", b"\x81\x87")
+        assert (went, back) == (wire.frame(1, b"go"), wire.frame(1, b"watched"))
+
+
+class TestEventLoops:
+    @pytest.mark.skipif(find_spec("uvloop") is None, reason="uvloop is not installed")
+    def test_uvloop_runs_it_and_lets_frames_be_watched(self) -> None:
+        import uvloop
+
+        seen: list[tuple[str, int]] = []
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            await receive()
+            await send({"type": "websocket.accept"})
+            observe = scope["extensions"]["refimpl.wire"]["observe"]
+            stop = observe(lambda direction, frame: seen.append((direction, len(frame))))
+            while (message := await receive())["type"] == "websocket.receive":
+                await send({**message, "type": "websocket.send"})
+                if message["text"] == "stop":
+                    stop()
+
+        async def main() -> None:
+            async with running(app) as server:
+                async with connect(server.ws, compression=None) as connection:
+                    for message in ("x", "x" * 300_000, "stop", "unseen"):
+                        await connection.send(message)
+                        assert await connection.recv() == message
+
+        uvloop.run(main())
+        assert seen == [
+            *(("in", 7), ("out", 3)),
+            *(("in", 300_014), ("out", 300_010)),
+            *(("in", 10), ("out", 6)),
+        ]
+
+
+# What uvicorn's HTTP parser forgives before the engine gets to see it: it writes each head out anew
+# as HTTP/1.1 with CR LF. The last is let in on purpose: Origins are the application's to judge.
+LET_IN = {2: "HTTP/1.0", 3: "HTTP/2.0", 27: "bare LF", 30: "foreign Origin"}
+
+
+class Known(Engine):
+    """An engine that can be counted."""
+
+    made: ClassVar[weakref.WeakSet[Engine]] = weakref.WeakSet()
+    lost: ClassVar[asyncio.Semaphore]
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.made.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.lost.release()
+
+    @classmethod
+    async def all_gone(cls, server: Running, number: int) -> None:
+        """Wait until that many connections are lost and every application has ended."""
+        for _ in range(number):
+            await asyncio.wait_for(cls.lost.acquire(), 10)
+        if tasks := set(server.server_state.tasks):
+            await asyncio.wait(tasks, timeout=10)
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+def known() -> Iterator[type[Known]]:
+    Known.made, Known.lost = weakref.WeakSet(), asyncio.Semaphore(0)
+    gc.collect()
+    gc.disable()
+    yield Known
+    gc.enable()
+
+
+class TestUninvited:
+    async def test_no_malformed_handshake_opens_a_connection(self) -> None:
+        asked: list[str] = []
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            asked.append(scope["type"])  # uvicorn gives what asks for no WebSocket to HTTP
+            if scope["type"] == "websocket":
+                await receive()
+                await send({"type": "websocket.close"})
+            else:
+                await send({"type": "http.response.start", "status": 404, "headers": []})
+                await send({"type": "http.response.body", "body": b""})
+
+        reached = {}
+        async with running(app, settings={"lifespan": "off"}) as server:
+            for bad in MALFORMED:
+                asked.clear()
+                async with raw(server) as (reader, writer):
+                    writer.write(bad.head)
+                    status = await asyncio.wait_for(reader.read(12), 10)
+                    assert status[:9] == b"HTTP/1.1 " and status[9:10] in b"45", bad
+                if "websocket" in asked:
+                    reached[bad.number] = bad.name
+        assert reached == LET_IN
+
+    async def test_what_comes_behind_the_request_in_one_segment_is_uvicorns_loss(self) -> None:
+        async with running(echo) as server, raw(server) as (reader, writer):
+            frame = wire.frame(wire.TEXT, b"early", key=wire.KEY)
+            writer.write(wire.request_head() + frame)
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(wire.frame(wire.TEXT, b"later", key=wire.KEY))
+            assert await reader.readexactly(7) == wire.frame(wire.TEXT, b"later")
+
+    @pytest.mark.parametrize("cut", [1, 20, 100])
+    async def test_a_client_that_vanishes_inside_its_request(self, cut: int) -> None:
+        async with running(echo) as server:
+            async with raw(server) as (_, writer):
+                writer.write(wire.request_head()[:cut])
+            async with connect(server.ws) as connection:
+                await connection.send("others live")
+                assert await connection.recv() == "others live"
+
+    async def test_a_connection_that_closed_is_in_no_circle(self, known: type[Known]) -> None:
+        async with running(echo, engine=known, settings={"ws_ping_interval": None}) as server:
+            async with connect(server.ws) as connection:
+                await connection.send("one")
+                await connection.recv()
+                assert len(known.made) == 1
+            await known.all_gone(server, 1)
+            assert not known.made  # freed at once, without a collection
+
+    async def test_a_hundred_clients_that_vanish_leave_nothing(self, known: type[Known]) -> None:
+        async with running(echo, engine=known) as server:
+            for number in range(100):
+                with socket.create_connection(("127.0.0.1", server.port)) as client:
+                    client.sendall(wire.request_head())
+                    if number % 2:  # its end is a reset
+                        linger = struct.pack("ii", 1, 0)
+                        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                    await asyncio.sleep(0)
+            with contextlib.suppress(TimeoutError):  # some never came as far as the engine
+                async with asyncio.timeout(1):
+                    await known.all_gone(server, 100)
+            assert not server.server_state.connections and not server.server_state.tasks
+            gc.collect()
+            assert not known.made
+
+
+PROGRAM = """
+import json
+
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        return
+    await receive()
+    await send({"type": "websocket.accept"})
+    await send({"type": "websocket.send", "text": json.dumps(scope["asgi"])})
+    print(json.dumps(await receive()), flush=True)
+"""
+
+
+class TestTheCommandLine:
+    async def test_uvicorn_takes_it_by_name_and_sigterm_ends_it(self, tmp_path: Any) -> None:
+        (tmp_path / "program.py").write_text(PROGRAM, encoding="utf-8")
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            command = [sys.executable, "-m", "uvicorn", "--ws", "refimpl.middleware.engine:Engine"]
+            command += ["--fd", str(listener.fileno()), "--app-dir", str(tmp_path), "program:app"]
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                pass_fds=[listener.fileno()],
+            )
+            try:
+                port = listener.getsockname()[1]
+                async with connect(f"ws://127.0.0.1:{port}/") as connection:
+                    assert json.loads(await connection.recv())["version"] == "3.0"
+                    process.send_signal(signal.SIGTERM)
+                    with pytest.raises(ConnectionClosed):
+                        await connection.recv()
+                    assert connection.close_code == 1012
+                out, _ = await asyncio.wait_for(process.communicate(), 20)
+            finally:
+                if process.returncode is None:
+                    process.kill()
+                    await process.wait()
+        assert json.loads(out)["code"] == 1012
+
+
+class TestImports:
+    @pytest.mark.parametrize(
+        ("module", "unwanted"),
+        [
+            ("refimpl", {"asyncio", "uvicorn", "starlette", "refimpl.middleware"}),
+            ("refimpl.middleware.engine", {"uvicorn", "starlette", "websockets.asyncio"}),
+        ],
+    )
+    def test_loads_no_more_than_it_needs(self, module: str, unwanted: set[str]) -> None:
+        program = f"import sys, {module}; print(*sys.modules)"
+        found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+        assert found.returncode == 0, found.stderr
+        assert not unwanted & set(found.stdout.split())

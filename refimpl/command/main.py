@@ -24,6 +24,7 @@ COMMANDS = {
     "doctor": "refimpl.command.doctor",
     "load": "refimpl.command.load",
     "bench": "refimpl.command.bench",
+    "profile": "refimpl.command.profile",
     "start": "refimpl.command.learner",
     "reset": "refimpl.command.learner",
     "progress": "refimpl.command.learner",

@@ -1,10 +1,12 @@
 """`refimpl serve`: a server on our own asyncio stack."""
 
 import asyncio
+import logging
 import signal
 import ssl as tls
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ import click
 from refimpl.command.options import limits, reason
 from refimpl.lifecycle import Server, ServerConnection, broadcast
 from refimpl.lifecycle import serve as serve_websockets
+from refimpl.profiling.debug import DebugServer, serve_debug
 
 __all__ = ["serve"]
 
@@ -50,7 +53,8 @@ Examples:
   refimpl serve --app "echo: "            the same with "echo: " before each text
   refimpl serve --app chat --host 0.0.0.0 --origins "*"
   refimpl serve --app mymodule:handler    async def handler(websocket) of your own
-  refimpl serve --port 0 --compression deflate --max-size 65536"""
+  refimpl serve --port 0 --compression deflate --max-size 65536
+  refimpl serve --debug-port 6060         and: refimpl profile http://127.0.0.1:6060"""
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help='"" for every interface')
 @click.option("--port", type=PORT, default=8765, show_default=True, help="0 for a free one")
@@ -67,6 +71,14 @@ Examples:
 @click.option("--subprotocols", multiple=True, metavar="NAME", help="most wanted first")
 @click.option("--compression", type=click.Choice(["deflate", "none"]), default="none")
 @click.option("--ssl", metavar="FILE", help="PEM file with a certificate and its key: serve wss://")
+@click.option("--debug-port", type=PORT, help="serve profiles on this port of 127.0.0.1")
+@click.option(
+    "--debug-token",
+    metavar="TOKEN",
+    envvar="REFIMPL_DEBUG_TOKEN",
+    help="for the profiles, 32 characters or more; better in $REFIMPL_DEBUG_TOKEN, since others can"
+    " read a command line.  [default: a new one, shown once]",
+)
 @limits
 def serve(
     host: str,
@@ -76,6 +88,8 @@ def serve(
     subprotocols: tuple[str, ...],
     compression: str,
     ssl: str | None,
+    debug_port: int | None,
+    debug_token: str | None,
     **settings: Any,
 ) -> None:
     """Serve WebSockets until Ctrl+C; print the address."""
@@ -89,15 +103,53 @@ def serve(
         ssl=load_certificate(ssl) if ssl else None,
         **settings,
     )
+    profiles = None if debug_port is None else offer_profiles(debug_port, debug_token)
     try:
-        asyncio.run(serve_until_stopped(serving, "wss" if ssl else "ws"))
+        asyncio.run(serve_until_stopped(serving, "wss" if ssl else "ws", profiles))
     except OSError as error:
         where = f"{host or 'any interface'}, port {port}"
+        if debug_port:
+            where += f" or 127.0.0.1, port {debug_port}"
         raise click.ClickException(f"cannot listen on {where}: {reason(error)}") from error
 
 
-async def serve_until_stopped(serving: Awaitable[Server], scheme: str) -> None:
+def offer_profiles(port: int, token: str | None) -> AbstractAsyncContextManager[DebugServer]:
+    """Return a debug server to enter, whose uses are logged on stderr."""
+    if token is None and not sys.stderr.isatty():  # what is written may be a log, and be kept
+        message = "--debug-port: no terminal to show a new token on; set REFIMPL_DEBUG_TOKEN."
+        raise click.UsageError(message)
+    log, handler = logging.getLogger("refimpl.debug"), logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s debug: %(message)s"))
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    return announced(serve_debug(port, token=token), shown=token is None)
+
+
+@asynccontextmanager
+async def announced(
+    profiles: AbstractAsyncContextManager[DebugServer], shown: bool
+) -> AsyncIterator[DebugServer]:
+    """Enter a debug server and say where it is; its token too, where it is to be shown."""
+    async with profiles as debug:
+        click.echo(f"Profiles at {debug.url}", err=True)
+        if shown:
+            click.echo(f"Token for them, shown once: {debug.token}", err=True)
+        yield debug
+
+
+async def serve_until_stopped(
+    serving: Awaitable[Server],
+    scheme: str,
+    beside: AbstractAsyncContextManager[object] | None = None,
+) -> None:
     """Serve until the process is told to stop, then say goodbye to every client."""
+    async with beside or nullcontext():
+        await serve_alone(serving, scheme)
+
+
+async def serve_alone(serving: Awaitable[Server], scheme: str) -> None:
+    """Serve, with nothing beside it."""
     server = await serving
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     try:

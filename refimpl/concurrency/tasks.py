@@ -25,7 +25,7 @@ from types import AsyncGeneratorType, CoroutineType, FrameType
 from typing import Any
 from weakref import WeakKeyDictionary
 
-__all__ = ["LeakedTasks", "TaskReport", "leak_check", "live_tasks", "table", "trace_tasks"]
+__all__ = ["LeakedTasks", "TaskReport", "birth", "leak_check", "live_tasks", "table", "trace_tasks"]
 
 GRACE = 10  # turns of the loop that a finishing task is given
 
@@ -92,6 +92,11 @@ def _caller(frame: FrameType | None) -> str:
             return f"{file}:{frame.f_lineno} in {frame.f_code.co_name}"
         frame = frame.f_back
     return "?"
+
+
+def birth(task: "asyncio.Task[Any]") -> tuple[str, float] | None:
+    """Return where a task was made and when, by its loop's clock; None outside `trace_tasks`."""
+    return _births.get(task)
 
 
 def live_tasks() -> list[TaskReport]:

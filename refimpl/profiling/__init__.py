@@ -6,23 +6,33 @@
 `bench` measures servers side by side, `peers` are the servers. `traffic` loads any server and
 `histogram` keeps its latencies.
 
-`cpu` samples a running loop, `stacks` is what a profile is, `flame` draws it.
+`cpu` samples a running loop, `heap` and `allocs` look at memory, `taskdump` at tasks; `stacks` is
+what a profile is, `flame` draws it, and `debug` serves all of them over HTTP.
 """
 
+from refimpl.profiling.allocs import AllocationRecorder
 from refimpl.profiling.bench import bench
 from refimpl.profiling.bench_goals import goals_report
 from refimpl.profiling.bench_record import Record, Sample
 from refimpl.profiling.cpu import BusyProfiler, MissingProfiler, sample_cpu
+from refimpl.profiling.debug import DebugServer, serve_debug
+from refimpl.profiling.documents import Finding
 from refimpl.profiling.flame import flame_graph, hot_path
+from refimpl.profiling.heap import HeapWatch
 from refimpl.profiling.histogram import Histogram
 from refimpl.profiling.loads import churn, idle, room, slow_reader
 from refimpl.profiling.report import Report, Row
 from refimpl.profiling.stacks import Call, Profile, hottest_table
+from refimpl.profiling.taskdump import dump_tasks, grouped
 from refimpl.profiling.traffic import Outcome, closed_loop, open_loop
 
 __all__ = [
+    "AllocationRecorder",
     "BusyProfiler",
     "Call",
+    "DebugServer",
+    "Finding",
+    "HeapWatch",
     "Histogram",
     "MissingProfiler",
     "Outcome",
@@ -34,13 +44,16 @@ __all__ = [
     "bench",
     "churn",
     "closed_loop",
+    "dump_tasks",
     "flame_graph",
     "goals_report",
+    "grouped",
     "hot_path",
     "hottest_table",
     "idle",
     "open_loop",
     "room",
     "sample_cpu",
+    "serve_debug",
     "slow_reader",
 ]

@@ -61,7 +61,7 @@ class Hot:
 class Profile:
     """The samples of one run. unit: of the weights; duration and idle: seconds.
 
-    idle is the time in which an event loop waited for something to do; it is in no sample.
+    idle is the time in which an event loop did nothing; it is in no sample.
     """
 
     samples: Sequence[Sample]

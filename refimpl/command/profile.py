@@ -1,0 +1,137 @@
+"""`refimpl profile`: fetch a profile from a running server, print it and draw it."""
+
+import http.client
+import json
+import math
+import sys
+from pathlib import Path
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlencode, urlsplit
+from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
+
+import click
+
+from refimpl.command.options import reason
+from refimpl.profiling.documents import Finding, render
+from refimpl.profiling.door import MAX_SECONDS, ROOT, is_loopback
+
+__all__ = ["profile"]
+
+LOOKS = {"cpu": "profile", "heap": "heap", "allocs": "allocs", "tasks": "tasks"}
+ENDINGS = {
+    ".svg": "svg",
+    ".html": "html",
+    ".speedscope.json": "speedscope",
+    ".json": "json",
+    ".txt": "text",
+}
+PATIENCE = 150.0  # seconds more than was asked for: a long record of allocations takes its time
+MOST_BYTES = 256 * 1024 * 1024
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  refimpl serve --debug-port 6060            in one terminal; it shows a token
+  export REFIMPL_DEBUG_TOKEN=...             in another
+  refimpl profile http://127.0.0.1:6060      the hottest functions, and cpu.svg
+  refimpl profile http://127.0.0.1:6060 --kind heap --seconds 20
+  refimpl profile http://127.0.0.1:6060 --out today.speedscope.json"""
+)
+@click.argument("url")
+@click.option("--kind", type=click.Choice(list(LOOKS)), default="cpu", show_default=True)
+@click.option("--seconds", type=float, default=5.0, show_default=True, help="more than 0, up to 30")
+@click.option(
+    "--out",
+    metavar="FILE",
+    help=f"{', '.join(ENDINGS)}; - for none.  [default: the kind, .svg]",
+)
+@click.option(
+    "--token",
+    envvar="REFIMPL_DEBUG_TOKEN",
+    help="better in $REFIMPL_DEBUG_TOKEN, since others can read a command line",
+)
+def profile(url: str, kind: str, seconds: float, out: str | None, token: str | None) -> None:
+    """Look into the running server whose debug endpoints are at URL."""
+    if not (math.isfinite(seconds) and 0 < seconds <= MAX_SECONDS):
+        raise click.UsageError(f"--seconds: expected more than 0, at most {MAX_SECONDS:g}.")
+    if not token:
+        raise click.UsageError("no token: set REFIMPL_DEBUG_TOKEN to the one the server shows.")
+    file = Path(out or f"{kind}.svg") if out != "-" else None
+    form = form_of(file) if file else ""
+    finding = fetch(address(url, kind, seconds), token, 0.0 if kind == "tasks" else seconds)
+    click.echo(finding.title)
+    click.echo(finding.text)
+    if file:
+        file.write_text(render(finding, form), encoding="utf-8")
+        click.echo(f"\nWrote {file}")
+
+
+def form_of(file: Path) -> str:
+    """Return the format that a file's ending stands for."""
+    for ending, form in ENDINGS.items():
+        if file.name.endswith(ending):
+            return form
+    raise click.UsageError(f"--out {file}: expected a name that ends in {', '.join(ENDINGS)}.")
+
+
+def address(url: str, kind: str, seconds: float) -> str:
+    """Return what to fetch; click.UsageError where a token would go over a network in the clear."""
+    parts = urlsplit(url if "//" in url else f"http://{url}")
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
+        raise click.UsageError(f"{url!r}: expected http://127.0.0.1:PORT.")
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
+        raise click.UsageError(f"{url!r}: the token goes to this machine only, or over https://.")
+    query = {"format": "json"} if kind == "tasks" else {"format": "json", "seconds": f"{seconds:f}"}
+    return f"{parts.scheme}://{parts.netloc}{ROOT}{LOOKS[kind]}?{urlencode(query)}"
+
+
+class NoRedirect(HTTPRedirectHandler):
+    """Follows no redirection: the token is for the server that was named."""
+
+    def redirect_request(self, *_: object) -> None:
+        """Return None, which makes an error of the redirection."""
+        return
+
+
+def fetch(url: str, token: str, seconds: float) -> Finding:
+    """Return the finding at an address; click.ClickException with one line for what goes wrong."""
+    where = "{0.scheme}://{0.netloc}".format(urlsplit(url))
+    request = Request(url, headers={"Authorization": f"Bearer {token}"})
+    opener = build_opener(ProxyHandler({}), NoRedirect)
+    waiting = sys.stderr.isatty() and seconds
+    if waiting:
+        click.echo(f"looking for {seconds:g} s ...", nl=False, err=True)
+    try:
+        with opener.open(request, timeout=seconds + PATIENCE) as response:
+            body = response.read(MOST_BYTES)
+        return cleaned(Finding.from_json(body))
+    except HTTPError as error:
+        with error:
+            said = printable(error.read(300).decode(errors="replace").strip())
+        if not said.startswith(str(error.code)):  # our refusals do; this is another server
+            said = f"{error.code}: no debug endpoints are there"
+        raise click.ClickException(f"{where} answered {said}") from error
+    except URLError as error:
+        cause = error.reason
+        why = reason(cause) if isinstance(cause, OSError) else str(cause)
+        raise click.ClickException(f"cannot reach {where}: {why}") from error
+    except (OSError, http.client.HTTPException, json.JSONDecodeError) as error:
+        why = reason(error) if isinstance(error, OSError) else f"no HTTP ({type(error).__name__})"
+        raise click.ClickException(f"{where} broke off: {why}") from error
+    except ValueError as error:
+        raise click.ClickException(f"{where} has no debug endpoints: {error}") from error
+    finally:
+        if waiting:
+            click.echo("\r\x1b[K", nl=False, err=True)
+
+
+def cleaned(finding: Finding) -> Finding:
+    """Return a finding whose text cannot steer a terminal."""
+    text = printable(finding.text)
+    return Finding(finding.kind, printable(finding.title), finding.profile, text)
+
+
+def printable(text: str) -> str:
+    """Return text without control characters but the end of a line."""
+    return "".join(each if each.isprintable() or each == "\n" else "?" for each in text)

@@ -1,0 +1,223 @@
+"""The door of the debug server: who may ask, what may be asked, and what is answered.
+
+A profile shows code, paths and timing, and taking one costs the server CPU: an open door is a leak
+and a way to slow the service down. So each request passes these checks, in this order, and what
+fails one is told why, in one line, and logged:
+
+1. `Host` is this machine (a page elsewhere can point its own name at 127.0.0.1: DNS rebinding);
+2. no browser sent it on behalf of a page (`Origin`, `Sec-Fetch-Site`);
+3. it is a GET without a body;
+4. `Authorization: Bearer` holds the token, which never stands in the URL, because URLs are logged;
+5. the path and each parameter are known, and the parameters are sane.
+
+>>> Door("x" * 32).check(Request("/", Headers([("Host", "evil.example")])))
+Traceback (most recent call last):
+refimpl.profiling.door.Refused: got a Host that is not this machine
+"""
+
+import asyncio
+import hmac
+import re
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from ipaddress import ip_address
+from urllib.parse import parse_qsl, urlsplit
+
+from refimpl.errors import HandshakeError
+from refimpl.handshake import Headers, Request, Response, parse_request
+from refimpl.profiling.documents import CONTENT_TYPES
+
+__all__ = ["MAX_SECONDS", "MIN_TOKEN", "ROOT", "Answer", "Door", "Query", "Refused", "is_loopback"]
+
+ROOT = "/debug/pprof/"
+MIN_TOKEN = 32  # characters, all of which count: 190 bits where they come from token_urlsafe
+MAX_HEAD = 16 * 1024
+MAX_SECONDS = 30.0
+HEAD_TIMEOUT = 5.0  # seconds for a whole request
+SEND_TIMEOUT = 10.0  # seconds for a client to take the answer
+SECONDS = re.compile(r"[0-9]{1,3}(\.[0-9]{1,6})?")  # no sign, no exponent, no nan
+LOOKS = {
+    "": (),
+    "profile": ("seconds", "format"),
+    "heap": ("seconds", "base", "format"),
+    "allocs": ("seconds", "format"),
+    "tasks": ("format",),
+}
+"""The paths below ROOT, and the parameters of each."""
+
+FORMATS = tuple(CONTENT_TYPES)
+HEADERS = (
+    ("Connection", "close"),
+    ("Cache-Control", "no-store"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+)
+"""On each answer: nothing is kept, guessed, run, loaded or shown to another site."""
+
+
+class Refused(Exception):
+    """A request that is answered with an error. headers: to add to the answer."""
+
+    def __init__(self, status: int, message: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.headers = headers or {}
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What is asked for. look: a key of LOOKS; seconds: None where not given."""
+
+    look: str
+    seconds: float | None = None
+    format: str = "text"
+    base: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A body and what it is."""
+
+    content_type: str
+    body: str
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def serialize(self) -> bytes:
+        """Return the answer as it goes over the wire."""
+        body = self.body.encode(errors="backslashreplace")
+        lines = [("Content-Type", self.content_type), ("Content-Length", str(len(body)))]
+        headers = Headers([*lines, *HEADERS, *self.headers.items()])
+        return Response(self.status, headers, body).serialize()
+
+
+class Door:
+    """Checks requests against one token. host: the name or address that is listened on."""
+
+    def __init__(self, token: str, host: str = "127.0.0.1") -> None:
+        self._token = token.encode()
+        self._host = host.lower()
+
+    def check(self, request: Request) -> Query:
+        """Return what a request asks for, or raise Refused."""
+        if not self._is_ours(_one(request.headers, "host") or ""):
+            raise Refused(403, "got a Host that is not this machine")
+        site = _one(request.headers, "sec-fetch-site")
+        if "origin" in request.headers or site not in (None, "none", "same-origin"):
+            raise Refused(403, "got a request that a page made: another site's is not answered")
+        if request.method != "GET":
+            raise Refused(405, "expected GET", {"Allow": "GET"})
+        length = _one(request.headers, "content-length")
+        if "transfer-encoding" in request.headers or length not in (None, "0"):
+            raise Refused(400, "expected a request without a body")
+        self._check_token(request)
+        return _query(request)
+
+    def _is_ours(self, host: str) -> bool:
+        """Tell whether a Host is the address listened on; the port may differ, behind a tunnel.
+
+        Behind a door that is open to a network any address will do, since a rebound name is a name.
+        """
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+        except ValueError:
+            return False
+        if is_loopback(name) or name == self._host:
+            return True
+        return not is_loopback(self._host) and _is_address(name)
+
+    def _check_token(self, request: Request) -> None:
+        scheme, _, given = (_one(request.headers, "authorization") or "").partition(" ")
+        challenge = {"WWW-Authenticate": 'Bearer realm="debug"'}
+        if scheme.lower() != "bearer":
+            raise Refused(401, "expected the header Authorization: Bearer TOKEN", challenge)
+        if not hmac.compare_digest(given.strip().encode("latin-1", "replace"), self._token):
+            raise Refused(401, "got a wrong token", challenge)
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a name or address is this machine's own, without asking a resolver."""
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def _is_address(name: str) -> bool:
+    try:
+        return bool(ip_address(name))
+    except ValueError:
+        return False
+
+
+def _one(headers: Headers, name: str) -> str | None:
+    """Return the one value of a header, or None; Refused where there are two."""
+    values = headers.get_all(name)
+    if len(values) > 1:
+        raise Refused(400, f"got {len(values)} {name} headers, expected one")
+    return values[0] if values else None
+
+
+def _query(request: Request) -> Query:
+    """Return what a target asks for: 404 for an unknown path, 400 for a wrong parameter."""
+    path, _, text = request.target.partition("?")
+    look = path.removeprefix(ROOT) if path.startswith(ROOT) else None
+    if look is None or look not in LOOKS:
+        known = ", ".join(ROOT + name for name in LOOKS)
+        raise Refused(404, f"no such path; expected one of {known}")
+    pairs = parse_qsl(text, keep_blank_values=True)
+    given = dict(pairs)
+    if "token" in given or "access_token" in given:
+        raise Refused(400, "the token goes into the Authorization header: URLs are logged")
+    if len(given) < len(pairs) or not given.keys() <= set(LOOKS[look]):
+        allowed = ", ".join(LOOKS[look]) or "none"
+        raise Refused(400, f"got an unknown or repeated parameter, expected: {allowed}")
+    form = given.get("format", "text")
+    if form not in FORMATS:
+        raise Refused(400, f"expected format={'|'.join(FORMATS)}")
+    base = given.get("base")
+    if base not in (None, "0", "1"):
+        raise Refused(400, "expected base=1 to begin, base=0 to end")
+    seconds = _seconds(given["seconds"]) if "seconds" in given else None
+    if base is not None and seconds is not None:
+        raise Refused(400, "got base and seconds, expected one of them")
+    return Query(look, seconds, form, None if base is None else base == "1")
+
+
+def _seconds(text: str) -> float:
+    """Return a number of seconds that may be waited for."""
+    seconds = float(text) if SECONDS.fullmatch(text) else 0.0
+    if not 0 < seconds <= MAX_SECONDS:
+        shown = repr(text[:12])
+        raise Refused(400, f"got seconds={shown}, expected more than 0, at most {MAX_SECONDS:g}")
+    return seconds
+
+
+async def read_request(reader: asyncio.StreamReader) -> Request | None:
+    """Return the request that a client sends, None where it leaves; Refused for what is none."""
+    buffer = bytearray()
+    try:
+        async with asyncio.timeout(HEAD_TIMEOUT):
+            while (parsed := parse_request(buffer)) is None:
+                if len(buffer) > MAX_HEAD:
+                    raise Refused(431, f"got a head of over {MAX_HEAD} bytes")
+                more = await reader.read(MAX_HEAD)
+                if not more:
+                    return None
+                buffer += more
+    except TimeoutError:
+        raise Refused(408, f"expected a whole request within {HEAD_TIMEOUT:g} s") from None
+    except HandshakeError as error:
+        raise Refused(error.status, str(error)) from error
+    if len(buffer) > parsed[1]:
+        raise Refused(400, "got bytes behind the request, expected one request a connection")
+    return parsed[0]
+
+
+def refusal(refused: Refused) -> Answer:
+    """Return the answer to a request that is refused: one line of text."""
+    phrase = HTTPStatus(refused.status).phrase
+    body = f"{refused.status} {phrase}: {refused}\n"
+    return Answer(CONTENT_TYPES["text"], body, refused.status, refused.headers)

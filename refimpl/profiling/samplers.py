@@ -1,0 +1,146 @@
+"""Two ways to note, some hundred times a second, where a thread stands.
+
+`SignalSampler` has the system interrupt the main thread, by the processor time that it uses.
+`CallSampler`, for other threads and for Windows, lets pyinstrument look at a clock at each call.
+Both hand on raw samples: the calls from the outermost in, and the seconds that the sample stands
+for.
+"""
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from importlib.util import find_spec
+from time import thread_time
+from types import CodeType, FrameType
+from typing import TYPE_CHECKING
+
+from refimpl.profiling.stacks import Call, place
+
+if TYPE_CHECKING:
+    from pyinstrument import Profiler
+
+__all__ = [
+    "BusyProfiler",
+    "CallSampler",
+    "MissingProfiler",
+    "RawSample",
+    "SignalSampler",
+    "can_interrupt",
+]
+
+RawSample = tuple[Sequence[Call], float]
+
+MOST_SAMPLES = 200_000  # minutes of full load; what comes later is not noted
+
+
+class MissingProfiler(LookupError):
+    """A profiler is not installed here; the message says how to get it."""
+
+
+class BusyProfiler(RuntimeError):
+    """A profiler is at work already, or still: two would measure each other."""
+
+
+def can_interrupt() -> bool:
+    """Tell whether this thread can be sampled by signals: it is the main one, and not Windows."""
+    return hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
+
+
+class SignalSampler:
+    """Samples the main thread as it uses the processor, by the profiling interval timer (SIGPROF).
+
+    The timer runs with the processor time of the process, so a loop that waits, or that another
+    process has pushed aside, is not sampled; each sample weighs what the thread used since the one
+    before. The kernel looks at the timer at its own tick, 250 times a second on many a Linux.
+    """
+
+    def __init__(self, interval: float) -> None:
+        self._interval = interval
+        self._raw: list[tuple[tuple[CodeType, ...], float]] = []
+        self._last = 0.0
+        self._running = False
+
+    def start(self) -> None:
+        """Begin; BusyProfiler where someone else handles the signal."""
+        if signal.getsignal(signal.SIGPROF) not in (signal.SIG_DFL, signal.SIG_IGN):
+            raise BusyProfiler("another profiler has the timer signal: stop that one first")
+        signal.signal(signal.SIGPROF, self._note)
+        signal.siginterrupt(signal.SIGPROF, False)  # a read in a C library goes on by itself
+        self._last, self._running = thread_time(), True
+        signal.setitimer(signal.ITIMER_PROF, self._interval, self._interval)
+
+    def stop(self) -> None:
+        """End. The signal stays ignored: what it does otherwise is to end the process."""
+        if self._running:
+            signal.setitimer(signal.ITIMER_PROF, 0)
+            signal.signal(signal.SIGPROF, signal.SIG_IGN)
+            self._running = False
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        """Note the interrupted stack: 5 us, some hundred times a second."""
+        now = thread_time()
+        codes = []
+        while frame is not None:
+            codes.append(frame.f_code)
+            frame = frame.f_back
+        if len(self._raw) < MOST_SAMPLES:
+            self._raw.append((tuple(codes), now - self._last))
+        self._last = now
+
+    def samples(self) -> Iterator[RawSample]:
+        """Yield what was noted."""
+        for codes, seconds in self._raw:
+            yield [_call_of(code) for code in reversed(codes)], seconds
+
+
+@lru_cache(16384)
+def _call_of(code: CodeType) -> Call:
+    file, origin = place(code.co_filename)
+    return Call(code.co_qualname, file, code.co_firstlineno, origin)
+
+
+class CallSampler:
+    """Samples the thread that starts it with pyinstrument, in any thread and on any system."""
+
+    def __init__(self, interval: float) -> None:
+        self._interval = interval
+        self._profiler: Profiler | None = None
+        self._records: list[tuple[list[str], float]] = []
+
+    def start(self) -> None:
+        """Begin; MissingProfiler without pyinstrument, BusyProfiler where one is at work."""
+        if find_spec("pyinstrument") is None:
+            raise MissingProfiler("CPU profiles need pyinstrument here: pip install pyinstrument")
+        from pyinstrument import Profiler  # tens of milliseconds, for those who profile only
+
+        if sys.getprofile() is not None:
+            raise BusyProfiler("another profiler is at work in this thread: stop that one first")
+        self._profiler = Profiler(self._interval, async_mode="disabled", use_timing_thread=True)
+        self._profiler.start()
+
+    def stop(self) -> None:
+        """End."""
+        if self._profiler is not None:
+            self._records = self._profiler.stop().frame_records
+            self._profiler = None
+
+    def samples(self) -> Iterator[RawSample]:
+        """Yield what was noted, each sample for the ticks of the clock since the one before."""
+        for records, seconds in self._records:
+            calls = [_call_in(record) for record in records if "\0<thread>\0" not in record]
+            yield calls, max(1, round(seconds / self._interval)) * self._interval
+
+
+@lru_cache(16384)
+def _call_in(record: str) -> Call:
+    """Return the function that a record of pyinstrument names.
+
+    A record is name NUL file NUL first line, then attributes behind \\x01: c is the class of self.
+    """
+    identifier, *attributes = record.split("\x01")
+    name, file, line = identifier.split("\0")
+    owner = next((each[1:] + "." for each in attributes if each.startswith("c")), "")
+    short, origin = place(file)
+    return Call(owner + name, short, int(line), origin)

@@ -228,7 +228,7 @@ def parse_header(
     return first, buffer[position : position + 4], position + 4, position + 4 + length
 
 
-def read_payload(buffer: Buffer, start: int, end: int, key: Buffer | None) -> bytes:
+def read_payload(buffer: Buffer | memoryview, start: int, end: int, key: Buffer | None) -> bytes:
     """Return a copy of buffer[start:end], unmasked where there is a key."""
     if type(buffer) is bytes:
         payload = buffer[start:end]

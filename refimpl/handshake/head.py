@@ -154,8 +154,13 @@ def _serialize(start_line: str, headers: Headers) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
 
-def parse_request(buffer: Buffer, position: int = 0) -> tuple[Request, int] | None:
+def parse_request(
+    buffer: Buffer, position: int = 0, *, searched: int = 0
+) -> tuple[Request, int] | None:
     """Return the request head at position and the position after it, or None for more bytes.
+
+    searched: bytes of the head in which an earlier call found no end, and that need not be looked
+    through again: 64 KiB fed byte by byte would cost over a second.
 
     Raises HandshakeError with the status to answer: 414 for a start line and 431 for a header line
     of more than MAX_LINE bytes, 431 for more than MAX_HEADERS lines or MAX_HEAD bytes, else 400.
@@ -163,7 +168,7 @@ def parse_request(buffer: Buffer, position: int = 0) -> tuple[Request, int] | No
     if position < len(buffer) and not 0x41 <= buffer[position] <= 0x5A:  # a method begins A-Z
         found = "TLS, expected plain HTTP" if buffer[position] == 0x16 else "no HTTP request"
         raise HandshakeError(f"got {found} (RFC 9112 3)", reason="not-http")
-    end = _find_end(buffer, position, long_start=414)
+    end = _find_end(buffer, position, searched, long_start=414)
     if end is None:
         return None
     start_line, *lines = buffer[position : end - 4].decode("latin-1").split("\r\n")
@@ -180,7 +185,7 @@ def parse_response(buffer: Buffer, position: int = 0) -> tuple[Response, int] | 
     The body is not read here: the bytes behind a 101 are frames. Raises HandshakeError, status 0.
     """
     try:
-        end = _find_end(buffer, position, long_start=431)
+        end = _find_end(buffer, position, 0, long_start=431)
         if end is None:
             return None
         start_line, *lines = buffer[position : end - 4].decode("latin-1").split("\r\n")
@@ -216,11 +221,12 @@ def parse_header_line(line: str) -> tuple[str, str]:
     return name, value
 
 
-def _find_end(buffer: Buffer, position: int, long_start: int) -> int | None:
+def _find_end(buffer: Buffer, position: int, searched: int, long_start: int) -> int | None:
     """Return the position after the head's empty line, or None; check what must not wait for it."""
-    found = buffer.find(b"\r\n\r\n", position, position + MAX_HEAD)
+    unseen = position + max(0, searched - 3)  # of the four bytes that end a head one may be new
+    found = buffer.find(b"\r\n\r\n", unseen, position + MAX_HEAD)
     end = len(buffer) if found < 0 else found + 4
-    last = buffer.rfind(b"\n", position, end)  # a head with bare LFs would never end
+    last = buffer.rfind(b"\n", unseen, end)  # a head with bare LFs would never end
     if last >= 0 and buffer[max(position, last - 1)] != 0x0D:
         raise HandshakeError(
             "got LF, expected CR LF to end a line (RFC 9112 2.2)", reason="bare-lf"

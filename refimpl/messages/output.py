@@ -24,8 +24,9 @@ class Output:
 
     def __init__(self, random_bytes: Callable[[int], bytes] | None) -> None:
         self._random_bytes = random_bytes
-        self._pieces: list[bytes] = []
-        self._pongs: list[bytes] = []
+        # Made for the first piece and given away by `take`: an idle connection has neither list.
+        self._pieces: list[bytes] | None = None
+        self._pongs: list[bytes] | None = None
         self._last: bytes | None = None
 
     @property
@@ -35,20 +36,27 @@ class Output:
 
     def raw(self, data: bytes) -> None:
         """Queue bytes as they are: the heads of the handshake."""
+        if self._pieces is None:
+            self._pieces = []
         self._pieces.append(data)
 
     def frame(self, first: int, payload: bytes) -> None:
         """Queue a frame; its payload is copied once, when it is taken."""
         random_bytes = self._random_bytes
         header = serialize_header(first, len(payload), masked=random_bytes is not None)
+        pieces = self._pieces
+        if pieces is None:
+            pieces = self._pieces = []
         if random_bytes is None:
-            self._pieces += (header, payload)
+            pieces += (header, payload)
         else:  # RFC 6455 5.3: a new key for every frame
             key = random_bytes(4)
-            self._pieces += (header, key, mask(payload, key))
+            pieces += (header, key, mask(payload, key))
 
     def pong(self, payload: bytes) -> None:
         """Queue the answer to a ping."""
+        if self._pongs is None:
+            self._pongs = []
         self._pongs.append(payload)
 
     def forget_pongs(self) -> None:
@@ -56,15 +64,15 @@ class Output:
 
         Called before each read: a peer that pings and does not read costs one pong, not thousands.
         """
-        if len(self._pongs) > 1:
+        if self._pongs is not None:
             del self._pongs[:-1]
 
     def send_pongs(self) -> None:
         """Put the pongs in their place: nothing may come after a Close."""
-        if self._pongs:
+        if self._pongs is not None:
             for payload in self._pongs:
                 self.frame(FIN | Opcode.PONG, payload)
-            self._pongs.clear()
+            self._pongs = None
 
     def close_last(self, payload: bytes) -> None:
         """Queue a Close that goes out behind whatever is queued until the next `take`."""
@@ -76,6 +84,5 @@ class Output:
         if self._last is not None:
             self.frame(FIN | Opcode.CLOSE, self._last)
             self._last = None
-        data = b"".join(self._pieces)
-        self._pieces.clear()
-        return data
+        pieces, self._pieces = self._pieces, None
+        return b"".join(pieces) if pieces else b""

@@ -1,0 +1,120 @@
+"""The sending half of a connection: calls in, frames queued (RFC 6455 sections 5.4 to 5.6).
+
+`Protocol` adds the receiving half and the handshake. Here is who may send what, and when: messages
+and control frames while the connection is open, one message at a time, and nothing behind a Close.
+
+>>> from refimpl.messages.protocol import Protocol
+>>> Protocol(Role.SERVER).send_text("too early")
+Traceback (most recent call last):
+    ...
+refimpl.errors.LocalProtocolError: cannot send while CONNECTING (RFC 6455 5.5.1)
+"""
+
+from collections.abc import Callable
+from typing import Literal
+
+from refimpl.errors import Close, LocalProtocolError
+from refimpl.framing import FIN, RSV1, CloseCode, Opcode
+from refimpl.messages.assembly import FINAL_BINARY, FINAL_TEXT
+from refimpl.messages.closing import serialize_close
+from refimpl.messages.deflate import PerMessageDeflate
+from refimpl.messages.output import Output
+from refimpl.messages.state import Role, State, Trigger, next_state
+
+__all__ = ["OPEN", "Sending"]
+
+OPEN = State.OPEN  # an enum member costs two look-ups, and every message asks
+
+
+class Sending:
+    """Queues what one side says; `data_to_send` is what to write.
+
+    random_bytes: makes the masking keys of a client.
+    """
+
+    __slots__ = (
+        "_close_order", "_deflate", "_in_message", "_output", "close_sent", "role", "state"
+    )  # fmt: skip
+
+    def __init__(self, role: Role, random_bytes: Callable[[int], bytes]) -> None:
+        self.role = role
+        self.state = State.CONNECTING
+        self.close_sent: Close | None = None
+        self._close_order: Literal["sent", "received"] | None = None
+        self._output = Output(None if role is Role.SERVER else random_bytes)
+        self._in_message = False
+        self._deflate: PerMessageDeflate | None = None
+
+    @property
+    def can_answer(self) -> bool:
+        """Whether the connection has failed, and messages may still go before our Close."""
+        return self._output.has_last
+
+    def send_text(self, text: str) -> None:
+        """Queue a text message."""
+        try:
+            self._send_message(FINAL_TEXT, text.encode())
+        except UnicodeEncodeError as error:
+            raise LocalProtocolError(
+                "got text with a lone surrogate, which has no UTF-8"
+            ) from error
+
+    def send_binary(self, data: bytes) -> None:
+        """Queue a binary message."""
+        self._send_message(FINAL_BINARY, data)
+
+    def send_fragment(self, payload: bytes, *, opcode: Opcode, fin: bool) -> None:
+        """Queue one fragment of a message, never compressed (RFC 6455 section 5.4).
+
+        opcode: the message's type, the same for each of its fragments. fin: whether it is the last.
+        """
+        self._check_open()
+        if opcode not in (Opcode.TEXT, Opcode.BINARY):
+            raise LocalProtocolError(f"got {opcode.name}, expected TEXT or BINARY (RFC 6455 5.4)")
+        first = (FIN if fin else 0) | (Opcode.CONTINUATION if self._in_message else opcode)
+        self._in_message = not fin
+        self._output.frame(first, payload)
+
+    def send_ping(self, payload: bytes = b"") -> None:
+        """Queue a ping of at most 125 bytes (RFC 6455 section 5.5.2)."""
+        self._send_control(Opcode.PING, payload)
+
+    def send_pong(self, payload: bytes = b"") -> None:
+        """Queue a pong that nobody asked for; those that answer pings are queued by themselves."""
+        self._send_control(Opcode.PONG, payload)
+
+    def send_close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:
+        """Queue our Close; messages still arrive until the peer's Close (RFC 6455 7.1.2)."""
+        serialize_close(code, reason)  # a code or reason that may not travel changes nothing
+        self.state = next_state(self.state, Trigger.SEND_CLOSE)
+        self._close_order = "sent"
+        self._send_close_frame(Close(int(code), reason))
+
+    def data_to_send(self) -> bytes:
+        """Return everything queued since the last call, for one write."""
+        return self._output.take()
+
+    def _send_message(self, first: int, payload: bytes) -> None:
+        self._check_open()
+        if self._in_message:
+            raise LocalProtocolError("got a message inside a fragmented one: end that one first")
+        if self._deflate is not None and self._deflate.compresses:
+            first, payload = first | RSV1, self._deflate.compress(payload)
+        self._output.frame(first, payload)
+
+    def _send_control(self, opcode: Opcode, payload: bytes) -> None:
+        self._check_open()
+        if len(payload) > 125:
+            raise LocalProtocolError(
+                f"got {len(payload)} bytes, expected at most 125 (RFC 6455 5.5)"
+            )
+        self._output.frame(FIN | opcode, payload)
+
+    def _check_open(self) -> None:
+        if self.state is not OPEN and not self.can_answer:
+            raise LocalProtocolError(f"cannot send while {self.state.name} (RFC 6455 5.5.1)")
+
+    def _send_close_frame(self, close: Close) -> None:
+        self._output.send_pongs()
+        self._output.frame(FIN | Opcode.CLOSE, serialize_close(close.code, close.reason))
+        self.close_sent = close

@@ -62,6 +62,23 @@ class Recorder(asyncio.Protocol):
         self._note(f"lost {type(exc).__name__}")
 
 
+class Buffered(asyncio.BufferedProtocol):
+    """A protocol that offers five bytes at a time, and uses them again."""
+
+    def __init__(self) -> None:
+        self.memory = bytearray(5)
+        self.data = b""
+        self.whole = asyncio.Event()
+
+    def get_buffer(self, sizehint: int) -> bytearray:
+        return self.memory
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self.data += self.memory[:nbytes]
+        if self.data.endswith(b"."):
+            self.whole.set()
+
+
 Pair = tuple[Recorder, Recorder]
 
 
@@ -98,6 +115,22 @@ class TestContract:
             await two.until(lambda: two.data == b"first second")
             one.transport.abort()
             await two.until(lambda: two.calls[-1].startswith("lost"))
+
+    @pytest.mark.parametrize("tcp", [False, True])
+    async def test_a_buffered_protocol_gets_it_in_its_own_memory(self, tcp: bool) -> None:
+        one, two = Recorder(), Buffered()
+        if tcp:
+            loop = asyncio.get_running_loop()
+            server = await loop.create_server(lambda: two, "127.0.0.1", 0)
+            await loop.create_connection(lambda: one, *server.sockets[0].getsockname())
+            server.close()
+        else:
+            join(one, two)
+        one.transport.write(b"in pieces of five.")
+        await asyncio.wait_for(two.whole.wait(), 10)
+        assert two.data == b"in pieces of five."
+        one.transport.abort()
+        await one.saw("lost NoneType")
 
     @both
     async def test_half_closing_leaves_the_other_direction_open(self, joined: Joined) -> None:

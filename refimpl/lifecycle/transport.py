@@ -24,7 +24,7 @@ class MemoryTransport(asyncio.Transport):
         super().__init__({"sockname": name, "peername": peer})
         self._loop = asyncio.get_running_loop()
         self._chunk = chunk
-        self._protocol: asyncio.Protocol
+        self._protocol: asyncio.Protocol | asyncio.BufferedProtocol
         self._peer: MemoryTransport
         self._outgoing = bytearray()
         self._low, self._high = DEFAULT_HIGH_WATER // 4, DEFAULT_HIGH_WATER
@@ -113,7 +113,7 @@ class MemoryTransport(asyncio.Transport):
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         """Hand this end's callbacks to another protocol."""
-        self._protocol = cast(asyncio.Protocol, protocol)
+        self._protocol = cast(asyncio.Protocol | asyncio.BufferedProtocol, protocol)
 
     # --- moving the bytes ---
 
@@ -131,7 +131,7 @@ class MemoryTransport(asyncio.Transport):
         data = bytes(self._outgoing[: self._chunk])
         del self._outgoing[: len(data)]
         if data and not peer._closing:
-            peer._protocol.data_received(data)
+            hand_over(peer._protocol, data)
         if self._writing_paused and len(self._outgoing) <= self._low and not self._lost:
             self._writing_paused = False
             self._protocol.resume_writing()
@@ -156,8 +156,24 @@ class MemoryTransport(asyncio.Transport):
             self._loop.call_soon(self._protocol.connection_lost, error)
 
 
+def hand_over(protocol: asyncio.Protocol | asyncio.BufferedProtocol, data: bytes) -> None:
+    """Give data to a protocol in its own way: as bytes, or written into the buffers it offers."""
+    if isinstance(protocol, asyncio.Protocol):
+        protocol.data_received(data)
+        return
+    while data:
+        buffer = memoryview(protocol.get_buffer(len(data)))
+        part = data[: len(buffer)]
+        buffer[: len(part)] = part
+        protocol.buffer_updated(len(part))
+        data = data[len(part) :]
+
+
 def join(
-    first: asyncio.Protocol, second: asyncio.Protocol, *, chunk: int | None = None
+    first: asyncio.Protocol | asyncio.BufferedProtocol,
+    second: asyncio.Protocol | asyncio.BufferedProtocol,
+    *,
+    chunk: int | None = None,
 ) -> tuple[MemoryTransport, MemoryTransport]:
     """Return two transports joined to each other, with both protocols told of them."""
     one, two = (

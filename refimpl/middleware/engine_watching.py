@@ -153,7 +153,8 @@ class Watched(ServerConnection):
         """Put the watch between us and the transport, in both directions."""
         receive = self.data_received
 
-        def watched(data: bytes) -> None:
+        def watched(data: bytes | memoryview) -> None:
+            data = bytes(data)  # the memory of a view is for the next read
             watch.came(data)
             receive(data)
 

@@ -70,6 +70,9 @@ class User:
     tenant: TenantID | None = None
 
 
+NAMES: dict[type, str] = {RequestID: "request_id", User: "user", TenantID: "tenant"}
+
+
 def check_value(value: object) -> None:
     """Raise TypeError for what may not be bound: anything that another task could change.
 
@@ -140,9 +143,6 @@ def with_state(scope: Scope, *values: object) -> Scope:
     """
     named = {NAMES[type(value)]: value for value in values if type(value) in NAMES}
     return {**scope, "state": {**scope.get("state", {}), **named}}
-
-
-NAMES: dict[type, str] = {RequestID: "request_id", User: "user", TenantID: "tenant"}
 
 
 class AddContext(logging.Filter):

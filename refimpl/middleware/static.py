@@ -113,6 +113,7 @@ def path_table(directory: PathLike, api: Sequence[BaseRoute] = ()) -> list[BaseR
 def site(directory: PathLike, api: Sequence[BaseRoute] = ()) -> App:
     """Return an application of the path table with all its headers, on errors too.
 
-    Put a `Registry` around it for the WebSockets, and `Context` around that.
+    Put a `Registry` around it for the WebSockets, then `SecurityHeaders` for the registry's own
+    answers (none is added twice), then `Context`.
     """
     return SecurityHeaders(CacheRules(Starlette(routes=path_table(directory, api))))

@@ -5,6 +5,7 @@
 PYTHON   ?=
 VENV     ?= .venv$(if $(PYTHON),-$(notdir $(PYTHON)))
 LAB_ARGS ?=
+DEMO_ARGS ?=
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 JOBS     ?= auto
@@ -22,7 +23,7 @@ QUIET := {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", 
 CHAPTER_00 := notebooks/00_first_echo.ipynb
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test lint types pytest coverage notebooks exercises captures bench \
+.PHONY: help lab demo test lint types pytest coverage notebooks exercises captures bench \
         conformance conformance-full interop browser lock setup clean
 
 help:  ## list the targets
@@ -75,6 +76,9 @@ $(NODE_READY): tests/interop/node/package.json tests/interop/node/package-lock.j
 lab: $(READY)  ## open JupyterLab on chapter 00
 	@$(BIN)/refimpl start
 	@$(BIN)/python -m jupyter lab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/$(CHAPTER_00) $(LAB_ARGS)
+
+demo: $(READY)  ## the chat application with its wire panel (DEMO_ARGS='--port 0' and the like)
+	@$(BIN)/refimpl demo $(DEMO_ARGS)
 
 # --- everything that pip alone can run --------------------------------------------------------
 

@@ -7,6 +7,7 @@ const LONGEST_WAIT = 15000;
 const STEADY = 5000; // ms that a connection has to hold before the next loss counts as a first one
 const OPEN_WITHIN = 10000;
 const SIGNED_OUT = 4401;
+const GIVEN_UP = 4000; // what we say to a server that does not answer, in case it hears
 
 /** Return ms before try number `tries` (0 first): doubling, and half of it left to chance, so that
     a thousand pages that lost one server do not all come back in the same second. */
@@ -123,7 +124,7 @@ export class Connection extends EventTarget {
   #lose(socket, code, reason) {
     if (socket !== this.#socket) return; // an old one, let go before
     const steady = this.#openedAt && performance.now() - this.#openedAt > STEADY;
-    this.#drop();
+    this.#drop(GIVEN_UP, reason);
     this.#tell("ended", { code, reason });
     if (code === SIGNED_OUT) {
       this.stop();
@@ -141,7 +142,7 @@ export class Connection extends EventTarget {
   }
 
   /** Let the socket go without waiting for its goodbye: over a dead network none comes. */
-  #drop(code) {
+  #drop(code, reason = "") {
     clearTimeout(this.#timer);
     clearInterval(this.#watch);
     const socket = this.#socket;
@@ -149,7 +150,7 @@ export class Connection extends EventTarget {
     this.#pingedAt = this.#openedAt = 0;
     if (socket) {
       socket.onmessage = socket.onclose = null;
-      socket.close(code ?? 1000);
+      socket.close(code, reason);
     }
   }
 }

@@ -4,7 +4,7 @@ import { el, plural } from "./dom.js";
 import { hex, meaning } from "./frame.js";
 
 const ROWS = 6; // of a drawing; what does not fit is counted
-const SHOWN = 16; // bytes in the table of the mask
+const SHOWN = 12; // bytes in the table of the mask
 const NARROW = 480; // px below which a row has 16 bits, as a byte needs room for its name
 
 /** Fill node with the frame: title, drawing, masking, payload. */
@@ -12,10 +12,10 @@ export function showFrame(node, frame, direction) {
   const said = meaning(frame);
   const sent = direction === "in";
   const way = el("span", { className: `way ${direction}` }, sent ? "↑ this page sent it" : "↓ the server sent it");
-  const size = `${frame.header} + ${frame.length.toLocaleString("en")} bytes`;
+  const size = `${plural(frame.size, "byte")}: ${frame.header} header + ${frame.length.toLocaleString("en")} payload`;
   const rowBits = node.clientWidth < NARROW ? 16 : 32;
   node.replaceChildren(
-    el("h3", {}, `${frame.kind} frame`, way, el("span", { className: "soft" }, `${size}, ${frame.form} length`)),
+    el("h3", {}, `${frame.kind} frame`, way, el("span", { className: "soft" }, `${size} (${frame.form} length)`)),
     drawBits(frame, rowBits),
     el("p", { className: "soft" }, drawnWords(frame, rowBits)),
     ...(frame.masked && frame.wire.length ? showMask(frame) : []),
@@ -54,14 +54,14 @@ function drawPiece(field, { row, left, width, first, byte }, frame) {
   cell.style.gridRow = `${row + 2}`;
   const lines = field.name.endsWith("payload") ? payloadLines(byte, frame)
     : typeof field.value === "number" ? numberLines(field, first)
-    : [first ? field.name : "(cont.)", hex(field.value.subarray(byte, byte + width / 8)).join(" "), ""];
+    : [first ? field.name : "continued", hex(field.value.subarray(byte, byte + width / 8)).join(" "), ""];
   const classes = ["what", "value", "means"];
   cell.append(...lines.map((text, index) => text && el("span", { className: classes[index] }, text)).filter(Boolean));
   return cell;
 }
 
 function numberLines({ name, value, bits, means }, first) {
-  if (!first) return ["(cont.)", "", ""];
+  if (!first) return ["continued", "", ""];
   const shown = bits === 4 ? `0x${value.toString(16)}` : value.toLocaleString("en");
   return [name, shown, bits === 1 ? "" : means];
 }

@@ -1,15 +1,18 @@
 // A WebSocket frame taken apart, bit field by bit field (RFC 6455 section 5.2).
 
+import { plural } from "./dom.js";
+
 export const OPCODES = { 0: "CONTINUATION", 1: "TEXT", 2: "BINARY", 8: "CLOSE", 9: "PING", 10: "PONG" };
 
 export const CLOSE_CODES = {
   1000: "normal closure", 1001: "going away", 1002: "protocol error", 1003: "unsupported data",
   1005: "no code in the frame", 1006: "lost without a Close frame", 1007: "invalid payload",
   1008: "policy violation", 1009: "message too big", 1010: "extension missing", 1011: "internal error",
-  1012: "service restart", 1013: "try again later", 4401: "session over",
+  1012: "service restart", 1013: "try again later", 4000: "given up by the page", 4401: "session over",
 };
 
 const FORMS = { 126: "16-bit", 127: "64-bit" };
+const BEGINNING = /^\{"type":"(\w+)","room":"([\w-]+)".*$/s;
 const utf8 = new TextDecoder();
 
 export const hex = bytes => Array.from(bytes, byte => byte.toString(16).padStart(2, "0"));
@@ -77,4 +80,16 @@ function closing(payload) {
   const reason = utf8.decode(payload.subarray(2));
   const name = CLOSE_CODES[code] ?? (code >= 4000 ? "of this application" : "");
   return { kind: "close", code, text: [`${code}`, name, reason && `"${reason}"`].filter(Boolean).join(" ") };
+}
+
+/** Return a payload in one short line: of a message of this chat, what it is about. */
+export function summary(frame) {
+  const { text, value } = meaning(frame);
+  if (frame.missing) return text.replace(BEGINNING, "$1 $2 ...");
+  if (typeof value?.type !== "string") return text;
+  const { type, room, message, messages, user, here, detail } = value;
+  const news = type === "presence" ? `${user.name} ${here ? "is here" : "left"}` : detail;
+  const words = value.text ?? message?.text;
+  const parts = [type, room, messages && plural(messages.length, "message"), news, words && JSON.stringify(words)];
+  return parts.filter(Boolean).join(" ");
 }

@@ -95,7 +95,9 @@ export class RoomView {
   }
 
   #showPeople() {
-    part("present").replaceChildren(...this.#rooms.room.people.map(({ id, name }) => el("li", {}, face(id, name), name)));
+    const { room, user } = this.#rooms;
+    part("present").replaceChildren(...room.people.map(({ id, name }) =>
+      el("li", {}, face(id, name), id === user.id ? `${name} (you)` : name)));
   }
 
   // --- messages ---

@@ -2,7 +2,7 @@
 
 import { socketAddress, ticket } from "./api.js";
 import { el, part, plural } from "./dom.js";
-import { CLOSE_CODES, dissect, meaning } from "./frame.js";
+import { CLOSE_CODES, dissect, summary } from "./frame.js";
 import { showFrame } from "./frame-view.js";
 
 const MOST = 300; // rows; the oldest go first
@@ -23,6 +23,7 @@ export class WirePanel {
   #panel = part("wire");
   #list = part("frames");
   #frames = new Map(); // row's id -> what it shows
+  #over = new Map(); // connection -> the row that says it ended: frames may come behind the news
   #chosen = null;
   #paused = false;
   #held = []; // what comes while paused
@@ -139,7 +140,7 @@ export class WirePanel {
 
   #add(event) {
     const atEnd = this.#list.scrollHeight - this.#list.scrollTop - this.#list.clientHeight < 40;
-    if (event.news) this.#list.append(this.#newsRow(event.news));
+    if (event.news) this.#addNews(event);
     else this.#addFrame(event);
     while (this.#list.childElementCount > MOST) this.#remove(this.#list.firstElementChild);
     if (atEnd) this.#list.scrollTop = this.#list.scrollHeight;
@@ -150,12 +151,18 @@ export class WirePanel {
     if (connection === this.#shown.connection) {
       if (number <= this.#shown.number) return; // seen before the feed was opened again
       const skipped = number - this.#shown.number - 1;
-      if (skipped) this.#list.append(this.#newsRow(`${plural(skipped, "frame")} passed unseen`));
+      if (skipped) this.#addNews({ news: `${plural(skipped, "frame")} passed unseen` });
       this.#shown.number = number;
     }
     const frame = dissect(toBytes(bytes), size);
     const row = this.#frameRow(frame, direction, at);
     this.#frames.set(row.id, { frame, direction });
+    this.#list.insertBefore(row, this.#over.get(connection) ?? null);
+  }
+
+  #addNews({ news, ended }) {
+    const row = this.#newsRow(news);
+    if (ended) this.#over.set(ended, row);
     this.#list.append(row);
   }
 
@@ -173,11 +180,12 @@ export class WirePanel {
       el("span", { className: "way" }, el("span", { aria: { hidden: "true" } }, sent ? "↑" : "↓"), el("span", { className: "only-spoken" }, sent ? "sent" : "received")),
       el("time", {}, clock(at)), kind,
       el("span", { className: "size" }, `${frame.length.toLocaleString("en")} B`),
-      el("span", { className: "peek" }, meaning(frame).text.slice(0, PREVIEW)));
+      el("span", { className: "peek" }, summary(frame).slice(0, PREVIEW)));
   }
 
   #remove(row) {
     this.#frames.delete(row.id);
+    for (const [connection, over] of this.#over) if (over === row) this.#over.delete(connection);
     if (row === this.#chosen) this.#choose(null);
     row.remove();
   }
@@ -185,6 +193,7 @@ export class WirePanel {
   #clear() {
     this.#held = [];
     this.#frames.clear();
+    this.#over.clear();
     this.#list.replaceChildren();
     this.#choose(null);
     this.#describe();

@@ -1,0 +1,554 @@
+"""The chat over real sockets: the way in, the two endpoints, and everything that is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import logging
+import re
+import time
+from collections.abc import AsyncIterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from refimpl import HandshakeError, connect
+from refimpl.chat import DEMO, MAX_FRAME
+from refimpl.chat.app import PAGE
+from refimpl.framing import parse_frame
+from refimpl.middleware.serving import Running
+from tests.chatting import (
+    COOKIE,
+    PATIENCE,
+    Guest,
+    browser,
+    chatting,
+    guest,
+    new_chat,
+    new_ticket,
+    signed_in,
+    user,
+)
+
+FILES = sorted(path.relative_to(PAGE).as_posix() for path in PAGE.rglob("*") if path.is_file())
+FOREIGN = ["http://evil.example", "null", "https://127.0.0.1", "http://127.0.0.1.evil.example"]
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Running]:
+    async with chatting() as (_, running):
+        yield running
+
+
+@pytest.fixture
+async def visitor() -> AsyncIterator[httpx.AsyncClient]:
+    """A client without a session, and a chat that it reaches without a network."""
+    async with browser("http://chat.example", new_chat()) as client:
+        yield client
+
+
+class Markup(HTMLParser):
+    """Collects what a strict Content-Security-Policy would not run, and what a page loads."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.inline: list[str] = []
+        self.loads: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.inline += [name for name in given if name.startswith("on") or name == "style"]
+        if tag == "style" or (tag == "script" and "src" not in given):
+            self.inline.append(tag)
+        if tag in ("script", "link", "img"):
+            self.loads.append(given.get("src") or given.get("href") or "")
+
+
+class TestPage:
+    @pytest.mark.parametrize("file", FILES)
+    async def test_every_file_is_served_and_asked_for_again(
+        self, visitor: httpx.AsyncClient, file: str
+    ) -> None:
+        response = await visitor.get("/" if file == "index.html" else f"/{file}")
+        assert response.status_code == 200
+        assert response.content == (PAGE / file).read_bytes()
+        assert response.headers["cache-control"] == "no-cache"
+        kind = {"html": "text/html", "js": "text/javascript", "css": "text/css"}
+        assert response.headers["content-type"].startswith(
+            kind.get(file.rpartition(".")[2], "image/svg+xml")
+        )
+        again = await visitor.get(
+            response.url.path, headers={"if-none-match": response.headers["etag"]}
+        )
+        assert (again.status_code, again.content) == (304, b"")
+
+    async def test_it_may_run_its_own_scripts_only(self, visitor: httpx.AsyncClient) -> None:
+        response = await visitor.get("/")
+        policy = response.headers["content-security-policy"]
+        assert "default-src 'self'" in policy and "frame-ancestors 'none'" in policy
+        assert "unsafe" not in policy
+        assert response.headers["x-content-type-options"] == "nosniff"
+        page = Markup(response.text)
+        assert page.inline == []
+        assert page.loads and all(address.startswith("/static/") for address in page.loads)
+
+    def test_no_script_makes_markup_of_text(self) -> None:
+        danger = re.compile(
+            r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function"
+        )
+        for file in FILES:
+            assert not danger.search((PAGE / file).read_text(encoding="utf-8")), file
+
+    def test_nothing_comes_from_elsewhere(self) -> None:
+        for file in FILES:
+            text = (PAGE / file).read_text(encoding="utf-8").replace("http://www.w3.org/", "")
+            addresses = re.findall(r"(?:https?:)?//[a-z0-9.-]+\.[a-z]+", text)
+            assert addresses == [], file
+
+    async def test_nothing_else_is_served(self, server: Running) -> None:
+        for path in (
+            "/static/../../app.py",
+            "/static/%2e%2e/%2e%2e/app.py",
+            "/static/..%2f..%2fapp.py",
+            "/static//main.js",
+            "/static/%00",
+            "/static/main.js%00.css",
+            "/static/.env",
+            "/static/main.js.map",
+            "/app.py",
+        ):
+            reader, writer = await asyncio.open_connection(server.host, server.port)
+            writer.write(f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
+            async with asyncio.timeout(PATIENCE):
+                status = int((await reader.readline()).split()[1])
+            writer.close()
+            await writer.wait_closed()
+            assert status in (400, 401, 404), path
+
+    async def test_health(self, visitor: httpx.AsyncClient) -> None:
+        response = await visitor.get("/api/health")
+        assert response.json() == {"status": "ok", "connections": 0}
+        assert response.headers["cache-control"] == "no-cache"
+
+
+class TestSignIn:
+    async def test_with_the_cookie_that_a_browser_guards_best(
+        self, visitor: httpx.AsyncClient
+    ) -> None:
+        response = await visitor.post(
+            "/api/sign-in", json={"name": "alice", "password": DEMO["Alice"]}
+        )
+        assert response.json() == {"user": {"id": "alice", "name": "Alice"}}
+        assert response.headers["cache-control"] == "no-store"
+        name, *attributes = response.headers["set-cookie"].split("; ")
+        assert name.startswith(f"{COOKIE}=")
+        assert {"Secure", "HttpOnly", "Path=/", "SameSite=Strict"} <= set(attributes)
+        assert not any(attribute.startswith("Domain") for attribute in attributes)
+
+    async def test_unknown_name_and_wrong_password_read_the_same(
+        self, visitor: httpx.AsyncClient
+    ) -> None:
+        answers = [
+            await visitor.post("/api/sign-in", json={"name": name, "password": "wrong"})
+            for name in ("Alice", "Mallory")
+        ]
+        assert {answer.status_code for answer in answers} == {403}
+        assert answers[0].json() == answers[1].json()
+        assert "do not belong together" in answers[0].json()["detail"]
+        assert all("set-cookie" not in answer.headers for answer in answers)
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b"",
+            b"{",
+            b"[]",
+            b"null",
+            b'{"name":"Alice"}',
+            b'{"name":"Alice","password":1}',
+            b'{"name":["Alice"],"password":"x"}',
+            b'{"name":"Alice","password":"' + b"x" * 5000 + b'"}',
+            b"[" * 4000,
+            b"\xff\xfe",
+        ],
+    )
+    async def test_bodies_that_are_none(self, visitor: httpx.AsyncClient, body: bytes) -> None:
+        response = await visitor.post(
+            "/api/sign-in", content=body, headers={"content-type": "application/json"}
+        )
+        assert response.status_code == 400
+        assert response.json()["detail"] == "Send a name and a password."
+
+    async def test_a_form_is_no_json(self, visitor: httpx.AsyncClient) -> None:
+        fields = {"name": "Alice", "password": DEMO["Alice"]}
+        assert (await visitor.post("/api/sign-in", data=fields)).status_code == 415
+        text = await visitor.post(
+            "/api/sign-in", content=json.dumps(fields), headers={"content-type": "text/plain"}
+        )
+        assert text.status_code == 415
+
+    @pytest.mark.parametrize("origin", FOREIGN)
+    async def test_no_foreign_page_signs_anybody_in(
+        self, visitor: httpx.AsyncClient, origin: str
+    ) -> None:
+        fields = {"name": "Alice", "password": DEMO["Alice"]}
+        response = await visitor.post("/api/sign-in", json=fields, headers={"origin": origin})
+        assert response.status_code == 403
+        assert "set-cookie" not in response.headers
+
+    async def test_who_am_i(self, server: Running, visitor: httpx.AsyncClient) -> None:
+        assert (await visitor.get("/api/me")).json() == {"user": None, "reason": "missing"}
+        visitor.headers["cookie"] = f"{COOKIE}=e30.e30.c2ln"
+        assert (await visitor.get("/api/me")).json()["user"] is None
+        async with signed_in(server, "Bob") as client:
+            assert (await client.get("/api/me")).json()["user"] == {"id": "bob", "name": "Bob"}
+
+    async def test_an_expired_session_says_so(self) -> None:
+        async with chatting() as (chat, server):
+            chat.issuer.now = lambda: 1000.0
+            async with signed_in(server, "Bob") as client:
+                assert (await client.get("/api/me")).json() == {"user": None, "reason": "expired"}
+                refused = await client.post("/api/tickets")
+                assert (refused.status_code, "expired" in refused.text) == (401, True)
+
+    async def test_too_many_at_once_are_told_to_wait(
+        self, server: Running, visitor: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("refimpl.chat.people.IN_LINE", 0)
+        fields = {"name": "Alice", "password": DEMO["Alice"]}
+        response = await visitor.post("/api/sign-in", json=fields)
+        assert (response.status_code, response.headers["retry-after"]) == (503, "2")
+
+
+class TestTickets:
+    async def test_only_with_a_session_and_from_our_own_page(
+        self, server: Running, visitor: httpx.AsyncClient
+    ) -> None:
+        assert (await visitor.post("/api/tickets")).status_code == 401
+        async with signed_in(server, "Alice") as client:
+            for origin in FOREIGN:
+                headers = {"origin": origin}
+                assert (await client.post("/api/tickets", headers=headers)).status_code == 403
+            del client.headers["origin"]
+            assert (await client.post("/api/tickets")).status_code == 403
+
+    async def test_one_opens_one_socket(self, server: Running) -> None:
+        async with signed_in(server, "Alice") as client:
+            ticket = await new_ticket(client)
+            async with connect(f"{server.ws}/ws/chat?ticket={ticket}"):
+                pass
+            assert await refusal(f"{server.ws}/ws/chat?ticket={ticket}") == 401
+
+    async def test_of_two_at_once_one_opens(self, server: Running) -> None:
+        async with signed_in(server, "Alice") as client:
+            uri = f"{server.ws}/ws/chat?ticket={await new_ticket(client)}"
+            assert (
+                sorted(await asyncio.gather(*(refusal(uri) for _ in range(5)))) == [0] + [401] * 4
+            )
+
+
+async def refusal(uri: str, **options: Any) -> int:
+    """Return the status that a handshake is refused with, 0 where it is not."""
+    try:
+        async with connect(uri, **options):
+            return 0
+    except HandshakeError as error:
+        return error.status
+
+
+class TestHandshake:
+    @pytest.mark.parametrize("name", ["chat", "wire"])
+    async def test_bad_credentials(self, server: Running, name: str) -> None:
+        for query, status in (
+            ("", 401),
+            ("?ticket=", 400),
+            ("?ticket=unknown", 401),
+            ("?ticket=a&ticket=b", 400),
+            ("?ticket=%00", 400),
+            ("?token=e30.e30.c2ln", 400),
+            ("?ticket=" + "x" * 9000, 414),
+        ):
+            assert await refusal(f"{server.ws}/ws/{name}{query}") == status, query
+
+    async def test_a_cookie_alone_opens_nothing(self, server: Running) -> None:
+        async with signed_in(server, "Alice") as client:
+            headers = {"Cookie": client.headers["cookie"]}
+            uri = f"{server.ws}/ws/chat"
+            assert await refusal(uri, additional_headers=headers, origin=server.http) == 401
+            uri += f"?ticket={await new_ticket(client)}"
+            assert await refusal(uri, additional_headers=headers, origin=server.http) == 0
+
+    @pytest.mark.parametrize("name", ["chat", "wire"])
+    async def test_pages_from_elsewhere(self, server: Running, name: str) -> None:
+        async with signed_in(server, "Alice") as client:
+            for origin in FOREIGN:
+                uri = f"{server.ws}/ws/{name}?ticket={await new_ticket(client)}"
+                assert await refusal(uri, origin=origin) == 403, origin
+
+    async def test_paths_that_are_none(self, server: Running) -> None:
+        paths = ("", "/", "/nobody", "/chat/", "//chat", "/%63hat", "/../ws/chat", "/chat%00")
+        async with signed_in(server, "Alice") as client:
+            for path in paths:
+                status = await refusal(f"{server.ws}/ws{path}?ticket={await new_ticket(client)}")
+                assert status in (400, 401, 404), path
+
+
+class TestTalk:
+    async def test_two_talk(self, server: Running) -> None:
+        async with user(server, "Alice") as alice, user(server, "Bob") as bob:
+            assert alice.welcome["user"] == {"id": "alice", "name": "Alice"}
+            assert alice.welcome["rooms"][0]["id"] == "harbour"
+            await alice.join()
+            joined = await bob.join()
+            assert [one["name"] for one in joined["people"]] == ["Alice", "Bob"]
+            assert (await alice.until("presence"))["user"]["id"] == "bob"
+            sent = await alice.say("Grüße, 世界, 🧦", "m1")
+            assert (await bob.until("said"))["message"] == sent
+            assert sent["name"] == "Alice" and sent["text"] == "Grüße, 世界, 🧦"
+
+    async def test_one_comes_back_and_nothing_is_lost_or_doubled(self, server: Running) -> None:
+        async with user(server, "Bob") as bob:
+            await bob.join()
+            async with signed_in(server, "Alice") as client:
+                async with guest(server, client) as alice:
+                    joined = await alice.join()
+                    await alice.say("first", "m1")
+                    await alice.send(type="say", room="harbour", id="m2", text="answered to nobody")
+                    alice.socket.transport.abort()
+                await bob.say("meanwhile", "b1")
+                async with guest(server, client) as alice:
+                    rest = await alice.join(after=1, epoch=joined["epoch"])
+                    await alice.say("answered to nobody", "m2")
+                    await alice.say("last", "m3")
+                whole = await bob.join()
+        texts = [message["text"] for message in whole["messages"]]
+        assert sorted(texts) == ["answered to nobody", "first", "last", "meanwhile"]
+        assert [message["seq"] for message in whole["messages"]] == [1, 2, 3, 4]
+        assert all(message["seq"] > 1 for message in rest["messages"])
+
+    async def test_a_mistake_is_answered_and_forgiven(self, server: Running) -> None:
+        async with user(server, "Alice") as alice:
+            for sent, code in (
+                ("no JSON", "not-json"),
+                (b"\x00\x01", "binary"),
+                ('{"type":"say","room":"harbour","id":"m1","text":""}', "bad-field"),
+                ('{"type":"say","room":"nowhere","id":"m1","text":"x"}', "unknown-room"),
+                ('{"type":"say","room":"library","id":"m1","text":"x"}', "not-in-room"),
+                ('{"type":"join","room":"nowhere"}', "unknown-room"),
+            ):
+                await alice.socket.send(sent)
+                heard = await alice.hear()
+                assert (heard["type"], heard["code"]) == ("error", code)
+                assert heard["detail"]
+            await alice.join()
+            assert (await alice.say("still here", "m2"))["seq"] == 1
+
+    async def test_mistakes_without_end_are_not(self, server: Running) -> None:
+        async with user(server, "Alice") as alice:
+            for _ in range(60):
+                await alice.socket.send("{")
+            assert await alice.end() == (1008, "too many malformed messages")
+
+    @pytest.mark.parametrize("size", [MAX_FRAME, MAX_FRAME + 1])
+    async def test_the_largest_frame(self, server: Running, size: int) -> None:
+        async with user(server, "Alice") as alice:
+            await alice.socket.send("x" * size)
+            if size <= MAX_FRAME:
+                assert (await alice.hear())["code"] == "not-json"
+            else:
+                assert (await alice.end())[0] == 1009
+
+    async def test_pong(self, server: Running) -> None:
+        async with user(server, "Alice") as alice:
+            await alice.send(type="ping")
+            assert await alice.hear() == {"type": "pong"}
+
+    async def test_who_reads_too_slowly_is_parted_with_and_others_are_not(self) -> None:
+        """What waits beyond our limit is closed with 1013; the kernel's buffers come before."""
+        async with chatting(limit=64 * 1024) as (_, server):
+            async with signed_in(server, "Bob") as client:
+                uri = f"{server.ws}/ws/chat?ticket={await new_ticket(client)}"
+                async with connect(uri, max_queue=1) as slow, user(server, "Alice") as alice:
+                    await slow.send('{"type":"join","room":"harbour"}')
+                    await Guest(slow).until("joined")
+                    await alice.join()
+                    slow.transport.pause_reading()
+                    left = None
+                    for number in range(20_000):
+                        await alice.send(
+                            type="say", room="harbour", id=f"m{number}", text="x" * 2000
+                        )
+                        heard = await alice.hear()
+                        if heard["type"] == "presence":
+                            left = heard
+                            break
+                    assert left == {
+                        "type": "presence",
+                        "room": "harbour",
+                        "user": {"id": "bob", "name": "Bob"},
+                        "here": False,
+                    }
+                    slow.transport.abort()
+
+    async def test_signing_out_ends_its_connections(self, server: Running) -> None:
+        async with signed_in(server, "Alice") as client, guest(server, client) as alice:
+            async with user(server, "Alice") as elsewhere:
+                response = await client.post("/api/sign-out")
+                assert response.status_code == 204
+                assert f"{COOKIE}=; Max-Age=0" in response.headers["set-cookie"]
+                assert await alice.end() == (4401, "signed out")
+                await elsewhere.send(type="ping")
+                assert await elsewhere.hear() == {"type": "pong"}
+
+    async def test_a_session_that_runs_out_ends_its_connections(self) -> None:
+        async with chatting(session=100) as (chat, server):
+            chat.issuer.now = lambda: time.time() - 97  # 2 to 3 s are left: it counts whole seconds
+            async with user(server, "Alice") as alice:
+                assert await alice.end() == (4401, "the token has expired")
+
+    async def test_the_server_says_goodbye(self) -> None:
+        async with chatting() as (_, server):
+            async with signed_in(server, "Alice") as client:
+                uri = f"{server.ws}/ws/chat?ticket={await new_ticket(client)}"
+                alice = await connect(uri)
+        async with asyncio.timeout(PATIENCE):
+            await alice.wait_closed()
+        assert alice.close_code == 1012
+
+    async def test_nobody_is_left_behind(self) -> None:
+        async with chatting() as (chat, server):
+            chat.records.linger = 0.0
+            for _ in range(3):
+                async with user(server, "Alice") as alice:
+                    await alice.join()
+            async with user(server, "Bob") as bob:
+                while len(chat.lobby) + len(chat.records) > 2:
+                    await bob.send(type="ping")
+                    await bob.hear()
+                assert chat.lobby.people(chat.lobby.rooms["harbour"]) == []
+
+
+class Feed:
+    """A wire panel's connection."""
+
+    def __init__(self, guest: Guest) -> None:
+        self.guest = guest
+
+    async def frame(self) -> tuple[str, Any]:
+        """Return the next frame: its direction, and the frame as our own parser sees it."""
+        event = await self.guest.hear()
+        data = base64.b64decode(event["bytes"])
+        assert event["size"] == len(data)
+        parsed = parse_frame(data, 0, masked=event["direction"] == "in")
+        assert parsed is not None
+        return event["direction"], parsed[0]
+
+
+class TestWire:
+    @staticmethod
+    async def uri(server: Running, client: httpx.AsyncClient, connection: str) -> str:
+        return f"{server.ws}/ws/wire?connection={connection}&ticket={await new_ticket(client)}"
+
+    async def test_it_shows_the_frames_of_this_connection(self, server: Running) -> None:
+        async with signed_in(server, "Alice") as client, guest(server, client) as alice:
+            await alice.join()
+            async with connect(
+                await self.uri(server, client, alice.welcome["connection"])
+            ) as socket:
+                feed = Feed(Guest(socket))
+                shown = [await feed.frame() for _ in range(3)]
+                assert [direction for direction, _ in shown] == ["out", "in", "out"]
+                kinds = [json.loads(frame.payload)["type"] for _, frame in shown]
+                assert kinds == ["welcome", "join", "joined"]
+                await alice.say("look", "m1")
+                direction, frame = await feed.frame()
+                assert direction == "in" and b'"look"' in frame.payload
+                await alice.socket.close(1000, "bye")
+                ends = []
+                while len(ends) < 2:
+                    direction, frame = await feed.frame()
+                    ends += [(direction, frame.payload)] if frame.opcode == 8 else []
+                assert ends == [("in", b"\x03\xe8bye"), ("out", b"\x03\xe8")]
+
+    async def test_nobody_sees_anothers(self, server: Running) -> None:
+        async with user(server, "Alice") as alice, signed_in(server, "Bob") as bob:
+            connection = alice.welcome["connection"]
+            assert await refusal(await self.uri(server, bob, connection)) == 404
+
+    async def test_connections_that_are_none(self, server: Running) -> None:
+        async with signed_in(server, "Alice") as client:
+            for connection in ("", "unknown", "a&connection=b"):
+                assert await refusal(await self.uri(server, client, connection)) == 404
+
+    async def test_it_is_told_when_it_is_over_and_forgotten(self) -> None:
+        async with chatting() as (chat, server):
+            chat.records.linger = 0.0
+            async with signed_in(server, "Alice") as client:
+                async with guest(server, client) as alice:
+                    connection = alice.welcome["connection"]
+                    socket = await connect(await self.uri(server, client, connection))
+                async with socket:
+                    assert await Guest(socket).until("over")
+                assert await refusal(await self.uri(server, client, connection)) == 404
+
+    async def test_only_the_beginning_of_a_large_frame_is_kept(self, server: Running) -> None:
+        async with signed_in(server, "Alice") as client, guest(server, client) as alice:
+            for _ in range(149):
+                await alice.send(type="ping")
+                await alice.hear()
+            await alice.socket.send("x" * MAX_FRAME)
+            await alice.hear()
+            async with connect(
+                await self.uri(server, client, alice.welcome["connection"])
+            ) as socket:
+                feed = Guest(socket)
+                events = [await feed.hear() for _ in range(100)]
+            assert [event["number"] for event in events] == list(range(202, 302))
+            large = events[-2]
+            assert large["size"] == MAX_FRAME + 8
+            assert len(base64.b64decode(large["bytes"])) == 2048
+
+    @pytest.mark.parametrize("engine", ["websockets-sansio", "wsproto"])
+    async def test_under_another_engine_there_is_a_chat_and_no_panel(self, engine: str) -> None:
+        async with chatting(engine=engine) as (_, server), user(server, "Alice") as alice:
+            assert alice.welcome["connection"] == ""
+            await alice.join()
+            assert (await alice.say("works", "m1"))["seq"] == 1
+
+
+async def test_no_secret_reaches_a_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    secrets = [DEMO["Alice"]]
+    async with chatting(settings={"log_level": "debug", "access_log": True}) as (_, server):
+        async with signed_in(server, "Alice") as client:
+            secrets.append(client.headers["cookie"].partition("=")[2])
+            secrets.append(await new_ticket(client))
+            async with connect(f"{server.ws}/ws/chat?ticket={secrets[-1]}"):
+                pass
+            assert await refusal(f"{server.ws}/ws/chat?ticket={secrets[-1]}") == 401
+    own = [record for record in caplog.records if record.name.startswith(("refimpl", "uvicorn"))]
+    assert own
+    text = "\n".join(record.getMessage() for record in own)
+    assert [secret for secret in secrets if secret in text] == []
+
+
+def test_the_page_is_part_of_the_package() -> None:
+    """What hatchling packs is decided by folder and .gitignore; both have to let the page in."""
+    builder = pytest.importorskip("hatchling.builders.wheel")
+    root = Path(__file__).resolve().parents[1]
+    packed = {
+        file.distribution_path
+        for file in builder.WheelBuilder(str(root)).recurse_included_files()
+        if file.distribution_path.startswith("refimpl/chat/page/")
+    }
+    assert packed == {f"refimpl/chat/page/{file}" for file in FILES}
+
+
+def test_a_chat_has_a_key_of_its_own() -> None:
+    one, other = new_chat(), new_chat()
+    assert one.issuer.keys.signing.material != other.issuer.keys.signing.material

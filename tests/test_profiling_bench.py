@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,13 @@ from refimpl.lab.ratios import ratio_chart
 from refimpl.profiling import Record, Sample, bench, goals_report
 from refimpl.profiling.bench_client import PATIENCE, PeerFailed, make_traffic
 from refimpl.profiling.bench_goals import GOALS, verdict
-from refimpl.profiling.bench_machine import cpu_seconds, family, on_core, resident_bytes
+from refimpl.profiling.bench_machine import (
+    cpu_seconds,
+    family,
+    kept_waiting,
+    on_core,
+    resident_bytes,
+)
 from refimpl.profiling.bench_record import middle
 from refimpl.profiling.bench_workloads import WORKLOADS
 from refimpl.profiling.peers import PEERS, VARIANTS, Peer, find_peers, gorilla, node
@@ -71,6 +78,14 @@ class TestStatistics:
             record.add("pp1", "raw", Sample(10, 1, client))
             record.add("pp1", "refimpl", Sample(10, 1, 0.5))
         assert record.slow_clients() == ["pp1, raw: the client needed 1.50x the server's CPU"]
+
+    def test_what_others_took_is_kept(self) -> None:
+        record = Record(3, 1)
+        for share in (0.0, 0.3, 0.5):
+            record.add("pp1", "refimpl", Sample(10, 1, 0.5, share))
+        record.add("memory 10", "refimpl", Sample(5))  # not on the clock
+        assert record.disturbed() == 0.3
+        assert Record(1, 1).disturbed() == 0
 
     def test_differences_below_a_tie_are_none(self) -> None:
         words = [verdict(ratio) for ratio in (1.2, 1.1, 1, 0.9, 0.85)]
@@ -181,6 +196,27 @@ class TestMachine:
             assert resident_bytes(process.pid) > resident_bytes(alone[0]) > 50 << 20
             assert cpu_seconds(process.pid) > cpu_seconds(alone[0]) > 0.001
             process.stdin.close()
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts it")
+    def test_who_shares_a_core_is_kept_waiting(self) -> None:
+        spin = "import sys; print(1, flush=True)\nwhile True: pass"
+        with on_core(0):
+            rivals = [
+                subprocess.Popen([sys.executable, "-c", spin], stdout=subprocess.PIPE)
+                for _ in range(2)
+            ]
+        try:
+            for rival in rivals:
+                assert rival.stdout is not None
+                rival.stdout.readline()
+            end = time.monotonic() + 10
+            while not all(kept_waiting(rival.pid) > 0.001 for rival in rivals):
+                assert time.monotonic() < end
+        finally:
+            for rival in rivals:
+                rival.kill()
+                rival.communicate()
+        assert kept_waiting(rivals[0].pid) == 0  # it is gone
 
     def test_psutil_says_the_same_where_there_is_no_linux(
         self, monkeypatch: pytest.MonkeyPatch

@@ -16,6 +16,7 @@ from refimpl.profiling.peers import PEERS, SUBJECT
 
 __all__ = ["bench"]
 
+BUSY = 0.05  # of the time
 USUAL = "websockets,aiohttp,wsproto,uvicorn,picows,gorilla,ws,raw"
 
 
@@ -198,10 +199,11 @@ def remarks(record: Record) -> Iterable[str]:
     (noise, worst), load = record.noise(), record.machine["load"]
     yield (
         f"noise: the middle half of the rounds is within ±{noise:.1%} of the median "
-        f"(worst: {worst:.1%}); load of the machine before: {load}"
+        f"(worst: {worst:.1%}); other processes took {record.disturbed():.1%} of the time; "
+        f"load of the machine before: {load}"
     )
-    if load > 0.5:
-        yield "the machine was busy: differences below 15 % say nothing here"
+    if record.disturbed() > BUSY:
+        yield "the machine was busy: differences below 15 % say nothing, and larger ones little"
 
 
 def draw(record: Record, path: str) -> None:

@@ -168,7 +168,7 @@ class Run:
                     leg = await asyncio.to_thread(  # the client blocks
                         run_leg, client, server.pid, workload, self.record.seconds
                     )
-                    sample = Sample(leg.cost, leg.rate, leg.client)
+                    sample = Sample(leg.cost, leg.rate, leg.client, leg.disturbed)
                     self.record.add(workload.name, server.peer.name, sample)
 
     async def hold_crowds(self, sizes: tuple[int, ...]) -> None:

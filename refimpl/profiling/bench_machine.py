@@ -18,6 +18,7 @@ __all__ = [
     "cores",
     "cpu_seconds",
     "describe_machine",
+    "kept_waiting",
     "on_core",
     "raise_file_limit",
     "resident_bytes",
@@ -76,6 +77,20 @@ def _resident_of_one(pid: int) -> int:
         import psutil
 
         return int(psutil.Process(pid).memory_info().rss)
+
+
+def kept_waiting(pid: int, thread: int | None = None) -> float:
+    """Return the seconds that a process was ready to run and another one had its core.
+
+    thread: of one thread alone. 0 where the system does not count it; Linux does.
+    """
+    waited = 0.0
+    with contextlib.suppress(OSError, IndexError):
+        for name in os.listdir(f"/proc/{pid}/task"):
+            if thread in (None, int(name)):
+                with open(f"/proc/{pid}/task/{name}/schedstat", encoding="ascii") as file:
+                    waited += int(file.read().split()[1]) / 1e9
+    return waited
 
 
 def family(pid: int) -> list[int]:

@@ -30,13 +30,16 @@ UNITS = {HANDSHAKE: "us a handshake", MEMORY: "KiB a connection"}
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One measurement. cost: in the metric's unit. rate: messages a second. client: its CPU by the
-    server's; 0 where it says nothing.
+    """One measurement, cost in the metric's unit; what follows is 0 where it was not measured.
+
+    rate: messages a second. client: its CPU by the server's. disturbed: the share of the time that
+    other processes took from either side.
     """
 
     cost: float
     rate: float = 0
     client: float = 0
+    disturbed: float = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +128,17 @@ class Record:
             for samples in found.values()
         ]
         return (statistics.median(spreads), max(spreads)) if spreads else (0.0, 0.0)
+
+    def disturbed(self) -> float:
+        """Return the share of the time that other processes took: the median of all samples."""
+        shares = [
+            sample.disturbed
+            for found in self.samples.values()
+            for samples in found.values()
+            for sample in samples
+            if sample.rate
+        ]
+        return statistics.median(shares) if shares else 0.0
 
     def slow_clients(self) -> list[str]:
         """Return where the client needed more CPU than the server, one sentence each."""

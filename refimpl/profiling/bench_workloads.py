@@ -4,11 +4,13 @@
 ['pp1', 'pp100', 'pipe', '64k', '1m', 'bcast', 'mem']
 """
 
+import os
+import threading
 import time
 from dataclasses import dataclass
 
 from refimpl.profiling.bench_client import Client, Traffic, make_traffic
-from refimpl.profiling.bench_machine import LAST, cpu_seconds, on_core, resident_bytes
+from refimpl.profiling.bench_machine import LAST, cpu_seconds, kept_waiting, on_core, resident_bytes
 
 __all__ = ["WORKLOADS", "Held", "Leg", "Workload", "hold", "run_leg"]
 
@@ -50,12 +52,16 @@ WORKLOADS = {
 
 @dataclass(frozen=True, slots=True)
 class Leg:
-    """What one leg cost, in seconds of CPU and of the clock."""
+    """What one leg cost, in seconds of CPU and of the clock.
+
+    waited: how long either side was ready to run while another process had its core.
+    """
 
     messages: int
     seconds: float
     server_cpu: float
     client_cpu: float
+    waited: float
 
     @property
     def cost(self) -> float:
@@ -71,6 +77,11 @@ class Leg:
     def client(self) -> float:
         """The client's CPU for each unit of the server's: above 1, the client was the slower."""
         return self.client_cpu / self.server_cpu
+
+    @property
+    def disturbed(self) -> float:
+        """The share of the time that other processes took from either side."""
+        return self.waited / self.seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +108,18 @@ def run_leg(client: Client, pid: int, workload: Workload, seconds: float) -> Leg
     with on_core(LAST):
         check(traffic)
         loop(traffic, time.perf_counter() + seconds * WARM_UP)
-        before, own, start = cpu_seconds(pid), time.thread_time(), time.perf_counter()
+        before, start = readings(pid), time.perf_counter()
         messages = loop(traffic, start + seconds)
-        end, own_end, after = time.perf_counter(), time.thread_time(), cpu_seconds(pid)
+        end, after = time.perf_counter(), readings(pid)
         check(traffic)
-    return Leg(messages, end - start, after - before, own_end - own)
+    server, own, waited = (late - early for late, early in zip(after, before, strict=True))
+    return Leg(messages, end - start, server, own, waited)
+
+
+def readings(pid: int) -> tuple[float, float, float]:
+    """Return the CPU of the server and of this thread, and how long both were kept waiting."""
+    waited = kept_waiting(pid) + kept_waiting(os.getpid(), threading.get_native_id())
+    return cpu_seconds(pid), time.thread_time(), waited
 
 
 def hold(client: Client, pid: int, sizes: tuple[int, ...]) -> list[Held]:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import json
+import logging
 import signal
 import socket
 import struct
@@ -17,13 +18,15 @@ from importlib.util import find_spec
 from typing import Any, ClassVar
 
 import pytest
-from websockets.asyncio.client import connect
+import uvicorn
+from websockets.asyncio.client import connect, unix_connect
 from websockets.exceptions import ConnectionClosed
 
 import refimpl
 from refimpl.middleware.engine import Engine
 from refimpl.middleware.serving import Running, running
 from tests import wire
+from tests.bench.engine import main as bench_engines
 from tests.certificates import HERE as CERTIFICATES
 from tests.certificates import client_context
 from tests.handshakes import MALFORMED
@@ -258,6 +261,7 @@ async def app(scope, receive, send):
 """
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="descriptors and signals of POSIX")
 class TestTheCommandLine:
     async def test_uvicorn_takes_it_by_name_and_sigterm_ends_it(self, tmp_path: Any) -> None:
         (tmp_path / "program.py").write_text(PROGRAM, encoding="utf-8")
@@ -284,6 +288,45 @@ class TestTheCommandLine:
                     process.kill()
                     await process.wait()
         assert json.loads(out)["code"] == 1012
+
+
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="Unix sockets only")
+class TestUnixSockets:
+    async def test_have_no_client_address_and_no_port(
+        self, tmp_path: Any, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.INFO)
+        path = str(tmp_path / "socket")
+        told: dict[str, Any] = {}
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            told.update(scope)
+            await echo(scope, receive, send)
+
+        config = uvicorn.Config(
+            app, ws=Engine, lifespan="off", log_config=None, proxy_headers=False
+        )
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(path)
+            listener.listen()
+            server = uvicorn.Server(config)
+            serving = asyncio.create_task(server.serve([listener]))
+            async with unix_connect(path) as connection:
+                await connection.send("hello")
+                assert await connection.recv() == "hello"
+            server.should_exit = True
+            await serving
+        assert (told["client"], told["server"]) == (None, (path, None))
+        assert ' - "WebSocket /" [accepted]' in caplog.messages
+
+
+class TestTheBench:
+    def test_measures_all_three_engines(self, capsys: pytest.CaptureFixture[str]) -> None:
+        bench_engines(["--rounds", "1", "--seconds", "0.02", "--workloads", "64k"])
+        lines = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
+        names = ["uvicorn+refimpl", "uvicorn", "uvicorn+wsproto"]
+        assert [line[1] for line in lines] == [*names, "goal"]
+        assert all(float(line[2]) > 0 for line in lines[:3])
 
 
 class TestImports:

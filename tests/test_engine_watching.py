@@ -122,6 +122,15 @@ class TestObserving:
             assert again == [("out", wire.frame(wire.TEXT, b"again"))]
 
     @virtual_time
+    async def test_ends_with_the_connection(self) -> None:
+        async with opened() as (script, client):
+            stop = observe(script, [])
+            client.transport.abort()
+            await settle()
+            assert not vars(client.engine)
+            stop()
+
+    @virtual_time
     async def test_costs_nothing_while_nobody_looks(self) -> None:
         async with opened() as (_, client):
             assert not vars(client.engine)  # nothing stands before a method

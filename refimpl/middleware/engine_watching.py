@@ -127,6 +127,11 @@ class Watched(ServerConnection):
         super().__init__(server)
         self._watch: Watch | None = None
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End the watch with the connection."""
+        super().connection_lost(exc)
+        self._end_watching()
+
     def _open(self, acceptance: Acceptance) -> None:
         super()._open(acceptance)
         if self._watch is not None:
@@ -167,4 +172,5 @@ class Watched(ServerConnection):
         if isinstance(self.transport, Tap):
             self.transport = self.transport.transport
             del self.data_received
-            self.transport.set_protocol(self)
+            if not self._lost:
+                self.transport.set_protocol(self)

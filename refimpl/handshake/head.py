@@ -37,17 +37,15 @@ REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 # One object for a word that every connection sends. Not sys.intern(): CPython 3.12 never lets go of
 # an interned string, and which words there are is the peer's choice (500,000 of them kept 47 MB).
-_COMMON = """
-    GET / HTTP/1.1 websocket 13 no-cache
-    Host Upgrade Connection Origin Cookie User-Agent Date Server Cache-Control Pragma
-    Accept-Encoding Accept-Language Sec-WebSocket-Key Sec-WebSocket-Version Sec-WebSocket-Accept
-    Sec-WebSocket-Protocol Sec-WebSocket-Extensions
-"""
-KNOWN = {name: name for name in _COMMON.split()}
+KNOWN = {word: word for word in ("GET", "/", "HTTP/1.1")}
 
 TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 5.6.2
 FIELD_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")  # RFC 9110 5.5, without the obsolete folding
 REQUEST_LINE = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([\x21-\x7e]+) (HTTP/[0-9]\.[0-9])")
+CANONICAL_LINES = re.compile(
+    r"(?:\r\n[!#$%&'*+\-.^_`|~0-9A-Za-z]++: "
+    r"[\x21-\x7e\x80-\xff][\t\x20-\x7e\x80-\xff]*+(?<![\t ]))*+"
+)
 STATUS_LINE = re.compile(r"HTTP/1\.([0-9]) ([1-5][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?")
 
 
@@ -58,11 +56,12 @@ class MultipleValuesError(LookupError):
 class Headers:
     """The header lines of a head, in order; names compare in any case (RFC 9110 section 5.1)."""
 
-    __slots__ = ("_flat",)
+    __slots__ = ("text",)
 
-    def __init__(self, lines: Iterable[tuple[str, str]] = ()) -> None:
-        # Name, value, name, value: a tuple a line would be half a KiB more for an idle connection.
-        self._flat: list[str] = []
+    def __init__(self, lines: Iterable[tuple[str, str]] = (), *, text: str = "") -> None:
+        # A CR LF, then `name: value`, and so on: one string. Strings of their own for all names and
+        # values were 400 bytes more for an idle connection, and looking one up took twice as long.
+        self.text = text
         for name, value in lines:
             self.add(name, value)
 
@@ -72,12 +71,19 @@ class Headers:
             raise LocalProtocolError(f"got header name {name!r}, expected a token (RFC 9110 5.6.2)")
         if not FIELD_VALUE.fullmatch(value):  # a CR LF here would begin a header of its own
             raise LocalProtocolError(f"got a control character or non-Latin-1 text in {name}")
-        self._flat += (KNOWN.get(name, name), KNOWN.get(value, value))
+        self.text += f"\r\n{name}: {value}"
 
     def get_all(self, name: str) -> list[str]:
         """Return the values of every line of that name, in order."""
-        wanted = name.lower()
-        return [value for name, value in self if name.lower() == wanted]
+        text, wanted, values = self.text, f"\r\n{name}: ".lower(), []
+        lowered = text.lower()  # as long as text: Latin-1 has no letter that grows
+        found = lowered.find(wanted)
+        while found >= 0:
+            start = found + len(wanted)
+            end = text.find("\r\n", start)
+            values.append(text[start:] if end < 0 else text[start:end])
+            found = lowered.find(wanted, start)
+        return values
 
     def get(self, name: str, default: str | None = None) -> str | None:
         """Return the one value of that name, or default; MultipleValuesError for two lines."""
@@ -93,16 +99,18 @@ class Headers:
         return value
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and bool(self.get_all(name))
+        return isinstance(name, str) and f"\r\n{name}: ".lower() in self.text.lower()
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
-        return zip(self._flat[::2], self._flat[1::2], strict=True)
+        for line in self.text.split("\r\n")[1:]:
+            name, _, value = line.partition(": ")
+            yield name, value
 
     def __len__(self) -> int:
-        return len(self._flat) // 2
+        return self.text.count("\r\n")
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Headers) and self._flat == other._flat
+        return isinstance(other, Headers) and self.text == other.text
 
     def __repr__(self) -> str:
         return f"Headers({list(self)!r})"
@@ -150,8 +158,7 @@ class Response:
 
 
 def _serialize(start_line: str, headers: Headers) -> bytes:
-    lines = [start_line, *(f"{name}: {value}" for name, value in headers)]
-    return "\r\n".join([*lines, "", ""]).encode("latin-1")
+    return f"{start_line}{headers.text}\r\n\r\n".encode("latin-1")
 
 
 def parse_request(
@@ -171,7 +178,7 @@ def parse_request(
     end = _find_end(buffer, position, searched, long_start=414)
     if end is None:
         return None
-    start_line, *lines = buffer[position : end - 4].decode("latin-1").split("\r\n")
+    start_line, lines = _split_head(buffer, position, end)
     match = REQUEST_LINE.fullmatch(start_line)
     if match is None:
         raise HandshakeError("got a malformed request line (RFC 9112 3)", reason="request-line")
@@ -188,7 +195,7 @@ def parse_response(buffer: Buffer, position: int = 0) -> tuple[Response, int] | 
         end = _find_end(buffer, position, 0, long_start=431)
         if end is None:
             return None
-        start_line, *lines = buffer[position : end - 4].decode("latin-1").split("\r\n")
+        start_line, lines = _split_head(buffer, position, end)
         match = STATUS_LINE.fullmatch(start_line)
         if match is None or match.group(1, 2) == ("0", "101"):  # HTTP/1.0 cannot switch protocols
             raise HandshakeError("got a malformed status line (RFC 9112 4)", reason="status-line")
@@ -198,12 +205,25 @@ def parse_response(buffer: Buffer, position: int = 0) -> tuple[Response, int] | 
         raise HandshakeError(str(error), status=0, reason=error.reason) from error
 
 
-def parse_headers(lines: list[str]) -> Headers:
-    """Return the header lines, each checked (RFC 9112 section 5)."""
-    if len(lines) > MAX_HEADERS:
-        message = f"got {len(lines)} header lines, expected at most {MAX_HEADERS}"
+def _split_head(buffer: Buffer, position: int, end: int) -> tuple[str, str]:
+    """Return the start line of a whole head, and its header lines, each behind a CR LF."""
+    head = buffer[position : end - 4].decode("latin-1")
+    start_line, _, _ = head.partition("\r\n")
+    return start_line, head[len(start_line) :]
+
+
+def parse_headers(text: str) -> Headers:
+    """Return the header lines of text, each behind a CR LF, each checked (RFC 9112 section 5).
+
+    Nearly every head is written in the one form that `Headers` keeps, with one space behind each
+    colon, and can be taken as it is: 4 us for the fourteen lines of a browser, 17 us line by line.
+    """
+    if (count := text.count("\r\n")) > MAX_HEADERS:
+        message = f"got {count} header lines, expected at most {MAX_HEADERS}"
         raise HandshakeError(message, status=431, reason="too-many-headers")
-    return Headers(map(parse_header_line, lines))
+    if len(text) <= MAX_LINE and CANONICAL_LINES.fullmatch(text):
+        return Headers(text=text)
+    return Headers(map(parse_header_line, text.split("\r\n")[1:]))
 
 
 def parse_header_line(line: str) -> tuple[str, str]:

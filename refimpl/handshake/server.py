@@ -178,13 +178,8 @@ def choose_subprotocol(headers: Headers, supported: Sequence[str]) -> str | None
 
 
 def _switch_protocols(key: str, subprotocol: str | None, extension: Extension | None) -> Response:
-    headers = Headers(
-        [
-            ("Upgrade", "websocket"),
-            ("Connection", "Upgrade"),
-            ("Sec-WebSocket-Accept", accept_key(key)),
-        ]
-    )
+    upgrade = "\r\nUpgrade: websocket\r\nConnection: Upgrade"
+    headers = Headers(text=f"{upgrade}\r\nSec-WebSocket-Accept: {accept_key(key)}")
     if subprotocol is not None:
         headers.add("Sec-WebSocket-Protocol", subprotocol)
     if extension is not None:

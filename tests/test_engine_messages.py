@@ -348,15 +348,22 @@ class TestRefusing:
             assert seen[1:] == [b"", b"10\r\n" + b"bc" * 8 + b"\r\n", b"0\r\n\r\n"]
             assert client.ended
 
-    @virtual_time
-    async def test_a_denial_may_have_no_body(self) -> None:
-        async with asked() as (script, client):
-            await script.receive()
-            await script.send({"type": START, "status": 204, "headers": []})
-            await script.send({"type": BODY})
-            await settle()
-            _, headers, body = head_of(client.take())
-            assert body == b"" and "content-length" not in headers
+    @pytest.mark.parametrize("status", [204, 304])
+    @pytest.mark.parametrize("pieces", [[b""], [b"ignored", b"as well"]])
+    def test_some_answers_have_no_body(self, status: int, pieces: list[bytes]) -> None:
+        @virtual_time
+        async def run() -> None:
+            async with asked() as (script, client):
+                await script.receive()
+                await script.send({"type": START, "status": status, "headers": []})
+                for number, piece in enumerate(pieces, 1):
+                    more = number < len(pieces)
+                    await script.send({"type": BODY, "body": piece, "more_body": more})
+                await settle()
+                _, headers, body = head_of(client.take())
+                assert body == b"" and headers == {"connection": "close"} and client.ended
+
+        run()
 
     @pytest.mark.parametrize("status", [99, 100, 101, 199, 600])
     def test_no_other_status_is_an_answer(self, status: int) -> None:

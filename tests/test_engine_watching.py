@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refimpl.middleware.engine_watching import FrameSplitter
+from refimpl.middleware.engine_watching import FrameSplitter, Tap, Watch
 from tests import wire
 from tests.clockwork import settle, virtual_time
 from tests.engine_pair import Script, asked, opened, text
@@ -166,6 +166,25 @@ class TestObserving:
             ]
             await client.send(b"more nonsense")
             assert len([1 for direction, _ in seen if direction == "in"]) == 2
+
+
+class TestTap:
+    def test_shows_what_is_written_in_pieces(self) -> None:
+        class Transport:
+            written = b""
+
+            def write(self, data: bytes) -> None:
+                self.written += data
+
+        seen: list[tuple[str, bytes]] = []
+        watch = Watch(max_size=None)
+        watch.add(lambda direction, frame: seen.append((direction, frame)))
+        transport = Transport()
+        tap = Tap(transport, watch)  # type: ignore[arg-type]
+        frame = wire.frame(wire.TEXT, b"in pieces")
+        tap.writelines([frame[:1], frame[1:]])
+        assert seen == [("out", frame)]
+        assert tap.written == transport.written == frame
 
 
 class TestFrameSplitter:

@@ -1,0 +1,153 @@
+"""Which endpoint a path means: an attack on a kind registry, and the unkind one."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import unquote
+
+from ...cases import Case, Exercise, Wrong, call
+
+
+def _knock(name: str) -> Callable[[Any], object]:
+    def drive(sneak: Callable[[str], object]) -> object:
+        path = sneak(name)
+        if path is ...:
+            return path
+        if not isinstance(path, str):
+            raise Wrong(f"a {type(path).__name__}, where a path is wanted, a str")
+        if not path.startswith("/"):
+            raise Wrong(f"{path!r}, which does not begin with /")
+        if not re.fullmatch(r"[!-~]+", path):
+            raise Wrong(f"{path!r}, which cannot stand in a request line: visible ASCII only")
+        if name in path:
+            raise Wrong(f"{path!r}, which the gate refuses: the name stands in it")
+        return unquote(path).rstrip("/").rpartition("/")[2]
+
+    return drive
+
+
+SNEAK = Exercise(
+    "sneak",
+    points=2,
+    rule='RFC 3986 6.2.2.2 "Percent-Encoding Normalization"',
+    hints=(
+        "The gate compares text before decoding, the registry after. What looks different before "
+        "and is the same after?",
+        "RFC 3986 2.1: % and two hexadecimal digits stand for one byte. %61 is `a`, whose number "
+        "is 0x61. unquote('/ws/%63hat') is '/ws/chat'.",
+        "1. f'%{ord(letter):02x}' encodes one letter.\n"
+        "2. Encode every letter of the name, since a short name may also occur in /ws/.\n"
+        "3. Put a / before it; what stands before that is yours to choose.",
+    ),
+    cases=(
+        Case(
+            "admin", drive=_knock("admin"), shown="knock(sneak('admin'), 'admin')", expect="admin"
+        ),
+        Case(
+            "another name",
+            drive=_knock("payroll"),
+            shown="knock(sneak('payroll'), 'payroll')",
+            expect="payroll",
+            why="the name comes as an argument",
+        ),
+        Case(
+            "a name of one letter",
+            drive=_knock("w"),
+            shown="knock(sneak('w'), 'w')",
+            expect="w",
+            why="`w` also stands in /ws/: keep that, or anything like it, out of your path",
+        ),
+        Case("capitals", drive=_knock("DB"), shown="knock(sneak('DB'), 'DB')", expect="DB"),
+    ),
+)
+
+
+def _scope(path: str, raw: bytes | None = None, **more: object) -> dict[str, Any]:
+    return {"type": "websocket", "path": path, "raw_path": raw or path.encode(), **more}
+
+
+def _name(name: str, scope: dict[str, Any], expect: str | None, why: str = "") -> Case:
+    return Case(name, call(scope, "/ws/"), expect=expect, why=why)
+
+
+SPELLED = "one endpoint, one spelling: the raw path has to end with the prefix and the name"
+LISTED = "a name is 1 to 64 of A-Z a-z 0-9 _ - and nothing else"
+
+ENDPOINT_NAME = Exercise(
+    "endpoint_name",
+    points=3,
+    rule="RFC 3986 6.2: two addresses may be the same and look different",
+    hints=(
+        "First the decoded path: take the root off, then the prefix, and match the rest as a "
+        "whole against what a name may be. Then ask whether the raw path says the same.",
+        "A trace: path '/ws/admin', raw_path b'/ws/%61dmin'. The name would be 'admin', but the "
+        "raw path does not end with b'/ws/admin': None. raw_path b'/ws/chat?x=1' is cut at the ?.",
+        "1. Where root is not empty and path starts with root + '/': take root off.\n"
+        "2. No prefix at its beginning: None. name = what is behind the prefix.\n"
+        "3. re.fullmatch(r'[A-Za-z0-9_-]{1,64}', name), or None.\n"
+        "4. raw_path there, and the part before ? does not end with (prefix + name).encode(): "
+        "None.\n"
+        "5. Else the name.",
+    ),
+    replaces="middleware.registry.endpoint_name",
+    cases=(
+        _name("a plain path", _scope("/ws/chat"), "chat"),
+        _name("a path elsewhere", _scope("/api/chat"), None),
+        _name("the prefix alone", _scope("/ws/"), None, LISTED),
+        _name("a slash in it", _scope("/ws/a/b"), None, LISTED),
+        _name("dots", _scope("/ws/../ws/chat"), None, LISTED),
+        _name("a dot at the end", _scope("/ws/chat."), None, LISTED),
+        _name("a NUL", _scope("/ws/chat\0", b"/ws/chat%00"), None, LISTED),
+        _name(
+            "a line break at the end",
+            _scope("/ws/chat\n", b"/ws/chat%0a"),
+            None,
+            "`$` in a pattern also matches before a last line break: use fullmatch",
+        ),
+        _name(
+            "a letter of another alphabet",
+            _scope("/ws/\u0441hat", b"/ws/%D1%81hat"),
+            None,
+            "that is a Cyrillic letter: \\w and isalnum() take letters of every alphabet",
+        ),
+        _name("64 characters", _scope("/ws/" + "x" * 64), "x" * 64),
+        _name("65 characters", _scope("/ws/" + "x" * 65), None, LISTED),
+        _name("an encoded letter", _scope("/ws/admin", b"/ws/%61dmin"), None, SPELLED),
+        _name("an encoded slash", _scope("/ws/admin", b"/ws%2fadmin"), None, SPELLED),
+        Case(
+            "no raw path",
+            call({"path": "/ws/chat"}, "/ws/"),
+            expect="chat",
+            why="raw_path is optional; without it the path has to do",
+        ),
+        Case(
+            "a raw path of None",
+            call({"path": "/ws/chat", "raw_path": None}, "/ws/"),
+            expect="chat",
+        ),
+        _name(
+            "a raw path with a query",
+            _scope("/ws/chat", b"/ws/chat?room=7"),
+            "chat",
+            "cut the raw path at the ? before you compare",
+        ),
+        _name(
+            "below a root",
+            _scope("/shop/ws/chat", root_path="/shop"),
+            "chat",
+            "root_path is the beginning of path: take it off first",
+        ),
+        _name(
+            "a root that is not there",
+            _scope("/shopping/ws/chat", root_path="/shop"),
+            None,
+            "/shopping is not below /shop: a root ends at a slash",
+        ),
+        Case(
+            "another prefix",
+            call(_scope("/live/chat"), "/live/"),
+            expect="chat",
+            why="the prefix comes as an argument",
+        ),
+    ),
+)

@@ -104,8 +104,11 @@ class Keyring:
 
         overlap: the lifetime of a token, for the last one may have been signed this instant. Where
         several servers verify, `add` the key to all of them before any of them signs with it.
+        Raises ValueError for the key that signs already, and for another key of a known name.
         """
-        if key.kid not in self._keys:
+        if key == self.signing:
+            raise ValueError(f"got the key that signs already, {key.kid!r}, expected another")
+        if self._keys.get(key.kid, (None,))[0] != key:
             self.add(key)
         old, self.signing = self.signing, key
         self._keys[key.kid] = key, None

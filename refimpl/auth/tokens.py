@@ -66,7 +66,10 @@ class Claims:
 
 
 class Issuer:
-    """Makes access tokens. now: Unix seconds; new_id: a `jti` that never repeats."""
+    """Makes access tokens. now: Unix seconds; new_id: a `jti` that never repeats.
+
+    Raises ValueError for a keyring whose signing key can only verify.
+    """
 
     def __init__(
         self,
@@ -78,6 +81,8 @@ class Issuer:
         now: Callable[[], float] = time.time,
         new_id: Callable[[], str] = lambda: secrets.token_urlsafe(16),
     ) -> None:
+        if keys.signing.signing is None:
+            raise ValueError("got a public key to sign with, expected a private one or a secret")
         self.keys = keys
         self.issuer = issuer
         self.audience = audience

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import pytest
 
-from refimpl.auth import AuthError, Credential, Key, Keyring, Source, Tickets, cookie_header
+from refimpl.auth import AuthError, Credential, Issuer, Key, Keyring, Source, Tickets, cookie_header
 from refimpl.auth.sources import COOKIE, MAX_CREDENTIAL, find_credential, without_credentials
 from refimpl.auth.tickets import MemoryStore
 from refimpl.handshake import Headers
@@ -263,6 +263,32 @@ class TestRule6Rotation:
         keys.rotate(Key("k2", "HS256", bytes(32)), now=NOW, overlap=900)
         keys.rotate(Key("k3", "HS256", bytes(33)), now=NOW + 900, overlap=900)
         assert repr(keys) == "Keyring(k2, k3)"
+
+    def test_6_rotating_to_the_key_that_signs_is_refused(self) -> None:
+        keys = keyring()
+        with pytest.raises(ValueError, match="signs already, 'k1'"):
+            keys.rotate(Key("k1", "HS256", SECRET), now=NOW, overlap=900)
+        assert keys.find("k1", now=NOW + 1e9) is keys.signing
+
+    def test_6_another_key_of_an_announced_name_is_refused(self) -> None:
+        keys = keyring()
+        keys.add(Key("k2", "HS256", bytes(32)))
+        with pytest.raises(ValueError, match="'k2' twice"):
+            keys.rotate(Key("k2", "HS256", bytes(33)), now=NOW, overlap=900)
+        assert keys.signing.kid == "k1"
+
+    def test_6_key_that_was_retired_may_sign_again(self) -> None:
+        keys, second = keyring(), Key("k2", "HS256", bytes(32))
+        first = keys.signing
+        keys.rotate(second, now=NOW, overlap=900)
+        keys.rotate(first, now=NOW + 1, overlap=900)
+        assert keys.find("k1", now=NOW + 1e9) is first
+        assert keys.find("k2", now=NOW + 901) is None
+
+    def test_6_issuer_without_a_private_key_is_refused_at_start(self) -> None:
+        public = Keyring(Key("k1", "ES256", pem_pair("ES256")[1]))
+        with pytest.raises(ValueError, match="got a public key to sign with"):
+            Issuer(public, ISSUER, AUDIENCE)
 
     def test_6_two_keys_of_one_name_are_refused(self) -> None:
         with pytest.raises(ValueError, match="'k1' twice"):

@@ -48,6 +48,7 @@ from refimpl.profiling.looks import Looks
 __all__ = ["DebugServer", "serve_debug"]
 
 MAX_CONNECTIONS = 8
+LINGER = 1.0  # seconds
 PRODUCTION = ("prod", "production")
 
 logger = logging.getLogger("refimpl.debug")
@@ -128,10 +129,12 @@ class DebugServer:
             answer = await self._answer(reader, f"{address}:{port}")
             if answer is not None:
                 async with asyncio.timeout(SEND_TIMEOUT):
+                    writer.transport.set_write_buffer_limits(0)  # drain() is to mean: all is out
                     writer.write(answer.serialize())
                     await writer.drain()
-                    writer.close()
-                    await writer.wait_closed()
+                    if writer.can_write_eof():
+                        writer.write_eof()
+                await _linger(reader)
         except (OSError, TimeoutError):
             pass  # the client is gone, or does not take its answer
         finally:
@@ -185,6 +188,15 @@ async def _unless_gone(
         working.cancel()
         leaving.cancel()
         await asyncio.gather(working, leaving, return_exceptions=True)
+
+
+async def _linger(reader: asyncio.StreamReader) -> None:
+    """Wait a moment for the client to hang up: closing on what it still sends drops the answer."""
+    try:
+        async with asyncio.timeout(LINGER):
+            await _left(reader)
+    except TimeoutError:
+        pass
 
 
 async def _left(reader: asyncio.StreamReader) -> None:

@@ -43,7 +43,7 @@ svg { max-width: 100%; height: auto }
 table { border-collapse: collapse }
 th, td { text-align: left; vertical-align: top; padding: .45rem 1.2rem .45rem 0 }
 tr + tr { border-top: 1px solid #d9d9d9 }
-code { font: 14px ui-monospace, Menlo, Consolas, monospace }
+code { font: 14px ui-monospace, Menlo, Consolas, monospace; white-space: nowrap }
 """
 
 

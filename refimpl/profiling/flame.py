@@ -17,7 +17,7 @@ holds no script and loads nothing; a pointer on a box shows the whole name, and 
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from html import escape
+from html import escape as escape_markup
 
 from refimpl.profiling.stacks import ORIGINS, Call, Profile, measured
 
@@ -89,6 +89,11 @@ def hot_path(profile: Profile) -> list[Call]:
             path.append(box.call)
             above, end, width = box.start, box.start + box.width, box.width
     return path
+
+
+def escape(text: str) -> str:
+    """Return text that XML can hold: marked up, and without control characters."""
+    return escape_markup("".join(c if c.isprintable() or c == "\n" else "?" for c in text))
 
 
 def flame_graph(profile: Profile, title: str = "") -> str:

@@ -12,15 +12,22 @@ from __future__ import annotations
 
 from refimpl.lab.figures import Picture
 from refimpl.lab.grids import grid
+from refimpl.lab.odometer import TESTS
 from refimpl.profiling.bench_goals import verdict
 from refimpl.profiling.bench_record import Record
 from refimpl.profiling.peers import SUBJECT, VARIANTS
 
-__all__ = ["ratio_chart"]
+__all__ = ["ratio_chart", "recorded_bench"]
 
+RECORD = TESTS / "bench" / "peers.json"
 KINDS = {"ahead": "good", "tie": "", "behind": "bad"}
 FLOOR = "raw"  # no peer: nobody is ahead of it
 CLAIM = f"Times the cost of {SUBJECT}: green is ahead, red is behind"
+
+
+def recorded_bench() -> Record:
+    """Return the committed record of the whole bench; OSError where there is none yet."""
+    return Record.from_json(RECORD.read_text(encoding="utf-8"))
 
 
 def ratio_chart(record: Record, claim: str = CLAIM) -> Picture:

@@ -11,9 +11,9 @@ what a profile is, `flame` draws it, and `debug` serves all of them over HTTP.
 """
 
 from refimpl.profiling.allocs import AllocationRecorder
-from refimpl.profiling.bench import bench
 from refimpl.profiling.bench_goals import goals_report
 from refimpl.profiling.bench_record import Record, Sample
+from refimpl.profiling.bench_run import bench
 from refimpl.profiling.cpu import BusyProfiler, MissingProfiler, sample_cpu
 from refimpl.profiling.debug import DebugServer, serve_debug
 from refimpl.profiling.documents import Finding

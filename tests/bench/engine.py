@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from refimpl.profiling.bench import bench
+from refimpl.profiling import bench
 from refimpl.profiling.bench_record import Record
 from refimpl.profiling.bench_workloads import WORKLOADS
 from refimpl.profiling.peers import PEERS, Peer

@@ -112,3 +112,10 @@ async def opened(
 def text(content: str) -> Message:
     """Return the message that sends a text."""
     return {"type": "websocket.send", "text": content}
+
+
+async def until(done: Callable[[], object]) -> None:
+    """Let the loop run on until something is so; TimeoutError after ten seconds."""
+    async with asyncio.timeout(10):
+        while not done():  # noqa: ASYNC110
+            await asyncio.sleep(0)

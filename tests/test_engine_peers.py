@@ -20,6 +20,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from refimpl.middleware.serving import OUR_ENGINE, Running, running
 from tests import wire
+from tests.engine_pair import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -467,12 +468,14 @@ class TestWhereTheyDiffer:
 
         async with site.connect(app) as connection:
             await connection.send("one")
-            await asyncio.sleep(0.02)
-            waiter = await connection.ping()
+            connections = site.server.server_state.connections
+            await until(lambda: len(connections) == 1)  # those of other tests are gone
+            [protocol] = connections
+            transport = protocol.transport
             if site.engine == "refimpl":
-                await asyncio.wait_for(waiter, 10)
+                await asyncio.wait_for(await connection.ping(), 10)  # "one" has come before it
+                assert transport.is_reading()
             else:
-                with pytest.raises(TimeoutError):
-                    await asyncio.wait_for(asyncio.shield(waiter), 0.1)
+                await until(lambda: not transport.is_reading())
             release.set()
-            await asyncio.wait_for(waiter, 10)
+            await asyncio.wait_for(await connection.ping(), 10)

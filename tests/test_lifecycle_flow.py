@@ -223,7 +223,7 @@ class TestSendingIsBounded:
         peer.transport.resume_reading()
         outcomes = await asyncio.gather(*sending, return_exceptions=True)
         assert [type(outcome) for outcome in outcomes].count(asyncio.CancelledError) == 1
-        assert server._drainers == []
+        assert not server._drainers
         peer.transport.abort()
         await server.wait_closed()
 

@@ -9,6 +9,7 @@ import pytest
 from refimpl import ConnectionClosed, State, memory_pipe
 from refimpl.handshake import build_request, parse_uri
 from refimpl.lifecycle import ClientConnection, Settings
+from refimpl.lifecycle.pings import Heartbeat, Progress, shared_heartbeat
 from refimpl.lifecycle.transport import join
 from tests import wire
 from tests.clockwork import timers, virtual_time
@@ -31,6 +32,26 @@ async def answer_pings(peer: RawPeer, *, until: float) -> int:
                 peer.transport.write(client_frame(wire.PONG, payload))
         await asyncio.sleep(0.5)
     return pings
+
+
+class Fake:
+    """A peer that answers each ping, or whose connection is out of order."""
+
+    def __init__(self, *, broken: bool) -> None:
+        self.broken, self.beats = broken, 0
+
+    def progress(self) -> Progress:
+        return Progress(0, 1 // (not self.broken), False, True)
+
+    def beat(self) -> bytes:
+        self.beats += 1
+        return b"beat"
+
+    def answered(self, payload: bytes) -> bool:
+        return True
+
+    def declare_dead(self) -> None:
+        raise AssertionError
 
 
 class TestQuietPeer:
@@ -94,6 +115,62 @@ class TestQuietPeer:
         await asyncio.sleep(1000)
         assert client.state is server.state is State.OPEN
         await asyncio.gather(client.close(), server.close())
+
+
+class TestManyPeers:
+    """One heart beats for all of them, and each is judged by itself."""
+
+    @virtual_time
+    async def test_one_that_opens_while_another_owes_a_pong_is_pinged_in_its_turn(self) -> None:
+        patient = Settings(ping_interval=5, ping_timeout=60)
+        first, silent = await open_server(patient)
+        await asyncio.sleep(6)
+        second, peer = await open_server(patient)
+        await asyncio.sleep(5.5)
+        assert len(silent.frames()) == 1
+        assert len(peer.frames()) == 1
+        for each in (silent, peer):
+            each.transport.abort()
+        await asyncio.gather(first.wait_closed(), second.wait_closed())
+
+    @virtual_time
+    async def test_only_those_that_are_silent_are_given_up(self) -> None:
+        pairs = [await open_server(BEATING) for _ in range(20)]
+        answering = [asyncio.ensure_future(answer_pings(peer, until=100)) for _, peer in pairs[::2]]
+        await asyncio.gather(*(server.wait_closed() for server, _ in pairs[1::2]))
+        assert now() == pytest.approx(25, abs=0.05)
+        assert all(server.state is State.OPEN for server, _ in pairs[::2])
+        assert set(await asyncio.gather(*answering)) <= {4, 5}
+        assert len(timers()) == 1
+        for _, peer in pairs[::2]:
+            peer.transport.abort()
+        await asyncio.gather(*(server.wait_closed() for server, _ in pairs))
+
+    @virtual_time
+    async def test_an_error_of_one_is_not_the_end_of_the_others(self) -> None:
+        loop = asyncio.get_running_loop()
+        seen: list[object] = []
+        before = loop.get_exception_handler()
+        loop.set_exception_handler(lambda _, context: seen.append(context["exception"]))
+        heart = shared_heartbeat(20, 5)
+        broken, sound = Fake(broken=True), Fake(broken=False)
+        heart.start(broken)
+        heart.start(sound)
+        await asyncio.sleep(21)
+        loop.set_exception_handler(before)
+        assert [type(error) for error in seen] == [ZeroDivisionError]
+        assert sound.beats == 1
+        heart.stop(sound)
+        assert timers() == []
+
+    def test_each_loop_and_each_setting_has_its_own(self) -> None:
+        async def hearts() -> list[Heartbeat]:
+            return [shared_heartbeat(20, 5), shared_heartbeat(20, 5), shared_heartbeat(20, None)]
+
+        one, same, other = asyncio.run(hearts())
+        assert one is same
+        assert one is not other
+        assert one not in asyncio.run(hearts())
 
 
 class TestLivePeer:

@@ -9,7 +9,7 @@ message. RFC 6455 sections 5.4 to 7.
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterable, Awaitable, Iterable
 from typing import Self
 
 from refimpl.errors import ConcurrencyError, ConnectionClosed
@@ -17,7 +17,7 @@ from refimpl.framing import CloseCode
 from refimpl.handshake import Request, Response
 from refimpl.lifecycle.closing import Closing
 from refimpl.lifecycle.fragments import send_other
-from refimpl.lifecycle.pings import Heartbeat, Pings, Progress
+from refimpl.lifecycle.pings import Heartbeat, Pings, Progress, shared_heartbeat
 from refimpl.lifecycle.settings import Settings
 from refimpl.lifecycle.wire import NOTHING, OPEN
 from refimpl.messages import Closed, Event, Ping, Pong, Protocol, Role, State
@@ -50,7 +50,7 @@ class WebSocket(Closing):
         self.response: Response | None = None
         self.fragmenting: asyncio.Future[None] | None = None  # the fragmented message on its way
         self._reader_task: asyncio.Task[object] | None = None
-        self._pings = Pings()
+        self._pings: Pings | None = None  # made for the first ping
         self._unread_pings = 0  # answered while the peer read none of our answers
         self._heartbeat: Heartbeat | None = None
         self._id: uuid.UUID | None = None
@@ -77,7 +77,7 @@ class WebSocket(Closing):
     @property
     def latency(self) -> float:
         """Seconds from the last answered ping to its pong; 0.0 before the first."""
-        return self._pings.latency
+        return 0.0 if self._pings is None else self._pings.latency
 
     @property
     def close_code(self) -> int | None:
@@ -120,14 +120,46 @@ class WebSocket(Closing):
         while not self._inbox:
             if self._closed is not None:
                 raise self._closed_error()
-            self._inbox = NOTHING
-            self._reader = self._loop.create_future()
-            self._reader_task = asyncio.current_task()
+            reader = self._expect_message()
             try:
-                await self._reader
+                await reader
             finally:
                 self._reader = self._reader_task = None
-        message = self._inbox.popleft()  # behind the last await: cancelled, it has taken nothing
+        return self._next_message()  # behind the last await: cancelled, it has taken nothing
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> str | bytes:
+        """Return the next message; the loop ends quietly when the connection closed cleanly.
+
+        It does not call `recv`: a second coroutine is 224 bytes for every connection that waits.
+        """
+        if self._reader is not None:
+            raise self._two_readers()
+        while not self._inbox:
+            if self._closed is not None:
+                if self._closed.clean:
+                    raise StopAsyncIteration
+                raise self._closed_error()
+            reader = self._expect_message()
+            try:
+                await reader
+            finally:
+                self._reader = self._reader_task = None
+        if self._reading_paused:
+            return self._next_message()
+        return self._inbox.popleft()
+
+    def _expect_message(self) -> asyncio.Future[None]:
+        """Return a future for the next message, or for the end, and note who awaits it."""
+        self._inbox = NOTHING
+        self._reader = self._loop.create_future()
+        self._reader_task = asyncio.current_task()
+        return self._reader
+
+    def _next_message(self) -> str | bytes:
+        message = self._inbox.popleft()
         if self._reading_paused and len(self._inbox) <= self.settings.low_water:
             self._resume_reading()
         return message
@@ -139,23 +171,10 @@ class WebSocket(Closing):
             f"got recv() in task {names[1]} while task {names[0]} waits in recv()"
         )
 
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> str | bytes:
-        """Return the next message; the loop ends quietly when the connection closed cleanly."""
-        if self._inbox and self._reader is None and not self._reading_paused:
-            return self._inbox.popleft()  # as recv() does, without another coroutine
-        try:
-            return await self.recv()
-        except ConnectionClosed as error:
-            if error.clean:
-                raise StopAsyncIteration from None
-            raise
-
     def _handle(self, event: Event) -> None:
         if type(event) is Pong:
-            self._pings.answer(event.payload, self._loop.time())
+            if self._pings is not None:
+                self._pings.answer(event.payload, self._loop.time())
         elif type(event) is Ping:
             self._count_ping()
         elif type(event) is Closed:
@@ -240,9 +259,10 @@ class WebSocket(Closing):
         return waiter
 
     def _send_ping(self, payload: bytes | None, waiter: asyncio.Future[float] | None) -> bytes:
-        payload = self._pings.choose(payload)
+        pings = self._pings = self._pings or Pings()
+        payload = pings.choose(payload)
         self.core.send_ping(payload)  # raises for one too long, which is then not waited for
-        self._pings.add(payload, self._loop.time(), waiter)
+        pings.add(payload, self._loop.time(), waiter)
         self._flush()
         return payload
 
@@ -257,15 +277,18 @@ class WebSocket(Closing):
 
     def start_heartbeat(self) -> None:
         """Begin to send pings as the settings say; whoever opened the connection calls it."""
-        if self.settings.ping_interval is not None and self.core.state is OPEN:
-            self._heartbeat = Heartbeat(
-                self, self.settings.ping_interval, self.settings.ping_timeout
-            )
+        interval, timeout = self.settings.ping_interval, self.settings.ping_timeout
+        if interval is not None and self.core.state is OPEN:
+            self._heartbeat = shared_heartbeat(interval, timeout)
+            self._heartbeat.start(self)
 
-    def beat(self) -> Callable[[], bool]:
-        """Send a ping and return a function that tells whether its pong has come."""
-        payload = self._send_ping(None, None)
-        return lambda: not self._pings.pending(payload)
+    def beat(self) -> bytes:
+        """Send a ping and return its payload."""
+        return self._send_ping(None, None)
+
+    def answered(self, payload: bytes) -> bool:
+        """Return whether the pong to a ping of this payload has come."""
+        return self._pings is None or not self._pings.pending(payload)
 
     def progress(self) -> Progress:
         """Return the marks by which the heartbeat judges whether the peer lives."""
@@ -286,12 +309,14 @@ class WebSocket(Closing):
 
     def _finish(self, error: ConnectionClosed) -> None:
         super()._finish(error)
-        self._pings.fail(self._closed_error)
+        if self._pings is not None:
+            self._pings.fail(self._closed_error)
         self._stop_heartbeat()
 
     def _stop_heartbeat(self) -> None:
         if self._heartbeat is not None:
-            self._heartbeat.stop()
+            self._heartbeat.stop(self)
+            self._heartbeat = None
 
     async def close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:
         """Send Close and wait until the connection is over, at most close_timeout seconds.

@@ -92,7 +92,7 @@ class Wire(asyncio.BufferedProtocol):
         self._flush_scheduled = False
         self._hold_until = 0.0
         self._writing_paused = False
-        self._drainers: list[asyncio.Future[None]] = []
+        self._drainers: list[asyncio.Future[None]] | None = None  # every send() that waits
         # Set when the WebSocket is over; TCP may live on to drain.
         self._closed: ConnectionClosed | None = None
         self._lost = False  # TCP is over too
@@ -242,7 +242,7 @@ class Wire(asyncio.BufferedProtocol):
         """Let every waiting `send` go on: the transport has sent most of what it held."""
         self._writing_paused = False
         self._flush()
-        for waiter in self._drainers:
+        for waiter in self._drainers or ():
             if not waiter.done():
                 waiter.set_result(None)
 
@@ -250,11 +250,12 @@ class Wire(asyncio.BufferedProtocol):
         """Wait until the transport takes more; raises ConnectionClosed where it never will."""
         while self._writing_paused and self._closed is None:
             waiter = self._loop.create_future()
-            self._drainers.append(waiter)
+            drainers = self._drainers = self._drainers or []
+            drainers.append(waiter)
             try:
                 await waiter
             finally:
-                self._drainers.remove(waiter)
+                drainers.remove(waiter)
         if self._closed is not None:
             raise self._closed_error()
 

@@ -405,3 +405,19 @@ class TestMissing:
         monkeypatch.setenv("PATH", str(tmp_path))
         with pytest.raises(gorilla.BuildFailed, match=r"go build failed: main\.go:1: no"):
             await bench([PEERS["gorilla"]], ["pp1"])
+
+
+def test_a_peer_loads_nothing_of_ours_that_it_does_not_need() -> None:
+    program = (
+        "import sys, refimpl.profiling.peers.echo_raw; "
+        "print(*sorted(name for name in sys.modules if name.startswith('refimpl.')))"
+    )
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    floors = {name.split(".")[1] for name in told.stdout.split()}
+    assert floors == {"errors", "profiling"}
+    import refimpl.profiling
+
+    for name in refimpl.profiling.__all__:
+        assert getattr(refimpl.profiling, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        refimpl.profiling.nothing  # noqa: B018

@@ -30,8 +30,8 @@ a thread that reads `_current_frames()`       0 %        -          as without
 - cProfile counts every call; a small function called often looks dearer than it is.
 
 The timer is what Go's profiler uses too. Its signal reaches the main thread only, and Windows has
-none: there pyinstrument steps in, with a clock thread, which is the better of its two ways. Time in
-a function written in C counts for its caller, and a wait, for data or for the processor, for none.
+none: there pyinstrument steps in, good for a loop that is busy. Time in a function written in C
+counts for its caller, and a wait, for data or for the processor, for none.
 """
 
 from collections.abc import Iterator, Sequence

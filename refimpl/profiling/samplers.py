@@ -117,7 +117,7 @@ class CallSampler:
 
         if sys.getprofile() is not None:
             raise BusyProfiler("another profiler is at work in this thread: stop that one first")
-        self._profiler = Profiler(self._interval, async_mode="disabled", use_timing_thread=True)
+        self._profiler = Profiler(self._interval, async_mode="disabled")
         self._profiler.start()
 
     def stop(self) -> None:
@@ -127,10 +127,10 @@ class CallSampler:
             self._profiler = None
 
     def samples(self) -> Iterator[RawSample]:
-        """Yield what was noted, each sample for the ticks of the clock since the one before."""
+        """Yield what was noted, each sample for all the time since the one before."""
         for records, seconds in self._records:
             calls = [_call_in(record) for record in records if "\0<thread>\0" not in record]
-            yield calls, max(1, round(seconds / self._interval)) * self._interval
+            yield calls, seconds
 
 
 @lru_cache(16384)

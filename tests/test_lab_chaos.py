@@ -1,6 +1,8 @@
 """A bad network: each fault does what it says, to real connections."""
 
 import asyncio
+import socket
+import struct
 from collections.abc import AsyncIterator
 
 import pytest
@@ -83,6 +85,24 @@ async def test_a_half_close_ends_the_connection(address: tuple[str, int], side: 
         network.half_close(side)
         with pytest.raises(ConnectionClosed):
             await websocket.recv()
+
+
+async def test_healing_finds_a_side_that_was_reset_meanwhile() -> None:
+    loop = asyncio.get_running_loop()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        async with chaos(*listener.getsockname()) as network:
+            _, writer = await asyncio.open_connection("127.0.0.1", network.port)
+            accepted, _ = await loop.sock_accept(listener)
+            network.black_hole()
+            writer.write_eof()
+            while not any(link._ending for link in network._links):  # noqa: ASYNC110
+                await asyncio.sleep(0)
+            accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            accepted.close()
+            network.heal()  # before the loop has heard of the reset
+            writer.close()
+            await asyncio.wait([asyncio.ensure_future(writer.wait_closed())], timeout=5)
 
 
 async def test_a_narrow_network_holds_the_sender_back(address: tuple[str, int]) -> None:

@@ -271,7 +271,10 @@ class Link:
     def _end_output(self) -> None:
         """Half-close the other side; close both where both directions have ended."""
         self.ended = True
-        self.out.transport.write_eof()
+        try:
+            self.out.transport.write_eof()
+        except OSError:  # that side was reset, and the loop is about to tell
+            pass
         if self.out.link.ended:
             self.out.transport.close()
             self.source.transport.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 
 import pytest
 
@@ -240,22 +241,23 @@ class TestChangesWhileServing:
         peer = await Peer(websocket_scope("/ws/last")).run(made)
         assert peer.types == "websocket.accept websocket.close"
 
-    async def test_asking_on_after_the_end_does_not_spin(self):
-        """A loop that ignores disconnects must wait, not occupy the event loop."""
+    @pytest.mark.parametrize("who", ["we", "the client"])
+    async def test_asking_on_after_the_end_ends_the_endpoint(self, who):
+        """A loop that ignores disconnects must not occupy the event loop for ever."""
+        heard = []
 
         async def stubborn(scope, receive, send):
-            await receive()
             await send(ACCEPT)
             while True:
-                await receive()
+                heard.append((await receive())["type"])
 
         made = registry(endpoint=stubborn)
         peer = Peer(websocket_scope())
         task = peer.start(made)
         await peer.until("websocket.accept")
-        await made.remove("echo", timeout=0.01)
+        await made.remove("echo") if who == "we" else peer.leave()
         await task
-        assert peer.types.endswith("websocket.close")
+        assert heard == ["websocket.connect", "websocket.disconnect"]
 
     async def test_somebody_elses_cancellation_still_counts(self):
         made = registry()
@@ -319,6 +321,43 @@ class TestChangesWhileServing:
         with pytest.raises(KeyError):
             await made.remove("nobody")
         assert "echo" in made
+
+
+class TestChurn:
+    async def test_whatever_the_order_everyone_is_told_once_and_nothing_stays(self):
+        """Clients come, talk and leave while the endpoint is removed and added again."""
+        chance = random.Random(8)
+        made = registry()
+        peers, tasks, removals = [], [], []
+        for _ in range(600):
+            step = chance.choice(["come", "come", "talk", "leave", "remove", "turn"])
+            if step == "come":
+                peers.append(Peer(websocket_scope()))
+                tasks.append(peers[-1].start(made))
+            elif step == "talk" and peers:
+                chance.choice(peers).say("x")
+            elif step == "leave" and peers:
+                chance.choice(peers).leave()
+            elif step == "remove" and "echo" in made:
+                removals.append(asyncio.create_task(made.remove("echo", 1012)))
+                await asyncio.sleep(0)
+            elif step == "turn":
+                await asyncio.sleep(0)
+                if "echo" not in made:
+                    made.add("echo", echo)
+        for peer in peers:
+            peer.leave()
+        async with asyncio.timeout(10):
+            await asyncio.gather(*tasks, *removals)
+        assert len(removals) > 20
+        assert "echo" not in made or made.connections("echo") == 0
+        for peer in peers:
+            ends = [kind for kind in peer.types.split() if kind not in ("websocket.send",)]
+            assert ends in (
+                ["websocket.accept"],
+                ["websocket.accept", "websocket.close"],
+                ["websocket.http.response.start", "websocket.http.response.body"],
+            )
 
 
 class TestPolicy:

@@ -19,7 +19,7 @@ TELL_TIMEOUT = 10.0  # a client that stopped reading may keep the server from se
 
 
 class Ended(OSError):
-    """The server ended this connection and the endpoint still sent: stop, there is no client.
+    """This connection is over and the endpoint goes on with it: stop, there is no client.
 
     An OSError, as ASGI wants it from `send` after a disconnect, so frameworks know what it means.
     """
@@ -84,8 +84,13 @@ class Session:
         return self._ending is not None
 
     async def receive(self) -> Message:
-        """Return the next message, or a disconnect as soon as the session is ended."""
-        if self._ending is not None and self._begun and not self._disconnected:
+        """Return the next message, or a disconnect as soon as the session is ended.
+
+        Raises Ended after the disconnect: a loop that asks on would never let go of the event loop.
+        """
+        if self._disconnected:
+            raise Ended("the disconnect was received, and nothing can come behind it")
+        if self._ending is not None and self._begun:
             return self._disconnect(self._ending)
         task = asyncio.current_task()
         assert task is not None
@@ -101,7 +106,7 @@ class Session:
             self._woken.discard(task)
         self._begun = True
         if message["type"] == "websocket.disconnect":
-            self.phase = Phase.OVER
+            self.phase, self._disconnected = Phase.OVER, True
         return message
 
     async def send(self, message: Message) -> None:
@@ -148,6 +153,5 @@ class Session:
             await self._send({"type": f"{DENIAL}.body", "body": b""})
 
     def _disconnect(self, close: Close) -> Message:
-        # Said once. An endpoint that asks on and on would never let the event loop go.
         self._disconnected = True
         return {"type": "websocket.disconnect", "code": close.code, "reason": close.reason}

@@ -184,6 +184,11 @@ class TestSignIn:
         assert response.status_code == 400
         assert response.json()["detail"] == "Send a name and a password."
 
+    async def test_header_lines_that_are_none(self, visitor: httpx.AsyncClient) -> None:
+        fields = {"name": "Alice", "password": DEMO["Alice"]}
+        response = await visitor.post("/api/sign-in", json=fields, headers={"x-odd": "a\x01b"})
+        assert response.status_code == 403
+
     async def test_a_form_is_no_json(self, visitor: httpx.AsyncClient) -> None:
         fields = {"name": "Alice", "password": DEMO["Alice"]}
         assert (await visitor.post("/api/sign-in", data=fields)).status_code == 415
@@ -203,8 +208,10 @@ class TestSignIn:
 
     async def test_who_am_i(self, server: Running, visitor: httpx.AsyncClient) -> None:
         assert (await visitor.get("/api/me")).json() == {"user": None, "reason": "missing"}
-        visitor.headers["cookie"] = f"{COOKIE}=e30.e30.c2ln"
-        assert (await visitor.get("/api/me")).json()["user"] is None
+        for cookies in (f"{COOKIE}=e30.e30.c2ln", f"{COOKIE}=a; {COOKIE}=b", f"{COOKIE}=\x01"):
+            visitor.headers["cookie"] = cookies
+            answer = await visitor.get("/api/me")
+            assert answer.json() == {"user": None, "reason": "invalid"}
         async with signed_in(server, "Bob") as client:
             assert (await client.get("/api/me")).json()["user"] == {"id": "bob", "name": "Bob"}
 

@@ -18,7 +18,7 @@ from refimpl.auth.session import TOKEN_OVER
 from refimpl.auth.sources import cookie_header
 from refimpl.chat.lobby import Lobby
 from refimpl.chat.people import Crowded, People
-from refimpl.errors import HandshakeError
+from refimpl.errors import HandshakeError, LocalProtocolError
 from refimpl.handshake import Headers, Policy, check_origin
 from refimpl.middleware.context import User, current
 
@@ -75,7 +75,8 @@ class Api:
                 headers_of(request), secure=is_secure(request), method=request.method
             )
         except AuthError as error:
-            return JSONResponse({"user": None, "reason": error.reason})
+            known = error.reason in ("missing", "expired")  # a forger learns no more than that
+            return JSONResponse({"user": None, "reason": error.reason if known else "invalid"})
         return JSONResponse({"user": described(claims.user) if claims else None, "reason": ""})
 
     async def sign_in(self, request: Request) -> Response:
@@ -111,9 +112,12 @@ def described(user: User) -> dict[str, str]:
 
 
 def headers_of(request: Request) -> Headers:
-    """Return the request's header lines as our own type."""
+    """Return the request's header lines as our own type. Raises AuthError for what is none."""
     lines = request.scope["headers"]
-    return Headers([(name.decode("latin-1"), value.decode("latin-1")) for name, value in lines])
+    try:
+        return Headers([(name.decode("latin-1"), value.decode("latin-1")) for name, value in lines])
+    except LocalProtocolError as error:
+        raise AuthError("request", "got a header line that is none (RFC 9110 5.5)") from error
 
 
 def is_secure(request: Request) -> bool:

@@ -89,7 +89,7 @@ export class Connection extends EventTarget {
 
   #open(address) {
     const socket = this.#socket = new WebSocket(address);
-    this.#timer = setTimeout(() => this.#lose(socket, 1006, "no answer"), OPEN_WITHIN);
+    this.#timer = setTimeout(() => this.#lose(socket, GIVEN_UP, "no answer"), OPEN_WITHIN);
     socket.onmessage = event => this.#hear(JSON.parse(event.data));
     socket.onclose = event => this.#lose(socket, event.code, event.reason);
   }
@@ -113,7 +113,7 @@ export class Connection extends EventTarget {
     const now = performance.now();
     const { after, within } = this.#heartbeat;
     if (this.#pingedAt && now - this.#pingedAt > within * 1000) {
-      this.#lose(this.#socket, 1006, "no answer to a ping");
+      this.#lose(this.#socket, GIVEN_UP, "no answer to a ping");
     } else if (!this.#pingedAt && now - this.#lastHeard > after * 1000) {
       this.#pingedAt = now;
       this.send({ type: "ping" });

@@ -83,17 +83,16 @@ part("sign-out").addEventListener("click", async () => {
   end("");
 });
 
-// Why there is no session, where a person can do something about it.
 const REASONS = {
   missing: "",
   expired: "Your session is over: sign in again.",
-  key: "The server was started anew: sign in again.",
+  invalid: "Your session does not count any more: sign in again.",
 };
 
 try {
   const { user, reason } = await whoAmI();
   if (user) begin(user);
-  else door.show(REASONS[reason] ?? "Your session does not count any more: sign in again.");
+  else door.show(REASONS[reason]);
 } catch (error) {
   door.show(error.message);
 }

@@ -8,6 +8,7 @@ import pytest
 
 from refimpl.handshake import parse_request
 from refimpl.messages import Binary, Closed, Event, Protocol, Role, State, Text
+from refimpl.messages.protocol import as_event
 from tests import wire
 from tests.pair import opened
 from tests.wire import BINARY, CLOSE, CONTINUATION, KEY, PING, TEXT
@@ -25,9 +26,9 @@ class Reader:
 
     def read(self, data: bytes) -> list[Event]:
         self.memory[: len(data)] = data
-        events = self.protocol.receive_view(memoryview(self.memory)[: len(data)])
+        found = self.protocol.receive_view(memoryview(self.memory)[: len(data)])
         self.memory[: len(data)] = b"\xff" * len(data)
-        return events
+        return [as_event(each) for each in found]
 
 
 def server_reads(*reads: bytes, **limits: int) -> tuple[list[Event], Protocol]:

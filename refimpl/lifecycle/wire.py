@@ -10,6 +10,7 @@ transport makes `send` wait. How a connection ends is `closing`, and what a prog
 import asyncio
 import threading
 from collections import deque
+from collections.abc import Iterable
 from time import monotonic
 from typing import cast
 
@@ -135,7 +136,7 @@ class Wire(asyncio.BufferedProtocol):
             # We are closing and must read on for the peer's Close (7.1.1), so what has no room is
             # dropped.
             room = len(self._inbox)
-            self._settle(self.core.receive_data(data))
+            self._settle(self.core.receive(data))
             while len(self._inbox) > room:
                 self._inbox.pop()
 
@@ -149,33 +150,35 @@ class Wire(asyncio.BufferedProtocol):
             if isinstance(data, memoryview):
                 self._settle(core.receive_view(data))
             else:
-                self._settle(core.receive_data(data))
+                self._settle(core.receive(data))
             return
         for start in range(0, len(data), INFLATE_STEP):
             if start and len(self._inbox) >= self.settings.high_water and self.core.state is OPEN:
                 self._pause_reading()
                 self._unparsed = bytes(data[start:])
                 return
-            self._settle(self.core.receive_data(data[start : start + INFLATE_STEP]))
+            self._settle(self.core.receive(data[start : start + INFLATE_STEP]))
 
-    def _settle(self, events: list[Event]) -> None:
+    def _settle(self, events: Iterable[Event | str | bytes]) -> None:
         """Deal with events: messages go to the inbox, answers that the core queued go out."""
         answered = self._deal_out(events)
         if not answered or self._writing_paused or (self._inbox and self.core.can_answer):
             return  # a peer that does not read gets one pong, the latest; answers go before Close
         self._flush()
 
-    def _deal_out(self, events: list[Event]) -> bool:
+    def _deal_out(self, events: Iterable[Event | str | bytes]) -> bool:
         """Hand out events; return whether there was any but messages, which the core may answer."""
         answered = False
         for event in events:
-            if type(event) is Text:
+            if type(event) is str or type(event) is bytes:
+                self._put(event)
+            elif type(event) is Text:
                 self._put(event.text)
             elif type(event) is Binary:
                 self._put(event.data)
             else:
                 answered = True
-                self._handle(event)
+                self._handle(cast(Event, event))
         if self._inbox:
             self._wake_reader()
         return answered

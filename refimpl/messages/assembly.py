@@ -72,6 +72,11 @@ class MessageAssembler:
         self._deflate = deflate
         self._max_frame = self.room = self._max_size + self._max_size // 64 + 64
 
+    @property
+    def takes_small(self) -> bool:
+        """Whether a small whole message can be taken as it is: no other is unfinished."""
+        return self._parts is None and self._deflate is None and self.room >= 125
+
     def add(self, first: int, payload: bytes) -> Text | Binary | None:
         """Take one data frame by its first byte and payload; return the message that it ends."""
         if self._parts is None and self._deflate is None:  # nearly all frames are one of these

@@ -42,14 +42,16 @@ class Output:
 
     def frame(self, first: int, payload: bytes) -> None:
         """Queue a frame; its payload is copied once, when it is taken."""
-        random_bytes = self._random_bytes
-        header = serialize_header(first, len(payload), masked=random_bytes is not None)
         pieces = self._pieces
         if pieces is None:
             pieces = self._pieces = []
+        random_bytes = self._random_bytes
         if random_bytes is None:
+            size = len(payload)  # a small frame's head is two bytes, not worth a call
+            header = bytes((first, size)) if size <= 125 else serialize_header(first, size, False)
             pieces += (header, payload)
         else:  # RFC 6455 5.3: a new key for every frame
+            header = serialize_header(first, len(payload), masked=True)
             key = random_bytes(4)
             pieces += (header, key, mask(payload, key))
 

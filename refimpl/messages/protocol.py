@@ -20,6 +20,7 @@ True
 
 import os
 from collections.abc import Callable
+from typing import cast
 
 from refimpl.errors import Close, ConnectionClosed, HandshakeError, RemoteProtocolError
 from refimpl.framing import LENGTH, OPCODE, Buffer, Opcode, parse_header, read_payload
@@ -36,8 +37,9 @@ from refimpl.handshake import (
 from refimpl.messages.assembly import MessageAssembler
 from refimpl.messages.closing import parse_close, serialize_close
 from refimpl.messages.deflate import PerMessageDeflate, agree, parse_parameters
-from refimpl.messages.events import Closed, Event, HandshakeFailed, Ping, Pong
+from refimpl.messages.events import Binary, Closed, Event, HandshakeFailed, Ping, Pong, Text
 from refimpl.messages.input import Input
+from refimpl.messages.quick import take_small
 from refimpl.messages.sending import Sending
 from refimpl.messages.state import Role, State, Trigger, next_state
 from refimpl.messages.utf8 import LookAhead
@@ -47,6 +49,18 @@ __all__ = ["Protocol"]
 NOTHING_AGREED = Agreement()
 NO_REQUEST = Request("/")
 MAX_HEADER = 14  # bytes in front of a payload: two, eight of length, four of key
+
+
+Found = list[Event | str | bytes]
+
+
+def as_event(found: Event | str | bytes) -> Event:
+    """Return an event as it is, and a message as one."""
+    if type(found) is str:
+        return Text(found)
+    if type(found) is bytes:
+        return Binary(found)
+    return cast(Event, found)
 
 
 def begins_large(view: memoryview) -> bool:
@@ -118,11 +132,19 @@ class Protocol(Sending):
 
     # --- in: bytes to events ---
 
-    def receive_data(self, data: Buffer | memoryview) -> list[Event]:
+    def receive_data(self, data: Buffer) -> list[Event]:
         """Return the events that data completes, in order; never raises for what a peer sent."""
+        return [as_event(each) for each in self.receive(data)]
+
+    def receive(self, data: Buffer | memoryview) -> Found:
+        """Return what data completes as `receive_data` does, but messages as they are.
+
+        For callers with no use for a `Text` or `Binary` around each: 0.2 us of the 1.2 that the
+        echo of a small pipelined message costs.
+        """
         buffer = self._input.join(data)
         self._output.forget_pongs()
-        events: list[Event] = []
+        events: Found = []
         try:
             position = self._read(self, buffer, 0, events)
         except (RemoteProtocolError, HandshakeError) as error:
@@ -131,25 +153,25 @@ class Protocol(Sending):
         self._input.keep(buffer, position)
         return events
 
-    def receive_view(self, view: memoryview) -> list[Event]:
-        """Return events as `receive_data` does, of memory that its owner will use again.
+    def receive_view(self, view: memoryview) -> Found:
+        """Return what `receive` does, of memory that its owner will use again.
 
         Where one large frame begins and ends in it, its payload is unmasked from where it lies;
         copying the read first cost 8 % more for an echo of 64 KiB.
         """
         kept = self._input
         if kept.rest or self._read is not Protocol._read_frames or not begins_large(view):
-            return self.receive_data(view)
-        events: list[Event] = []
+            return self.receive(view)
+        events: Found = []
         try:
             end = self._read_large(view, events)
         except RemoteProtocolError as error:
             return [self._fail(error)]
         if end == 0:
             kept.rest = bytearray(view)
-        return events + self.receive_data(view[end:] if end else b"")
+        return events + self.receive(view[end:] if end else b"")
 
-    def _read_large(self, view: memoryview, events: list[Event]) -> int:
+    def _read_large(self, view: memoryview, events: Found) -> int:
         """Take the data frame at the start of view; return its end, 0 where that has not come."""
         head = parse_header(
             bytes(view[:MAX_HEADER]),
@@ -186,7 +208,7 @@ class Protocol(Sending):
             error = refusal
         return HandshakeFailed(error)
 
-    def _read_request(self, buffer: Buffer, position: int, events: list[Event]) -> int:
+    def _read_request(self, buffer: Buffer, position: int, events: Found) -> int:
         parsed = parse_request(buffer, position, searched=self._input.searched)
         if parsed is None:
             self._input.searched = len(buffer)
@@ -195,13 +217,13 @@ class Protocol(Sending):
         self._read = Protocol._wait
         return parsed[1]
 
-    def _wait(self, buffer: Buffer, position: int, events: list[Event]) -> int:
+    def _wait(self, buffer: Buffer, position: int, events: Found) -> int:
         """Keep what comes before `accept` or `send_request`; frames may share a packet."""
         if len(buffer) - position > MAX_HEAD:
             raise HandshakeError(f"got over {MAX_HEAD} bytes too early", reason="early-data")
         return position
 
-    def _read_response(self, buffer: Buffer, position: int, events: list[Event]) -> int:
+    def _read_response(self, buffer: Buffer, position: int, events: Found) -> int:
         answer = read_response(self._request, buffer, agree=agree)
         if answer is None:
             return position
@@ -211,11 +233,15 @@ class Protocol(Sending):
         events.append(response)
         return self._read_frames(buffer, position, events)
 
-    def _read_frames(self, buffer: Buffer, position: int, events: list[Event]) -> int:
+    def _read_frames(self, buffer: Buffer, position: int, events: Found) -> int:
         """Take every whole frame: the hot path, so nothing here is done twice or for later."""
         size, assembler = len(buffer), self._assembler
         compressed, masked = self._deflate is not None, self._is_server
         self._input.missing = 0
+        if masked and assembler.takes_small:
+            taken = take_small(buffer, position, size, events)
+            if taken > position:  # what was looked at ahead is whole now
+                position, self._ahead = taken, None
         while True:
             header = parse_header(
                 buffer, position, masked=masked, compressed=compressed, max_size=assembler.room
@@ -248,7 +274,7 @@ class Protocol(Sending):
             self._ahead = LookAhead(pending)
         self._ahead.check(buffer, start, key)
 
-    def _discard(self, buffer: Buffer, position: int, events: list[Event]) -> int:
+    def _discard(self, buffer: Buffer, position: int, events: Found) -> int:
         """Read on after the end, so that closing TCP resets nothing, and keep nothing."""
         return len(buffer)
 

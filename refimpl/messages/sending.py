@@ -95,7 +95,8 @@ class Sending:
         return self._output.take()
 
     def _send_message(self, first: int, payload: bytes) -> None:
-        self._check_open()
+        if self.state is not OPEN:
+            self._check_open()
         if self._in_message:
             raise LocalProtocolError("got a message inside a fragmented one: end that one first")
         if self._deflate is not None and self._deflate.compresses:

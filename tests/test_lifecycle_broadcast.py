@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from refimpl import State, broadcast, memory_pipe
+from refimpl import ConnectionClosed, State, broadcast, memory_pipe
 from refimpl.lifecycle import Settings, broadcasting
 from tests import wire
 from tests.clockwork import settle, virtual_time
@@ -96,7 +96,7 @@ class TestBroadcast:
         await asyncio.gather(client.close(), server.close())
 
     @virtual_time
-    async def test_5_4_it_waits_for_the_next_fragmented_message_too(self) -> None:
+    async def test_5_4_it_comes_before_the_next_fragmented_message(self) -> None:
         client, server = await memory_pipe(PLAIN)
         gate = asyncio.Event()
 
@@ -117,7 +117,52 @@ class TestBroadcast:
         await settle()
         gate.set()
         await sending
-        assert [await client.recv() for _ in range(3)] == ["fragmented", "fragmented", "news"]
+        assert [await client.recv() for _ in range(3)] == ["fragmented", "news", "fragmented"]
+        await asyncio.gather(client.close(), server.close())
+
+    @virtual_time
+    async def test_5_4_what_waits_behind_a_fragmented_message_counts_towards_the_limit(
+        self,
+    ) -> None:
+        server, peer = await open_server(Settings(ping_interval=None, close_timeout=3))
+        endless = asyncio.Event()
+
+        async def slowly() -> AsyncIterator[str]:
+            yield "frag"
+            await endless.wait()
+
+        sending = asyncio.ensure_future(server.send(slowly()))
+        await settle()
+        for number in range(10):
+            assert server.buffered_amount == number * 1004
+            broadcast([server], bytes(1000), limit=9 * 1004)
+        broadcast([server], bytes(1000), limit=9 * 1004)
+        assert server.core.close_sent is not None
+        assert server.core.close_sent.code == 1013
+        endless.set()
+        with pytest.raises(ConnectionClosed):
+            await sending
+        assert [opcode for opcode, _ in peer.frames()] == [wire.TEXT, wire.CLOSE]
+        assert server.buffered_amount == 0
+        await server.wait_closed()
+
+    @virtual_time
+    async def test_5_4_what_waits_for_a_client_is_masked_in_its_turn(self) -> None:
+        client, server = await memory_pipe(PLAIN)
+        gate = asyncio.Event()
+
+        async def slowly() -> AsyncIterator[bytes]:
+            yield b"frag"
+            await gate.wait()
+            yield b"mented"
+
+        sending = asyncio.ensure_future(client.send(slowly()))
+        await settle()
+        broadcast([client], "news")
+        broadcast([client], b"more news")
+        gate.set()
+        await sending
+        assert [await server.recv() for _ in range(3)] == [b"fragmented", "news", b"more news"]
         await asyncio.gather(client.close(), server.close())
 
     @virtual_time

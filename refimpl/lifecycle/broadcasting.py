@@ -4,7 +4,6 @@
 """
 
 from collections.abc import Iterable
-from functools import partial
 
 from refimpl.framing import FIN, Opcode, serialize_header
 from refimpl.lifecycle.connection import WebSocket
@@ -28,15 +27,4 @@ def broadcast(
     first = FIN | (Opcode.TEXT if text else Opcode.BINARY)
     frame = serialize_header(first, len(payload), masked=False) + payload
     for connection in list(connections):
-        _push(connection, message, frame, limit)
-
-
-def _push(
-    connection: WebSocket, message: str | bytes, frame: bytes, limit: int, _: object = None
-) -> None:
-    """Send now, or ask again behind the fragmented message: the next may have begun by then."""
-    if connection.fragmenting is None:
         connection.push(message, frame, limit=limit)
-    else:
-        again = partial(_push, connection, message, frame, limit)
-        connection.fragmenting.add_done_callback(again)

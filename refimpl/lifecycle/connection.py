@@ -8,6 +8,7 @@ message. RFC 6455 sections 5.4 to 7.
 """
 
 import asyncio
+import sys
 import uuid
 from collections.abc import AsyncIterable, Awaitable, Iterable
 from typing import Self
@@ -16,7 +17,7 @@ from refimpl.errors import ConcurrencyError, ConnectionClosed
 from refimpl.framing import CloseCode
 from refimpl.handshake import Request, Response
 from refimpl.lifecycle.closing import Closing
-from refimpl.lifecycle.fragments import send_other
+from refimpl.lifecycle.fragments import Waiting, send_other
 from refimpl.lifecycle.pings import Heartbeat, Pings, Progress, shared_heartbeat
 from refimpl.lifecycle.settings import Settings
 from refimpl.lifecycle.wire import NOTHING, OPEN
@@ -39,6 +40,7 @@ class WebSocket(Closing):
         "_pings",
         "_reader_task",
         "_unread_pings",
+        "_waiting",
         "fragmenting",
         "request",
         "response",
@@ -49,6 +51,7 @@ class WebSocket(Closing):
         self.request: Request | None = None
         self.response: Response | None = None
         self.fragmenting: asyncio.Future[None] | None = None  # the fragmented message on its way
+        self._waiting: Waiting | None = None  # what was pushed meanwhile
         self._reader_task: asyncio.Task[object] | None = None
         self._pings: Pings | None = None  # made for the first ping
         self._unread_pings = 0  # answered while the peer read none of our answers
@@ -92,7 +95,8 @@ class WebSocket(Closing):
     @property
     def buffered_amount(self) -> int:
         """Bytes that were sent and have not left for the network yet."""
-        return self._held + self.transport.get_write_buffer_size()
+        waiting = 0 if self._waiting is None else self._waiting.size
+        return self._held + waiting + self.transport.get_write_buffer_size()
 
     @property
     def local_address(self) -> tuple[str, int] | tuple[str, int, int, int] | str | None:
@@ -225,8 +229,12 @@ class WebSocket(Closing):
         """
         if self.core.state is not OPEN:
             return
-        if self._writing_paused and self.buffered_amount > limit:
+        fragmenting = self.fragmenting is not None
+        if (fragmenting or self._writing_paused) and self.buffered_amount > limit:
             self.start_close(CloseCode.TRY_AGAIN_LATER, "too slow a reader")
+        elif fragmenting:
+            self._waiting = self._waiting or Waiting()
+            self._waiting.add(message, frame)
         elif self.core.role is Role.SERVER and self.core.agreement.extension is None:
             self._flush()
             self._written += len(frame)
@@ -236,6 +244,13 @@ class WebSocket(Closing):
                 message
             )
             self._flush()
+
+    def push_waiting(self) -> None:
+        """Send what was pushed while a fragmented message was on its way (RFC 6455 section 5.4)."""
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            for message, frame in waiting.pushed:  # held to their limit when they came
+                self.push(message, frame, limit=sys.maxsize)
 
     async def why_closed(self) -> ConnectionClosed:
         """Return the error for a call on a connection no longer open, once its end is known."""

@@ -12,7 +12,7 @@ from typing import Protocol
 from refimpl import messages
 from refimpl.framing import CloseCode, Opcode
 
-__all__ = ["send_other"]
+__all__ = ["Waiting", "send_other"]
 
 Data = str | bytes | bytearray | memoryview
 
@@ -26,11 +26,29 @@ class Sender(Protocol):
     async def sent(self, size: int) -> None:
         """Let what the core has queued leave."""
 
+    def push_waiting(self) -> None:
+        """Send what was pushed while a fragmented message was on its way."""
+
     def start_close(self, code: int, reason: str) -> None:
         """Send Close without waiting."""
 
     async def why_closed(self) -> Exception:
         """Return the error for a call on a connection that is not open any more."""
+
+
+class Waiting:
+    """Messages pushed behind a fragmented one, and their size on the wire, as servers send them."""
+
+    __slots__ = ("pushed", "size")
+
+    def __init__(self) -> None:
+        self.pushed: list[tuple[str | bytes, bytes]] = []
+        self.size = 0
+
+    def add(self, message: str | bytes, frame: bytes) -> None:
+        """Let one more wait."""
+        self.pushed.append((message, frame))
+        self.size += len(frame)
 
 
 async def send_other(sender: Sender, message: Data | Iterable[Data] | AsyncIterable[Data]) -> None:
@@ -89,6 +107,7 @@ async def send_fragments(sender: Sender, fragments: AsyncIterator[Data]) -> None
     finally:
         sender.fragmenting.set_result(None)
         sender.fragmenting = None
+        sender.push_waiting()
 
 
 def _encode(fragment: Data) -> bytes:

@@ -147,6 +147,8 @@ class TestLock:
 BROUGHT_BY = {
     "IPython": "ipykernel",
     "PIL": "matplotlib",
+    "argon2": "argon2-cffi",
+    "jwt": "pyjwt",
     "rattler": "py-rattler",
     "websocket": "websocket-client",
     "yaml": "pyyaml",

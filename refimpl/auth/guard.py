@@ -38,7 +38,7 @@ AMBIGUOUS = re.compile(r"//|\\|[\x00-\x1f\x7f]|(^|/)\.\.?(/|;|$)|%(2e|2f|5c|25|0
 class Authenticate:
     """ASGI middleware: binds User and Claims for who is let in, refuses everybody else.
 
-    public: paths that need no name; one that ends in "/" stands for all below it.
+    public: paths that need no name; one that ends in "/" stands for all below it, "/" for itself.
     first_message_within: seconds that a socket may stay open without a credential, where the
     authenticator takes one in a first message. subprotocols: what such a socket may speak.
     check_every: seconds between two looks at the clock on an open socket. `refused` counts

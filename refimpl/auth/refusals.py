@@ -43,7 +43,7 @@ REFUSALS = {
     "ticket": Refusal(
         401, "invalid_token", "the ticket is unknown, used or too old: get a new one"
     ),
-    "source": Refusal(401, "invalid_request", "credentials are not taken this way here"),
+    "source": Refusal(401, "", "credentials are not taken this way here"),
     "two": Refusal(400, "invalid_request", "send exactly one credential, once"),
     "malformed": Refusal(400, "invalid_request", "the credential is malformed"),
     "too-long": Refusal(400, "invalid_request", "the credential is too long"),

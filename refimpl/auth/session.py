@@ -127,7 +127,7 @@ class Session:
             raise AuthError("expired", "got a token after the end of the socket")
         self._claims = claims
 
-    def _watch(self, task: "asyncio.Task[None]") -> None:
+    def _watch(self, task: asyncio.Task[None]) -> None:
         """End the socket if its token is over, else look again at that time, or before."""
         assert self._claims is not None
         left = self._claims.expires_at - self._now()
@@ -138,13 +138,13 @@ class Session:
             self._is_over = True
             self._ending = loop.create_task(self._end(task))
 
-    async def _end(self, task: "asyncio.Task[None]") -> None:
+    async def _end(self, task: asyncio.Task[None]) -> None:
         await self.close(TOKEN_OVER, REASON)
         await asyncio.sleep(LEAVE_WITHIN)
         self._ending = None
         task.cancel()
 
-    def _cancelled_here(self, task: "asyncio.Task[None]") -> bool:
+    def _cancelled_here(self, task: asyncio.Task[None]) -> bool:
         """Whether it was `_end` alone that cancelled the task; if so, the cancelling is undone."""
         return self._is_over and self._ending is None and task.uncancel() == 0
 

@@ -6,6 +6,8 @@ heads and bodies, close reasons, counters, errors with their tracebacks, reprs o
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 import logging
 import traceback
@@ -32,7 +34,7 @@ from refimpl.lifecycle import serve
 from refimpl.middleware.asgi import Receive, Scope, Send
 from tests.asgi import served
 from tests.rawhttp import asked
-from tests.signing import NOW, Clock, authenticator, canary, encode, forge, verifier
+from tests.signing import HEADER, NOW, SECRET, Clock, authenticator, canary, encode, forge, verifier
 
 ENGINE = "refimpl.middleware.engine:Engine"
 # Those whose own log at DEBUG shows every header line; only the filter keeps that clean.
@@ -277,6 +279,14 @@ def test_no_canary_in_an_error(forged: dict[str, Any]) -> None:
     assert "canary" not in text.replace("test_auth_canary", "").replace("test_no_canary", "")
     assert token.split(".")[1][:40] not in text
     assert token.split(".")[2] not in text or forged.get("secret") is None
+
+
+def test_no_canary_in_the_error_of_claims_that_are_no_json() -> None:
+    text = f"{encode(HEADER)}.{encode(canary('claims').encode())}"
+    mac = encode(hmac.new(SECRET, text.encode(), hashlib.sha256).digest())
+    with pytest.raises(AuthError) as caught:
+        verifier().verify(f"{text}.{mac}")
+    assert canary("claims") not in whole(caught.value)
 
 
 def test_no_canary_in_a_repr() -> None:

@@ -38,6 +38,7 @@ def refused(token: str, reason: str, **options: object) -> AuthError:
         verifier(**options).verify(token)
     assert (caught.value.reason, caught.value.status) == (reason, 401)
     assert token not in f"{caught.value}{caught.value!r}{caught.value.body!r}"
+    assert caught.value.__context__ is None  # what PyJWT raised holds parts of the token
     return caught.value
 
 

@@ -7,7 +7,6 @@ import base64
 import json
 import logging
 import re
-import time
 from collections.abc import AsyncIterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -24,6 +23,7 @@ from refimpl.middleware.serving import Running
 from tests.chatting import (
     COOKIE,
     PATIENCE,
+    Clock,
     Guest,
     browser,
     chatting,
@@ -216,9 +216,10 @@ class TestSignIn:
             assert (await client.get("/api/me")).json()["user"] == {"id": "bob", "name": "Bob"}
 
     async def test_an_expired_session_says_so(self) -> None:
-        async with chatting() as (chat, server):
-            chat.issuer.now = lambda: 1000.0
+        clock = Clock()
+        async with chatting(session=100, now=clock) as (_, server):
             async with signed_in(server, "Bob") as client:
+                clock.ahead = 100
                 assert (await client.get("/api/me")).json() == {"user": None, "reason": "expired"}
                 refused = await client.post("/api/tickets")
                 assert (refused.status_code, "expired" in refused.text) == (401, True)
@@ -413,10 +414,13 @@ class TestTalk:
                 assert await elsewhere.hear() == {"type": "pong"}
 
     async def test_a_session_that_runs_out_ends_its_connections(self) -> None:
-        async with chatting(session=100) as (chat, server):
-            chat.issuer.now = lambda: time.time() - 97  # 2 to 3 s are left: it counts whole seconds
+        """Within 5 s of its end, even where the clock jumps over it."""
+        clock = Clock()
+        async with chatting(session=100, now=clock) as (_, server):
             async with user(server, "Alice") as alice:
-                assert await alice.end() == (4401, "the token has expired")
+                clock.ahead = 100
+                async with asyncio.timeout(5):
+                    assert await alice.end() == (4401, "the token has expired")
 
     async def test_the_server_says_goodbye(self) -> None:
         async with chatting() as (_, server):

@@ -8,7 +8,8 @@ Everything lives in this process: users, rooms, messages, tickets and keys end w
 """
 
 import secrets
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from argon2 import PasswordHasher
@@ -55,7 +56,7 @@ class Chat:
     """The chat as one ASGI application.
 
     people: names and passwords. session: seconds that a sign-in lasts. heartbeat, limit: as in
-    `Talk`. keep: messages of a room. hasher: as in `People`.
+    `Talk`. keep: messages of a room. hasher: as in `People`. now: Unix seconds.
     """
 
     def __init__(
@@ -68,17 +69,18 @@ class Chat:
         limit: int = 256 * 1024,
         keep: int = 200,
         hasher: PasswordHasher | None = None,
+        now: Callable[[], float] = time.time,
     ) -> None:
         keys = Keyring(Key("this-process", "HS256", secrets.token_bytes(32)))
-        verifier = Verifier(keys, NAME, NAME, leeway=0, max_age=session)
-        self.tickets = Tickets()
+        verifier = Verifier(keys, NAME, NAME, leeway=0, max_age=session, now=now)
+        self.tickets = Tickets(now=now)
         pages = Authenticator(verifier=verifier, sources=frozenset({Source.COOKIE}))
         sockets = Authenticator(
             verifier=verifier, tickets=self.tickets, sources=frozenset({Source.TICKET})
         )
-        self.issuer = Issuer(keys, NAME, NAME, lifetime=session)
-        self.lobby = Lobby(Room(*room, keep=keep) for room in rooms)
-        self.records = Records()
+        self.issuer = Issuer(keys, NAME, NAME, lifetime=session, now=now)
+        self.lobby = Lobby((Room(*room, keep=keep) for room in rooms), now=now)
+        self.records = Records(now=now)
         api = Api(
             People(people, hasher=hasher),
             self.issuer,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -20,7 +19,7 @@ from refimpl.lab.chaos import Chaos, chaos
 from refimpl.lab.dissect import dissect
 from tests.browser.audit import audit
 from tests.browser.chromium import ARGUMENTS, find_chromium
-from tests.chatting import chatting
+from tests.chatting import Clock, chatting
 
 # One Chromium for all tests of this module: to start it takes longer than most of them.
 pytestmark = [pytest.mark.chromium, pytest.mark.asyncio(loop_scope="module")]
@@ -84,7 +83,13 @@ class Window:
         )
 
     async def waits(self) -> None:
-        await self.page.wait_for_selector("#state[data-state=waiting]:has-text('Back in ')")
+        """Wait for the wait between two tries; it may be too short for a selector's polling."""
+        await self.page.wait_for_function(
+            """() => {
+              const state = document.getElementById("state");
+              return state.dataset.state === "waiting" && state.textContent.startsWith("Back in ");
+            }"""
+        )
 
     async def problem(self, place: str = "#sign-in-problem") -> str:
         shown = await self.page.wait_for_selector(f"{place}:not([hidden])")
@@ -180,6 +185,27 @@ class TestTalking:
             await alice.sees("in the harbour")
             assert await alice.page.locator("#rooms .count").count() == 0
 
+    async def test_who_reads_old_messages_is_not_torn_away(self, browser: Any) -> None:
+        end = """() => {
+          const { scrollTop, scrollHeight, clientHeight } = document.getElementById("log");
+          return scrollHeight - scrollTop - clientHeight;
+        }"""
+        async with chatting() as (chat, server), windows(browser, server.http, 2) as (alice, bob):
+            for number in range(60):
+                chat.lobby.rooms["harbour"].say("carol", "Carol", f"m{number}", "old", at=1.0)
+            await alice.sign_in("Alice")
+            await bob.sign_in("Bob")
+            assert await alice.page.evaluate(end) < 5
+            await alice.page.evaluate("document.getElementById('log').scrollTop = 0")
+            await bob.say("news")
+            await bob.page.wait_for_selector("#log .words:has-text('news')")
+            newer = alice.page.get_by_role("button", name="New messages")
+            await newer.wait_for()
+            assert await alice.page.evaluate(end) > 500
+            await newer.click()
+            assert await alice.page.evaluate(end) < 5
+            await newer.wait_for(state="hidden")
+
     async def test_a_page_loaded_again_knows_everything(self, browser: Any) -> None:
         async with chatting() as (_, server), windows(browser, server.http) as (alice,):
             await alice.sign_in("Alice")
@@ -267,6 +293,50 @@ class TestLosingTheNetwork:
                 )
                 assert heard.index("into the hole") < heard.index("written while away")
 
+    async def test_a_server_that_starts_anew_remembers_nothing_and_loses_no_words(
+        self, browser: Any
+    ) -> None:
+        expected = ("ERR_", "WebSocket connection", "401")
+        async with behind_a_network() as (_, network, far, _near), chatting() as (second, server):
+            async with windows(browser, far, expected=expected) as (alice,):
+                await alice.sign_in("Alice")
+                await alice.say("before")
+                await alice.sees("before")
+                await alice.page.route("**/api/tickets", lambda route: route.abort())
+                network.reset()
+                await alice.waits()
+                await alice.say("in between")
+                network._target = (server.host, server.port)  # other keys, other rooms
+                await alice.page.unroute("**/api/tickets")
+                assert "sign in again" in await alice.problem()
+                await alice.fill_in("Alice")
+                await alice.connected()
+                await alice.sees("before", "in between")
+                divider = await alice.page.inner_text("#log .divider")
+                assert divider == "The server was started anew and remembers nothing from before"
+                (kept,) = second.lobby.rooms["harbour"].after(0)
+                assert kept.text == "in between"
+
+    async def test_what_is_kept_no_more_is_said(self, browser: Any) -> None:
+        async with behind_a_network(keep=3) as (_, network, far, near):
+            expected = ("ERR_", "WebSocket connection")
+            async with windows(browser, far, 2, expected=expected) as (alice, bob):
+                bob.address = near
+                await alice.sign_in("Alice")
+                await bob.sign_in("Bob")
+                await bob.say("0")
+                await alice.sees("0")
+                await alice.page.route("**/api/tickets", lambda route: route.abort())
+                network.reset()
+                await alice.waits()
+                for number in range(1, 8):
+                    await bob.say(str(number))
+                await bob.sees(*map(str, range(8)))
+                await alice.page.unroute("**/api/tickets")
+                await alice.sees("0", "5", "6", "7")
+                divider = await alice.page.inner_text("#log .divider")
+                assert divider == "4 messages in between are kept no more"
+
     async def test_unsent_words_survive_a_reload(self, browser: Any) -> None:
         async with behind_a_network() as (_, network, far, _near):
             async with windows(browser, far, expected=("ERR_", "WebSocket connection")) as (alice,):
@@ -340,21 +410,31 @@ class TestTheWayIn:
     async def test_a_session_that_runs_out_says_so_and_keeps_what_was_written(
         self, browser: Any
     ) -> None:
+        clock = Clock()
         expected = ("401", "ERR_", "WebSocket connection")
-        async with chatting(session=100) as (chat, server):
+        async with chatting(session=100, now=clock) as (_, server):
             async with windows(browser, server.http, expected=expected) as (alice,):
-                chat.issuer.now = lambda: time.time() - 95  # 4 to 5 s are left
                 await alice.sign_in("Alice")
                 await alice.page.evaluate("WebSocket.prototype.send = () => {}")
                 await alice.say("almost too late")
+                clock.ahead = 100
                 problem = await alice.problem()
                 assert problem == "Your session is over: the token has expired."
-                chat.issuer.now = time.time
                 await alice.page.reload()
-                assert "Your session is over" in await alice.problem()
+                assert await alice.problem() == "Your session is over: sign in again."
                 await alice.fill_in("Alice")
                 await alice.connected()
                 await alice.sees("almost too late")
+
+    async def test_a_browser_that_keeps_no_secure_cookie_is_told_why(self, browser: Any) -> None:
+        """As Safari does on http://127.0.0.1; seen from the page, the session is just not there."""
+        nobody = json.dumps({"user": None, "reason": "missing"})
+        async with chatting() as (_, server), windows(browser, server.http) as (window,):
+            await window.page.goto(server.http)
+            await window.page.wait_for_selector("#demo-people tbody tr")
+            await window.page.route("**/api/me", lambda route: route.fulfill(body=nobody))
+            await window.fill_in("Alice")
+            assert "secure cookies over https only" in await window.problem()
 
     async def test_signing_out_ends_it_everywhere_in_this_browser(self, browser: Any) -> None:
         async with chatting() as (_, server), windows(browser, server.http) as (alice,):
@@ -491,6 +571,18 @@ class TestWirePanel:
                 await alice.page.wait_for_selector("#frames .news:has-text('a new connection')")
                 await alice.say("again")
                 await alice.page.wait_for_selector("#frames .in:has-text('again')")
+
+    async def test_pings_are_there_too(self, browser: Any) -> None:
+        pinging: dict[str, object] = {"ws_ping_interval": 0.2}
+        async with chatting(settings=pinging) as (_, server):
+            async with windows(browser, server.http) as (alice,):
+                await alice.sign_in("Alice")
+                await alice.page.click("#wire-toggle")
+                await alice.page.wait_for_selector("#frames .out:has-text('PING')")
+                pong = alice.page.locator("#frames .in", has_text="PONG").first
+                await pong.click()
+                assert "0xa" in await alice.page.inner_text("#frame .bits")
+                assert "PONG frame" in await alice.page.inner_text("#frame h3")
 
     async def test_a_compressed_frame_says_so(self, browser: Any) -> None:
         deflate: dict[str, object] = {"ws_per_message_deflate": True}

@@ -7,6 +7,7 @@ import { showFrame } from "./frame-view.js";
 
 const MOST = 300; // rows; the oldest go first
 const PREVIEW = 200; // characters
+const COVERING = matchMedia("(max-width: 46rem)"); // as in wire.css: the panel hides everything else
 const AGAIN = 2000; // ms until a feed that broke is opened anew
 
 function toBytes(base64) {
@@ -41,6 +42,7 @@ export class WirePanel {
     this.#list.addEventListener("click", event => this.#choose(event.target.closest("[role=option]")));
     this.#list.addEventListener("keydown", event => this.#key(event));
     this.#panel.addEventListener("keydown", event => { if (event.key === "Escape") this.close(); });
+    COVERING.addEventListener("change", () => this.#cover());
     let width = 0;
     new ResizeObserver(() => { // only the width changes the drawing; its own height must not
       const now = part("frame").clientWidth;
@@ -52,6 +54,7 @@ export class WirePanel {
   open() {
     this.#panel.hidden = false;
     part("wire-toggle").setAttribute("aria-expanded", "true");
+    this.#cover();
     this.#list.focus();
     this.#watch();
   }
@@ -60,10 +63,17 @@ export class WirePanel {
     if (this.#panel.hidden) return;
     this.#panel.hidden = true;
     part("wire-toggle").setAttribute("aria-expanded", "false");
+    this.#cover();
     this.#unwatch();
     this.#clear();
     this.#pause(false);
     part("wire-toggle").focus();
+  }
+
+  /** Let the keyboard not go behind a panel that hides the rest. */
+  #cover() {
+    const covered = COVERING.matches && !this.#panel.hidden;
+    for (const other of this.#panel.parentElement.children) if (other !== this.#panel) other.inert = covered;
   }
 
   /** Show this connection from now on; "" where the server cannot. */

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from urllib.parse import unquote
 
@@ -122,57 +123,68 @@ def other_case(name):
 
 # --- endpoint_name ---
 
+RULE = r"[a-z][a-z0-9]*(-[a-z0-9]+)*"
+
 
 def last_part(scope, prefix):
     return unquote(scope["path"]).rstrip("/").rpartition("/")[2]
 
 
-def forbids_some(scope, prefix):
-    path = scope["path"]
-    if not path.startswith(prefix):
-        return None
-    name = path[len(prefix) :]
-    return None if not name or "/" in name or "." in name else name
-
-
-def any_alphabet(scope, prefix):
-    path = scope["path"]
-    name = path[len(prefix) :]
-    if not path.startswith(prefix) or not re.fullmatch(r"[\w-]{1,64}", name):
-        return None
-    return name
-
-
-def dollar_at_the_end(scope, prefix):
-    path = scope["path"]
-    name = path[len(prefix) :]
-    if not path.startswith(prefix) or not re.match(r"[A-Za-z0-9_-]{1,64}$", name):
-        return None
-    return name
-
-
-def trusts_the_path(scope, prefix):
+def the_packages_own(scope, prefix):
     path, root = scope["path"], scope.get("root_path", "")
     if root and path.startswith(root + "/"):
         path = path[len(root) :]
-    name = path[len(prefix) :]
-    if not path.startswith(prefix) or not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
+    name = path.removeprefix(prefix)
+    if name == path or not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
+        return None
+    raw = scope.get("raw_path")
+    if raw is not None and not raw.partition(b"?")[0].endswith((prefix + name).encode()):
         return None
     return name
 
 
-def checked(scope, prefix, *, cut=True, root_slash="/", need_raw=False, roots=True):
-    path, root = scope["path"], scope.get("root_path", "")
-    if roots and root and path.startswith(root + root_slash):
-        path = path[len(root) :]
-    name = path[len(prefix) :]
-    if not path.startswith(prefix) or not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
+def forbids_some(scope, prefix):
+    name = scope["path"][len(prefix) :]
+    if not scope["path"].startswith(prefix) or not name or "/" in name or "." in name:
+        return None
+    return name
+
+
+def checked(
+    scope, prefix, *, rule=RULE, match=re.fullmatch, cut=True, need_raw=False, root=True, most=32
+):
+    before = (scope.get("root_path", "") if root else "") + prefix
+    name = scope["path"][len(before) :]
+    if not scope["path"].startswith(before) or len(name) > most or not match(rule, name):
         return None
     raw = scope["raw_path"] if need_raw else scope.get("raw_path")
     if raw is None:
         return name
-    raw = raw.partition(b"?")[0] if cut else raw
-    return name if raw.endswith((prefix + name).encode()) else None
+    return name if (raw.partition(b"?")[0] if cut else raw) == scope["path"].encode() else None
+
+
+def hyphens_anywhere(scope, prefix):
+    return checked(scope, prefix, rule=r"[a-z][a-z0-9-]*")
+
+
+def hyphens_in_a_row(scope, prefix):
+    return checked(scope, prefix, rule=r"[a-z]([a-z0-9-]*[a-z0-9])?")
+
+
+def any_alphabet(scope, prefix):
+    return checked(scope, prefix, rule=r"[^\W\d_A-Z][^\W_A-Z]*(-[^\W_A-Z]+)*")
+
+
+def dollar_at_the_end(scope, prefix):
+    return checked(scope, prefix, rule=RULE + "$", match=re.match)
+
+
+def one_too_few(scope, prefix):
+    return checked(scope, prefix, most=31)
+
+
+def trusts_the_path(scope, prefix):
+    return checked({**scope, "raw_path": None}, prefix)
 
 
 def forgets_the_query(scope, prefix):
@@ -184,88 +196,176 @@ def needs_a_raw_path(scope, prefix):
 
 
 def forgets_the_root(scope, prefix):
-    return checked(scope, prefix, roots=False)
+    return checked(scope, prefix, root=False)
 
 
 def prefix_is_fixed(scope, prefix):
     return checked(scope, "/ws/")
 
 
-# --- stamped ---
+# --- at_most ---
+
+ANSWER = {"http": "http.response", "websocket": "websocket.http.response"}
 
 
-def always_stamps(send, request):
-    async def wrapped(message):
-        others = [pair for pair in message.get("headers", ()) if pair[0].lower() != b"x-request-id"]
-        headers = [*others, (b"x-request-id", request.value.encode())]
-        await send({**message, "headers": headers})
-
-    return wrapped
-
-
-def only_http(send, request):
-    async def wrapped(message):
-        if message["type"] == "http.response.start":
-            headers = [*message.get("headers", ()), (b"x-request-id", request.value.encode())]
-            message = {**message, "headers": headers}
-        await send(message)
-
-    return wrapped
+async def refuse(scope, receive, send, *, connect=True, kinds=ANSWER):
+    if scope["type"] == "websocket" and connect:
+        await receive()
+    kind = kinds[scope["type"]]
+    headers = [(b"retry-after", b"1")]
+    await send({"type": f"{kind}.start", "status": 503, "headers": headers})
+    await send({"type": f"{kind}.body", "body": b"busy"})
 
 
-STARTS = ("http.response.start", "websocket.accept", "websocket.http.response.start")
+def a_door(app, limit, *, over=lambda inside, limit: inside >= limit, count=ANSWER, no=refuse):
+    inside = 0
+
+    async def door(scope, receive, send):
+        nonlocal inside
+        if scope["type"] not in count:
+            return await app(scope, receive, send)
+        if over(inside, limit):
+            return await no(scope, receive, send)
+        inside += 1
+        try:
+            await app(scope, receive, send)
+        finally:
+            inside -= 1
+
+    return door
 
 
-def appends_in_place(send, request):
-    async def wrapped(message):
-        if message["type"] in STARTS:
-            message.setdefault("headers", []).append((b"x-request-id", request.value.encode()))
-        await send(message)
-
-    return wrapped
+def one_too_many(app, limit):
+    return a_door(app, limit, over=lambda inside, limit: inside > limit)
 
 
-def keeps_both(send, request):
-    async def wrapped(message):
-        if message["type"] in STARTS:
-            headers = [*message.get("headers", ()), (b"x-request-id", request.value.encode())]
-            message = {**message, "headers": headers}
-        await send(message)
-
-    return wrapped
+def closes_at_one(app, limit):
+    return a_door(app, limit, over=lambda inside, limit: inside >= min(limit, 1))
 
 
-def calls_at_once(send, request):
-    return send({"type": "websocket.accept", "headers": []})
+def answers_http_to_all(app, limit):
+    async def no(scope, receive, send):
+        await refuse(scope, receive, send, kinds=dict.fromkeys(ANSWER, "http.response"))
+
+    return a_door(app, limit, no=no)
 
 
-def plain_inside(send, request):
-    def wrapped(message):
+def never_hears_connect(app, limit):
+    async def no(scope, receive, send):
+        await refuse(scope, receive, send, connect=False)
+
+    return a_door(app, limit, no=no)
+
+
+def counts_the_lifespan(app, limit):
+    return a_door(app, limit, count=(*ANSWER, "lifespan"))
+
+
+def only_pages(app, limit):
+    return a_door(app, limit, count=("http",))
+
+
+def waits_for_a_place(app, limit):
+    places = asyncio.Semaphore(limit)
+
+    async def door(scope, receive, send):
+        async with places:
+            await app(scope, receive, send)
+
+    return door
+
+
+def leaks(app, limit, *, pays=False, catches=()):
+    inside = 0
+
+    async def door(scope, receive, send):
+        nonlocal inside
+        if scope["type"] not in ANSWER:
+            return await app(scope, receive, send)
+        if inside >= limit:
+            return await refuse(scope, receive, send)
+        inside += 1
+        try:
+            await app(scope, receive, send)
+        except catches:
+            inside -= 1
+            raise
+        inside -= pays
+
+    return door
+
+
+def never_pays_back(app, limit):
+    return leaks(app, limit)
+
+
+def pays_only_for_success(app, limit):
+    return leaks(app, limit, pays=True)
+
+
+def meets_exceptions_only(app, limit):
+    return leaks(app, limit, pays=True, catches=Exception)
+
+
+def swallows_the_error(app, limit):
+    async def quiet(scope, receive, send):
+        try:
+            await app(scope, receive, send)
+        except ZeroDivisionError:
+            pass
+
+    return a_door(quiet, limit)
+
+
+def lets_them_in_as_well(app, limit):
+    inside = 0
+
+    async def door(scope, receive, send):
+        nonlocal inside
+        if inside >= limit and scope["type"] in ANSWER:
+            await refuse(scope, receive, send)
+        inside += 1
+        try:
+            await app(scope, receive, send)
+        finally:
+            inside -= 1
+
+    return door
+
+
+shared = {"inside": 0}
+
+
+def one_count_for_all(app, limit):
+    async def door(scope, receive, send):
+        if scope["type"] not in ANSWER:
+            return await app(scope, receive, send)
+        if shared["inside"] >= limit:
+            return await refuse(scope, receive, send)
+        shared["inside"] += 1
+        try:
+            await app(scope, receive, send)
+        finally:
+            shared["inside"] -= 1
+
+    return door
+
+
+def wraps_send(app, limit):
+    async def passing(scope, receive, send):
+        async def out(message):
+            await send(message)
+
+        await app(scope, receive, out)
+
+    return a_door(passing, limit)
+
+
+def plain_inside(app, limit):
+    def door(scope, receive, send):
         return None
 
-    return wrapped
-
-
-def swallows_the_rest(send, request):
-    async def wrapped(message):
-        if message["type"] in STARTS:
-            headers = [
-                pair for pair in message.get("headers", ()) if pair[0].lower() != b"x-request-id"
-            ]
-            own = (b"x-request-id", request.value.encode())
-            await send({**message, "headers": [*headers, own]})
-
-    return wrapped
-
-
-def no_denials(send, request):
-    async def wrapped(message):
-        if message["type"] in STARTS[:2]:
-            headers = [*message.get("headers", ()), (b"x-request-id", request.value.encode())]
-            message = {**message, "headers": headers}
-        await send(message)
-
-    return wrapped
+    return door
 
 
 WRONG = {
@@ -301,23 +401,34 @@ WRONG = {
     ],
     "endpoint_name": [
         (last_part, "a path elsewhere"),
+        (the_packages_own, "this is not the package's rule"),
         (forbids_some, "nothing else"),
+        (hyphens_anywhere, "not at an end"),
+        (hyphens_in_a_row, "one at a time"),
         (any_alphabet, "Cyrillic"),
         (dollar_at_the_end, "use fullmatch"),
+        (one_too_few, "32 is allowed"),
         (trusts_the_path, "one endpoint, one spelling"),
         (forgets_the_query, "cut the raw path at the ?"),
         (needs_a_raw_path, "raw_path is optional"),
-        (forgets_the_root, "take it off first"),
+        (forgets_the_root, "begins with the root"),
         (prefix_is_fixed, "the prefix comes as an argument"),
     ],
-    "stamped": [
-        (always_stamps, "all other messages pass as they are"),
-        (only_http, "not only HTTP's"),
-        (appends_in_place, "the message that came in was changed"),
-        (keeps_both, "in whatever case, goes"),
-        (calls_at_once, "not a call of it"),
-        (plain_inside, "a plain function, where an async one is wanted"),
-        (swallows_the_rest, "all other messages pass as they are"),
-        (no_denials, "and this is the third"),
+    "at_most": [
+        (one_too_many, "nobody waits for a place"),
+        (closes_at_one, "as long as fewer than limit"),
+        (answers_http_to_all, "messages of its own"),
+        (never_hears_connect, "receive awaited 0 times"),
+        (counts_the_lifespan, "take a place for ever"),
+        (only_pages, "got       ('inside'"),
+        (waits_for_a_place, "left waiting"),
+        (never_pays_back, "when the application has ended with it"),
+        (pays_only_for_success, "that is what finally is for"),
+        (meets_exceptions_only, "CancelledError is no Exception"),
+        (swallows_the_error, "never came up"),
+        (lets_them_in_as_well, "http.response.start"),
+        (one_count_for_all, "a count of its own"),
+        (wraps_send, "other objects than came to the door"),
+        (plain_inside, "an async one is wanted"),
     ],
 }

@@ -70,50 +70,62 @@ def _name(name: str, scope: dict[str, Any], expect: str | None, why: str = "") -
     return Case(name, call(scope, "/ws/"), expect=expect, why=why)
 
 
-SPELLED = "one endpoint, one spelling: the raw path has to end with the prefix and the name"
-LISTED = "a name is 1 to 64 of A-Z a-z 0-9 _ - and nothing else"
+SPELLED = "one endpoint, one spelling: the raw path has to be root, prefix and name as well"
+LISTED = "a name has lower-case letters, digits and single hyphens between them, and nothing else"
 
 ENDPOINT_NAME = Exercise(
     "endpoint_name",
     points=3,
     rule="RFC 3986 6.2: two addresses may be the same and look different",
     hints=(
-        "First the decoded path: take the root off, then the prefix, and match the rest as a "
-        "whole against what a name may be. Then ask whether the raw path says the same.",
+        "Put together what the path has to begin with. The rest is a name, matched as a whole, or "
+        "it is nothing. Then ask whether the raw path says the same.",
         "A trace: path '/ws/admin', raw_path b'/ws/%61dmin'. The name would be 'admin', but the "
-        "raw path does not end with b'/ws/admin': None. raw_path b'/ws/chat?x=1' is cut at the ?.",
-        "1. Where root is not empty and path starts with root + '/': take root off.\n"
-        "2. No prefix at its beginning: None. name = what is behind the prefix.\n"
-        "3. re.fullmatch(r'[A-Za-z0-9_-]{1,64}', name), or None.\n"
-        "4. raw_path there, and the part before ? does not end with (prefix + name).encode(): "
-        "None.\n"
+        "raw path is not b'/ws/admin': None. raw_path b'/ws/chat?x=1' is cut at the ?.",
+        "1. before = root + prefix; a path that does not start with it: None.\n"
+        "2. name = what is behind; more than 32 characters: None.\n"
+        "3. re.fullmatch: a letter, letters and digits, then any number of groups of one hyphen "
+        "and letters and digits; or None.\n"
+        "4. raw_path there, and its part before ? is not path.encode(): None.\n"
         "5. Else the name.",
     ),
     replaces="middleware.registry.endpoint_name",
     cases=(
         _name("a plain path", _scope("/ws/chat"), "chat"),
         _name("a path elsewhere", _scope("/api/chat"), None),
+        _name("hyphens and a digit", _scope("/ws/live-prices-2"), "live-prices-2"),
         _name("the prefix alone", _scope("/ws/"), None, LISTED),
         _name("a slash in it", _scope("/ws/a/b"), None, LISTED),
         _name("dots", _scope("/ws/../ws/chat"), None, LISTED),
         _name("a dot at the end", _scope("/ws/chat."), None, LISTED),
         _name("a NUL", _scope("/ws/chat\0", b"/ws/chat%00"), None, LISTED),
         _name(
+            "a capital letter",
+            _scope("/ws/Chat"),
+            None,
+            "the house allows lower case only: this is not the package's rule",
+        ),
+        _name("a digit first", _scope("/ws/2chat"), None, "a name begins with a letter"),
+        _name("a hyphen first", _scope("/ws/-a"), None, "hyphens stand between, not at an end"),
+        _name("a hyphen last", _scope("/ws/a-"), None, "hyphens stand between, not at an end"),
+        _name("two hyphens", _scope("/ws/a--b"), None, "single hyphens, one at a time"),
+        _name(
             "a line break at the end",
-            _scope("/ws/chat\n", b"/ws/chat%0a"),
+            _scope("/ws/chat\n", b"/ws/chat\n"),
             None,
             "`$` in a pattern also matches before a last line break: use fullmatch",
         ),
         _name(
             "a letter of another alphabet",
-            _scope("/ws/\u0441hat", b"/ws/%D1%81hat"),
+            _scope("/ws/c\u0445at", "/ws/c\u0445at".encode()),
             None,
-            "that is a Cyrillic letter: \\w and isalnum() take letters of every alphabet",
+            "that is a Cyrillic letter: \\w, isalpha() and islower() take those of every alphabet",
         ),
-        _name("64 characters", _scope("/ws/" + "x" * 64), "x" * 64),
-        _name("65 characters", _scope("/ws/" + "x" * 65), None, LISTED),
+        _name("32 characters", _scope("/ws/" + "x" * 32), "x" * 32, "at most 32, so 32 is allowed"),
+        _name("33 characters", _scope("/ws/" + "x" * 33), None, "at most 32 characters"),
         _name("an encoded letter", _scope("/ws/admin", b"/ws/%61dmin"), None, SPELLED),
         _name("an encoded slash", _scope("/ws/admin", b"/ws%2fadmin"), None, SPELLED),
+        _name("more before it in the raw path", _scope("/ws/a", b"/%2e/ws/a"), None, SPELLED),
         Case(
             "no raw path",
             call({"path": "/ws/chat"}, "/ws/"),
@@ -135,14 +147,9 @@ ENDPOINT_NAME = Exercise(
             "below a root",
             _scope("/shop/ws/chat", root_path="/shop"),
             "chat",
-            "root_path is the beginning of path: take it off first",
+            "the path begins with the root, then comes the prefix",
         ),
-        _name(
-            "a root that is not there",
-            _scope("/shopping/ws/chat", root_path="/shop"),
-            None,
-            "/shopping is not below /shop: a root ends at a slash",
-        ),
+        _name("outside of its root", _scope("/ws/chat", root_path="/shop"), None),
         Case(
             "another prefix",
             call(_scope("/live/chat"), "/live/"),

@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 import websockets
+from starlette.applications import Starlette
+from starlette.routing import WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
 from websockets.asyncio.client import connect
 
 from refimpl.auth import (
@@ -229,3 +232,30 @@ class TestDoorkeeper:
                 with pytest.raises(websockets.ConnectionClosed):
                     await client.recv()
                 assert client.close_code == 4401
+
+
+async def test_starlette_application_needs_no_change(engine: str) -> None:
+    clock, ends = Clock(), []
+
+    async def chat(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.send_text(f"hello {websocket.state.user.id}")
+        try:
+            while True:
+                await websocket.send_text(await websocket.receive_text())
+        except WebSocketDisconnect as error:
+            ends.append((error.code, error.reason))
+
+    app = Starlette(routes=[WebSocketRoute("/ws", chat)])
+    guarded = Authenticate(app, authenticator(clock), check_every=0.01)
+    async with served(guarded, engine) as port:
+        headers = {"Authorization": f"Bearer {forge()}"}
+        async with connect(f"ws://127.0.0.1:{port}/ws", additional_headers=headers) as client:
+            assert await client.recv() == "hello ada"
+            await client.send("still here")
+            assert await client.recv() == "still here"
+            clock.now += 900
+            with pytest.raises(websockets.ConnectionClosed):
+                await client.recv()
+            assert client.close_code == 4401
+    assert ends == [(4401, "the token has expired")]

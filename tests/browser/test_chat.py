@@ -293,6 +293,29 @@ class TestLosingTheNetwork:
                 )
                 assert heard.index("into the hole") < heard.index("written while away")
 
+    async def test_what_arrived_unanswered_is_not_said_twice(self, browser: Any) -> None:
+        """The network ends between a message and the sign that it arrived."""
+        async with behind_a_network() as (chat, network, far, _near):
+            expected = ("ERR_", "WebSocket connection")
+            async with windows(browser, far, expected=expected) as (alice,):
+                await alice.sign_in("Alice")
+                say, heard = chat.lobby.say, []
+
+                def say_and_lose(visitor: Any, request: Any) -> None:
+                    say(visitor, request)
+                    heard.append(request.text)
+                    if len(heard) == 1:
+                        network.reset()
+
+                chat.lobby.say = say_and_lose  # type: ignore[method-assign]
+                await alice.say("once")
+                await alice.sees("once")
+                await alice.say("more")
+                await alice.sees("once", "more")
+                assert heard == ["once", "more"]  # the page found it among what it had missed
+                said = [message.text for message in chat.lobby.rooms["harbour"].after(0)]
+                assert said == ["once", "more"]
+
     async def test_a_server_that_starts_anew_remembers_nothing_and_loses_no_words(
         self, browser: Any
     ) -> None:

@@ -29,6 +29,12 @@ def a_span_not_a_time(now, outer, seconds):
     return seconds if outer is None else min(outer - now, seconds)
 
 
+def never_before_now(now, outer, seconds):
+    own = None if seconds is None else now + seconds
+    end = min((each for each in (outer, own) if each is not None), default=None)
+    return None if end is None else max(now, end)
+
+
 # --- ages ---
 
 
@@ -47,6 +53,10 @@ def any_age_at_all(count, lifetime, chance):
 
 def both_ways(count, lifetime, chance):
     return [lifetime * (0.95 + 0.1 * chance()) for _ in range(count)]
+
+
+def whole_seconds(count, lifetime, chance):
+    return [round(lifetime * (1 - 0.1 * chance())) for _ in range(count)]
 
 
 def a_generator(count, lifetime, chance):
@@ -135,6 +145,89 @@ async def tidies_only_after_success(calls):
     raise ConnectionError(f"{failed} failed")
 
 
+async def ends_all(tasks, **how):
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, **how)
+
+
+async def one_of_the_finished(calls):
+    pending = tasks = [asyncio.ensure_future(call()) for call in calls]
+    try:
+        while pending:
+            done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+            task = done.pop()
+            if not task.exception():
+                return task.result()
+        raise ConnectionError
+    finally:
+        await ends_all(tasks, return_exceptions=True)
+
+
+async def gather_stops_at_the_first(calls):
+    tasks = [asyncio.ensure_future(call()) for call in calls]
+    try:
+        return await first_of(tasks)
+    finally:
+        try:
+            await ends_all(tasks)
+        except BaseException:  # the calls' own errors
+            pass
+
+
+async def first_of(tasks, good=lambda result: True):
+    for each in asyncio.as_completed(tasks):
+        try:
+            result = await each
+        except Exception:
+            continue
+        if good(result):
+            return result
+    raise ConnectionError
+
+
+async def raises_the_last_one(calls):
+    tasks = [asyncio.ensure_future(call()) for call in calls]
+    try:
+        for each in asyncio.as_completed(tasks):
+            try:
+                return await each
+            except Exception as error:
+                last = error
+        raise last
+    finally:
+        await ends_all(tasks, return_exceptions=True)
+
+
+async def none_is_no_answer(calls):
+    tasks = [asyncio.ensure_future(call()) for call in calls]
+    try:
+        return await first_of(tasks, lambda result: result is not None)
+    finally:
+        await ends_all(tasks, return_exceptions=True)
+
+
+async def zero_is_no_answer(calls):
+    tasks = [asyncio.ensure_future(call()) for call in calls]
+    try:
+        return await first_of(tasks, bool)
+    finally:
+        await ends_all(tasks, return_exceptions=True)
+
+
+async def swallows_its_cancellation(calls):
+    tasks = [asyncio.ensure_future(call()) for call in calls]
+    try:
+        for each in asyncio.as_completed(tasks):
+            try:
+                return await each
+            except BaseException:
+                continue
+        raise ConnectionError
+    finally:
+        await ends_all(tasks, return_exceptions=True)
+
+
 # --- starve ---
 
 
@@ -155,6 +248,17 @@ async def only_once(pool):
 async def lets_it_out(pool):
     async with pool.acquire():
         raise ValueError("out of the block")
+
+
+async def cancels_and_goes(pool):
+    async def hold():
+        async with pool.acquire():
+            await asyncio.Event().wait()
+
+    tasks = [asyncio.ensure_future(hold()) for _ in range(pool.free)]
+    await asyncio.sleep(0)
+    for task in tasks:
+        task.cancel()
 
 
 async def cheats(pool):
@@ -214,6 +318,7 @@ WRONG = {
         (outer_zero_is_none, "a clock may start anywhere"),
         (no_outer_no_end, "no outer one"),
         (a_span_not_a_time, "expected  105"),
+        (never_before_now, "nobody below can move its end"),
     ],
     "leaking": [
         ("beat", "two heartbeats, both times"),
@@ -228,6 +333,7 @@ WRONG = {
         (any_age_at_all, "[1000.0, 500.0, 0.0]"),
         (both_ways, "expected  [1000.0]"),
         (a_generator, "generator"),
+        (whole_seconds, "short lives are all alike"),
     ],
     "first_good": [
         (leaves_the_losers, "nobody had cancelled, and still ran when first_good was done"),
@@ -237,16 +343,23 @@ WRONG = {
         (waits_for_all, "take the first answer"),
         (the_last_error, "ConnectionError"),
         (tidies_only_after_success, "takes the tasks along"),
+        (one_of_the_finished, "look at all of them"),
+        (gather_stops_at_the_first, "gather without return_exceptions=True"),
+        (raises_the_last_one, "whatever the calls' own errors are"),
+        (none_is_no_answer, "None is an answer too"),
+        (zero_is_no_answer, "0 is an answer"),
+        (swallows_its_cancellation, "its CancelledError was caught"),
     ],
     "starve": [
-        (ends_well, "expected  0"),
+        (ends_well, "a block that ends well gives its place back"),
+        (cancels_and_goes, "have not ended yet"),
         (only_once, "each block that ends badly costs one place"),
         (lets_it_out, "ValueError"),
         (cheats, "never lent"),
         (holds_them, "still held"),
     ],
     "decide": [
-        (asks_the_policy_first, "nothing waits"),
+        (asks_the_policy_first, "keeps up is sent everything"),
         (strictly_less, "not slow"),
         (queues_without_end, "beyond the limit"),
         (limit_for_all, "who is skipped stays"),

@@ -58,6 +58,11 @@ def nothing_for_nothing(kind, payload):
     return lets_struct_refuse(kind, payload) if payload else b""
 
 
+def makes_a_bytearray(kind, payload):
+    refuse(kind)
+    return bytearray(lets_struct_refuse(kind, payload))
+
+
 # --- is_intact ---
 
 
@@ -91,6 +96,37 @@ def compares_two_bytes(data):
     return zlib.crc32(data[:-4]) >> 16 == int.from_bytes(data[-4:-2], "big")
 
 
+def payload_end(data):
+    return 5 + int.from_bytes(data[:4], "big")
+
+
+def ignores_what_follows(data):
+    end = payload_end(data)
+    if len(data) < 9:
+        return False
+    return zlib.crc32(data[:end]) == int.from_bytes(data[end : end + 4], "big")
+
+
+def crc_from_the_end(data):
+    end = payload_end(data)
+    if len(data) < max(end, 9):
+        return False
+    return zlib.crc32(data[:end]) == int.from_bytes(data[-4:], "big")
+
+
+def crc_of_any_length(data):
+    end = payload_end(data)
+    return len(data) >= 9 and zlib.crc32(data[:end]) == int.from_bytes(data[end:], "big")
+
+
+def at_most_so_long(data):
+    return len(data) <= payload_end(data) + 4 and crc_of_any_length(data)
+
+
+def one_for_true(data):
+    return int(at_most_so_long(data) and len(data) == payload_end(data) + 4)
+
+
 # --- seq_ahead ---
 
 
@@ -119,6 +155,15 @@ def the_other_way(newer, older):
 def right_way(newer, older):
     ahead = (newer - older) % 2**32
     return ahead - 2**32 if ahead >= 2**31 else ahead
+
+
+def half_on_one_side(newer, older):
+    ahead = newer - older
+    if ahead <= -(2**31):
+        ahead += 2**32
+    elif ahead >= 2**31:
+        ahead -= 2**32
+    return ahead
 
 
 def tells_only_whether(newer, older):
@@ -178,8 +223,13 @@ def right(buffer, position=0, *, max_size=2**20):
         return NEED_MORE
     (sent,) = struct.unpack_from("!I", buffer, end)
     if sent != zlib.crc32(buffer[position:end]):
-        raise BadChecksum(sent, 0)
+        raise BadChecksum(sent, zlib.crc32(buffer[position:end]))
     return Envelope(kind, bytes(buffer[position + 5 : end])), end + 4
+
+
+def crcs(buffer, position=0):
+    end = position + payload_end(buffer[position:])
+    return int.from_bytes(buffer[end : end + 4], "big"), zlib.crc32(buffer[position:end])
 
 
 def empty_means_not_yet(buffer, position=0, *, max_size=2**20):
@@ -233,7 +283,7 @@ def never_verified(buffer, position=0, *, max_size=2**20):
 def crc_of_everything(buffer, position=0, *, max_size=2**20):
     found = right(buffer, position, max_size=max_size)
     if found is not NEED_MORE and zlib.crc32(buffer[:-4]) != int.from_bytes(buffer[-4:], "big"):
-        raise BadChecksum(0, 0)
+        raise BadChecksum(*crcs(buffer, position))
     return found
 
 
@@ -259,6 +309,47 @@ def does_not_wait_for_the_crc(buffer, position=0, *, max_size=2**20):
     return found
 
 
+def keeps_a_view(buffer, position=0, *, max_size=2**20):
+    view = memoryview(buffer)
+    found = right(buffer, position, max_size=max_size)
+    view[:0].tobytes()
+    return found
+
+
+def names_the_computed_first(buffer, position=0, *, max_size=2**20):
+    try:
+        return right(buffer, position, max_size=max_size)
+    except BadChecksum:
+        raise BadChecksum(*reversed(crcs(buffer, position))) from None
+
+
+def names_the_limit_first(buffer, position=0, *, max_size=2**20):
+    try:
+        return right(buffer, position, max_size=max_size)
+    except TooLong:
+        length = int.from_bytes(buffer[position : position + 4], "big")
+        raise TooLong(max_size, length) from None
+
+
+def crc_of_the_payload(buffer, position=0, *, max_size=2**20):
+    found = right(buffer, position, max_size=max_size)
+    if found is not NEED_MORE:
+        sent, _ = crcs(buffer, position)
+        computed = zlib.crc32(found[0].payload)
+        if sent != computed:
+            raise BadChecksum(sent, computed)
+    return found
+
+
+def little_endian_length(buffer, position=0, *, max_size=2**20):
+    if len(buffer) < position + 5:
+        return NEED_MORE
+    (length,) = struct.unpack_from("<I", buffer, position)
+    if length > max_size:
+        raise TooLong(length, max_size)
+    return right(buffer, position, max_size=max_size)
+
+
 WRONG = {
     "pack_envelope": [
         (covers_the_payload_only, "the CRC covers length, type and payload"),
@@ -269,6 +360,7 @@ WRONG = {
         (wraps_the_type, "a type that no byte can hold"),
         (zero_is_no_type, "0 is a type like any other"),
         (nothing_for_nothing, "an empty payload is a message"),
+        (makes_a_bytearray, "the task asks for bytes"),
     ],
     "cut_stream": [
         ((2, 20), "is an envelope all the same"),
@@ -277,6 +369,7 @@ WRONG = {
         ((3, 3), "keeps all of an unfinished envelope"),
         ((3, 6), "its header waits as well"),
         ((3, 12), "how many of them have come"),
+        ((3, 10), "count once more"),
         (3, "of type int, expected tuple"),
     ],
     "is_intact": [
@@ -286,12 +379,18 @@ WRONG = {
         (crashes_on_short_data, "crashed"),
         (empty_is_broken, "empty is not broken"),
         (compares_two_bytes, "all of its four bytes"),
+        (ignores_what_follows, "nothing may stand behind its CRC"),
+        (crc_from_the_end, "right behind the payload, not where the data ends"),
+        (crc_of_any_length, "the four bytes behind the payload"),
+        (at_most_so_long, "are not the four of a CRC"),
+        (one_for_true, "the task asks for bool"),
     ],
     "seq_ahead": [
         (subtracts, "after 2**32 - 1 comes 0"),
         (always_forwards, "behind is negative"),
         (circle_of_one_less, "there are 2**32 numbers on the circle"),
         (half_is_ahead, "the package says behind"),
+        (half_on_one_side, "from either side"),
         (the_other_way, "one ahead"),
         (tells_only_whether, "of type bool"),
     ],
@@ -305,11 +404,15 @@ WRONG = {
         (sends_the_mask, "another message"),
     ],
     "beat_report": [
-        ((0, 1, 1), "did each of them come"),
-        ((2, 1, 1), "filled later"),
-        ((1, 1, 0), "came after a higher one"),
-        ((1, 0, 2), "a double, not a late one"),
-        ((1, 1, 2), "counts as a double only"),
+        ((1, 1, 3), "did each of them come"),
+        ((5, 1, 3), "some of them came later"),
+        ((5, 1, 0), "not lost any more"),
+        ((2, 1, 0), "came after a higher one"),
+        ((2, 0, 4), "a double, not a late one"),
+        ((2, 1, 4), "counts as a double only"),
+        ((2, 1, 6), "and is not late"),
+        ((1, 2, 3), "in this order"),
+        ([2, 1, 3], "of type list, expected tuple"),
         ((7, 0, 0), "how many never came"),
     ],
     "parse_envelope": [
@@ -326,5 +429,10 @@ WRONG = {
         (crashes_on_half_a_header, "crashed"),
         (leaves_a_bytearray, "the payload that leaves is bytes"),
         (does_not_wait_for_the_crc, "the CRC is not all there"),
+        (keeps_a_view, "a memoryview still holds it"),
+        (names_the_computed_first, "BadChecksum(sent, computed)"),
+        (names_the_limit_first, "TooLong(length, max_size)"),
+        (crc_of_the_payload, "this envelope is sound"),
+        (little_endian_length, "the length is in the four bytes at position"),
     ],
 }

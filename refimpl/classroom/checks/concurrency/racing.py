@@ -6,6 +6,8 @@ from typing import Any
 
 from ...cases import Case, Exercise, Wrong, raises
 
+SILENT = object()
+
 
 class Servers:
     """Made-up servers that answer, fail or stay silent, and note what becomes of each call."""
@@ -15,8 +17,8 @@ class Servers:
         self.running: set[asyncio.Task[Any]] = set()
         self.never = asyncio.Event()
 
-    def server(self, answer: object = None, *, turns: int = 0) -> Callable[[], Awaitable[object]]:
-        """A call that answers, raises the answer where it is an error, or with None is silent."""
+    def server(self, answer: object, *, turns: int = 0) -> Callable[[], Awaitable[object]]:
+        """A call that answers, raises the answer where it is an error, or for ever is SILENT."""
 
         async def ask() -> object:
             task = asyncio.current_task()
@@ -26,13 +28,13 @@ class Servers:
             try:
                 for _ in range(turns):
                     await asyncio.sleep(0)
-                if answer is None:
+                if answer is SILENT:
                     await self.never.wait()
                 if isinstance(answer, Exception):
                     raise answer
                 return answer
             finally:
-                for _ in range(2 if answer is None else 0):
+                for _ in range(2 if answer is SILENT else 0):
                     await asyncio.sleep(0)  # tidying up takes a few turns
                 self.running.discard(task)
 
@@ -49,7 +51,8 @@ class Servers:
 
 
 Race = Callable[[list[Callable[[], Awaitable[object]]]], Coroutine[Any, Any, object]]
-SILENT, ERROR = None, ConnectionRefusedError("refused")
+ERROR = ConnectionRefusedError("refused")
+SWALLOWS = "`except BaseException` and a bare `except` do that, `except Exception` does not"
 
 
 def _race(*answers: tuple[object, int]) -> Callable[[Race], Any]:
@@ -85,8 +88,21 @@ async def _cancelled(first_good: Race) -> object:
         return task.result()
     task.cancel()
     await asyncio.wait([task], timeout=1)
+    if not task.cancelled():
+        how = "ended, but not as cancelled" if task.done() else "still ran a second later"
+        raise Wrong(f"first_good {how}: its CancelledError was caught; {SWALLOWS}")
     servers.complain(2)
-    return "cancelled" if task.cancelled() else "it did not end as cancelled"
+    return "cancelled"
+
+
+async def _one_among_failures(first_good: Race) -> object:
+    """Let forty fail in the turn in which one answers; a set gives them in any order."""
+    result: object = None
+    for _ in range(3):
+        result = await _race(*[(ERROR, 0)] * 40, ("B", 0))(first_good)
+        if result != "B":
+            break
+    return result
 
 
 FIRST_GOOD = Exercise(
@@ -130,9 +146,25 @@ FIRST_GOOD = Exercise(
         ),
         Case(
             "all fail",
-            drive=_race((ValueError("no"), 0), (ERROR, 2)),
-            shown="first_good([fails, fails])",
+            drive=_race((ValueError("no"), 0), (ERROR, 2), (ValueError("no"), 4)),
+            shown="first_good([fails, fails, fails])",
             error=raises(ConnectionError),
+            why="whatever the calls' own errors are, the caller hears a ConnectionError",
+        ),
+        Case(
+            "one fails, one is silent, one answers",
+            drive=_race((ERROR, 0), (SILENT, 0), ("B", 3)),
+            shown="first_good([fails, silent, B])",
+            expect="B",
+            why="wait for the end of every one: gather without return_exceptions=True ends at the "
+            "first error, and waits for nobody behind it",
+        ),
+        Case(
+            "forty fail in the very turn in which one answers",
+            drive=_one_among_failures,
+            shown="first_good([fails, ..., fails, B])",
+            expect="B",
+            why="several may be done at once: look at all of them, not at one of the set",
         ),
         Case(
             "an answer that is False in an if",
@@ -140,6 +172,13 @@ FIRST_GOOD = Exercise(
             shown="first_good([answers 0, B])",
             expect=0,
             why="0 is an answer",
+        ),
+        Case(
+            "an answer that is None",
+            drive=_race((None, 0), ("B", 5)),
+            shown="first_good([answers None, B])",
+            expect=None,
+            why="None is an answer too: a call succeeds that raises nothing",
         ),
         Case(
             "cancelled while both are silent",

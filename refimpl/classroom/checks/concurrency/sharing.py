@@ -14,11 +14,11 @@ def _chances(*numbers: float) -> Callable[[], float]:
     return lambda: next(stream)
 
 
-def _aged(count: int, *numbers: float) -> Callable[[Any], object]:
+def _aged(count: int, *numbers: float, lifetime: int = 1000) -> Callable[[Any], object]:
     """Call the learner's function with dice that give these numbers; ages to 3 places."""
 
     def drive(ages: Callable[..., Any]) -> object:
-        found = ages(count, 1000, _chances(*numbers))
+        found = ages(count, lifetime, _chances(*numbers))
         if not isinstance(found, list):
             return found
         if not all(isinstance(each, int | float) for each in found):
@@ -60,6 +60,13 @@ AGES = Exercise(
             shown="ages(6, 1000, chance)",
             expect=[975.0, 925.0] * 3,
         ),
+        Case(
+            "a lifetime of four seconds",
+            drive=_aged(3, 0.0, 0.5, 0.75, lifetime=4),
+            shown="ages(3, 4, chance)",
+            expect=[4.0, 3.8, 3.7],
+            why="rounded to whole seconds, short lives are all alike again",
+        ),
     ),
 )
 
@@ -91,10 +98,12 @@ def _starved(size: int) -> Callable[[Any], Any]:
         pool, before = NaivePool(size), asyncio.all_tasks()
         if (result := await starve(pool)) is ...:
             return result
+        if alive := asyncio.all_tasks() - before:
+            if all(task.cancelling() for task in alive):
+                raise Wrong("tasks of yours were cancelled and have not ended yet: await them")
+            raise Wrong("a task of yours is still alive")
         if pool.holders:
             raise Wrong(f"{pool.holders} of the places are still held: anybody can do that")
-        if asyncio.all_tasks() - before:
-            raise Wrong("a task of yours is still alive")
         if pool.lent < size - pool.free:
             raise Wrong("a pool whose places were never lent: use acquire(), do not set free")
         return pool.free
@@ -116,7 +125,13 @@ STARVE = Exercise(
         "3. catch it outside of the block.",
     ),
     cases=(
-        Case("a pool of one", drive=_starved(1), shown="starve(NaivePool(1))", expect=0),
+        Case(
+            "a pool of one",
+            drive=_starved(1),
+            shown="starve(NaivePool(1))",
+            expect=0,
+            why="a block that ends well gives its place back, and break or return end it well too",
+        ),
         Case(
             "a pool of five",
             drive=_starved(5),
@@ -142,11 +157,36 @@ DECIDE = Exercise(
         "4. Whatever is left: close.",
     ),
     cases=(
-        Case("nothing waits", call(0, 100, "CLOSE", 1000), expect="send"),
-        Case("slow, SKIP", call(500, 100, "SKIP", 1000), expect="skip"),
-        Case("slow, CLOSE", call(500, 100, "CLOSE", 1000), expect="close"),
-        Case("slow, QUEUE, within the limit", call(500, 100, "QUEUE", 1000), expect="send"),
-        Case("slow, QUEUE, beyond the limit", call(1001, 100, "QUEUE", 1000), expect="close"),
+        Case(
+            "nothing waits",
+            call(0, 100, "CLOSE", 1000),
+            expect="send",
+            why="a member that keeps up is sent everything, under every policy",
+        ),
+        Case(
+            "slow, SKIP",
+            call(500, 100, "SKIP", 1000),
+            expect="skip",
+            why="more than write_limit wait, so the policy decides",
+        ),
+        Case(
+            "slow, CLOSE",
+            call(500, 100, "CLOSE", 1000),
+            expect="close",
+            why="more than write_limit wait, so the policy decides",
+        ),
+        Case(
+            "slow, QUEUE, within the limit",
+            call(500, 100, "QUEUE", 1000),
+            expect="send",
+            why="QUEUE lets messages wait, as long as no more than limit do",
+        ),
+        Case(
+            "slow, QUEUE, beyond the limit",
+            call(1001, 100, "QUEUE", 1000),
+            expect="close",
+            why="beyond limit the queue is full, and QUEUE parts with the member",
+        ),
         Case(
             "just not slow",
             call(100, 100, "SKIP", 1000),

@@ -37,6 +37,12 @@ END_OF = Exercise(
             expect=0,
             why="a clock may start anywhere, so 0 is a time like any other",
         ),
+        Case(
+            "an outer end that is past",
+            call(100, 90, 5),
+            expect=90,
+            why="the outer block is over already: nobody below can move its end to now",
+        ),
     ),
 )
 

@@ -45,6 +45,12 @@ SEQ_AHEAD = Exercise(
             expect=-(2**31),
             why="both ways are equally long; the package says behind",
         ),
+        Case(
+            "half of the circle, across the end",
+            call(0, 2**31),
+            expect=-(2**31),
+            why="half of the circle is half of it from either side, and the package says behind",
+        ),
         Case("more than half", call(2**31 + 1, 0), expect=-(2**31) + 1, why="backwards is shorter"),
     ),
     replaces="envelope.heartbeat.distance",
@@ -60,22 +66,27 @@ BEAT_REPORT = Answer(
         "Chapter 04, section 9: bytes 1 to 4 of a record are its number. ff ff ff ff is the last, "
         "and the next one is 00 00 00 00. A number that comes after a higher one was late; a "
         "number that comes again was double.",
-        "1. Read the seven numbers.\n"
+        "1. Read the ten numbers.\n"
         "2. From the first to the highest: which one never came at all?\n"
         "3. Which came twice?\n"
         "4. Which came for the first time after a higher one?",
     ),
-    accepts=(1, 1, 1),
+    accepts=(2, 1, 3),
     mistakes={
-        (0, 1, 1): "from ff ff ff fd to 00 00 00 03 there are seven; did each of them come?",
-        (2, 1, 1): "two gaps were seen, but one of them was filled later",
-        (2, 1, 0): "a number that fills a gap later is late, and not lost any more",
-        (1, 1, 0): "one number came after a higher one",
-        (1, 0, 1): "one number came twice",
-        (1, 0, 2): "a number that was there already is a double, not a late one",
-        (1, 1, 2): "a double counts as a double only, however late it is",
-        (1, 2, 1): "a number that comes late for the first time is no double",
-        (1, 1, 3): "00 00 00 00 comes after ff ff ff ff, and is not late",
+        (0, 1, 3): "from ff ff ff fb to 00 00 00 05 there are eleven; did each of them come?",
+        (1, 1, 3): "from ff ff ff fb to 00 00 00 05 there are eleven; did each of them come?",
+        (5, 1, 3): "five were missing at one time, but some of them came later",
+        (5, 1, 0): "a number that fills a gap later is late, and not lost any more",
+        (2, 1, 0): "some numbers came after a higher one",
+        (2, 1, 2): "three times a number came after a higher one, one of them after the wrap",
+        (2, 0, 3): "one number came twice",
+        (2, 0, 4): "a number that was there already is a double, not a late one",
+        (2, 1, 4): "a double counts as a double only, however late it is",
+        (2, 4, 0): "a number that comes late for the first time is no double",
+        (2, 1, 6): "00 00 00 00 comes after ff ff ff ff, and is not late",
+        (2, 1, 7): "00 00 00 00 comes after ff ff ff ff, and is not late",
+        (1, 2, 3): "in this order: never came, came twice, came late",
+        (2, 3, 1): "in this order: never came, came twice, came late",
     },
-    otherwise="three numbers: how many never came, how many came twice, how many came late",
+    otherwise="a tuple of three: how many never came, how many came twice, how many came late",
 )

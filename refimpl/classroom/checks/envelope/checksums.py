@@ -7,10 +7,12 @@ from collections.abc import Callable
 from refimpl.envelope import BadChecksum, encode, parse_message
 
 from ...cases import Case, Exercise, Wrong, call
+from .words import by_kind
 
 HELLO, EMPTY = encode(0x10, b"Hello"), encode(0x11, b"")
 LONGER = HELLO[:-4] + b"!"
 LONGER += zlib.crc32(LONGER).to_bytes(4, "big")
+SHORT_CRC = encode(0x10, b"0320")  # whose CRC begins with a zero byte
 DICE = random.Random(31)
 
 
@@ -99,10 +101,41 @@ IS_INTACT = Exercise(
             expect=False,
             why="the CRC agrees and the length does not: whoever reads this loses the border",
         ),
+        Case(
+            "a sound one, and one byte behind it",
+            call(HELLO + b"!"),
+            expect=False,
+            why="exactly one envelope: nothing may stand behind its CRC",
+        ),
+        Case(
+            "two sound ones",
+            call(HELLO + EMPTY),
+            expect=False,
+            why="exactly one envelope: nothing may stand behind its CRC",
+        ),
+        Case(
+            "four bytes between payload and CRC",
+            call(HELLO[:-4] + b"junk" + HELLO[-4:]),
+            expect=False,
+            why="the CRC stands right behind the payload, not where the data ends",
+        ),
+        Case(
+            "two zero bytes between payload and CRC",
+            call(HELLO[:-4] + bytes(2) + HELLO[-4:]),
+            expect=False,
+            why="the CRC is the four bytes behind the payload, and with them it must end",
+        ),
+        Case(
+            "a CRC without its first byte, a zero",
+            call(SHORT_CRC[:-4] + SHORT_CRC[-3:]),
+            expect=False,
+            why="three bytes may be the same number, and are not the four of a CRC",
+        ),
         Case("one byte missing", call(HELLO[:-1]), expect=False, why="it is not whole"),
         Case("three bytes", call(HELLO[:3]), expect=False, why="too short is False, not an error"),
         Case("no byte", call(b""), expect=False, why="too short is False, not an error"),
     ),
+    explain=by_kind,
 )
 
 

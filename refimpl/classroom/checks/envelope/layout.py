@@ -1,11 +1,17 @@
 """The layout: writing an envelope, finding the borders in a stream, the three answers."""
 
-from refimpl.envelope import NEED_MORE, BadChecksum, Envelope, TooLong, encode
+from collections.abc import Callable
+from typing import Any
+
+from refimpl.envelope import NEED_MORE, BadChecksum, Envelope, EnvelopeError, TooLong, encode
 from refimpl.errors import LocalProtocolError
 
-from ...cases import Answer, Case, Exercise, call, raises
+from ...cases import Answer, Case, Exercise, Wrong, call, raises
+from ...rendering import render, show_error
+from .words import by_kind, by_refusal
 
 HELLO, EMPTY, BYE = encode(0x10, b"Hello"), encode(0x11, b""), encode(0x10, b"Bye")
+DAMAGED = HELLO[:-1] + b"?"
 
 PACK_ENVELOPE = Exercise(
     "pack_envelope",
@@ -49,6 +55,7 @@ PACK_ENVELOPE = Exercise(
             why="below 0 there is no type either",
         ),
     ),
+    explain=by_kind,
     replaces="envelope.frame.encode",
 )
 
@@ -74,12 +81,45 @@ CUT_STREAM = Answer(
         (4, 11): "the last one is not whole: count its bytes, and then those that it needs",
         (3, 3): "a decoder keeps all of an unfinished envelope, from its first byte on",
         (3, 6): "its header waits as well: nothing of an unfinished envelope is taken out",
+        (3, 10): "the count is right; count once more what stands behind the third, from its first "
+        "00 on",
         (3, 12): "the last envelope needs 12 bytes; how many of them have come?",
         (3, 1): "not how many are missing: how many are there, and wait",
     },
-    otherwise="a pair: the number of whole envelopes, and the number of bytes behind the last of "
-    "them",
+    otherwise="a tuple of two: the number of whole envelopes, and the number of bytes behind the "
+    "last of them",
 )
+
+
+def _says(error: EnvelopeError) -> Callable[[Any], object]:
+    """Call the learner's function with what is refused, and compare the words of its error."""
+
+    def drive(parse_envelope: Callable[..., object]) -> object:
+        limit = {"max_size": 4} if isinstance(error, TooLong) else {}
+        try:
+            result = parse_envelope(DAMAGED, **limit)
+        except EnvelopeError as raised:
+            if str(raised) != str(error):
+                raise Wrong(f"raises {show_error(raised)}") from None
+            return True
+        raise Wrong(render(result))
+
+    return drive
+
+
+def _lets_go(parse_envelope: Callable[..., object]) -> object:
+    """Empty a buffer while the error about it is still in somebody's hands."""
+    buffer = bytearray(DAMAGED)
+    try:
+        result = parse_envelope(buffer)
+    except BadChecksum:
+        try:
+            buffer.clear()
+        except BufferError:
+            raise Wrong("a buffer that cannot be emptied: a memoryview still holds it") from None
+        return True
+    raise Wrong(render(result))
+
 
 PARSE_ENVELOPE = Exercise(
     "parse_envelope",
@@ -162,7 +202,7 @@ PARSE_ENVELOPE = Exercise(
         ),
         Case(
             "a wrong CRC",
-            call(HELLO[:-1] + b"?"),
+            call(DAMAGED),
             error=raises(BadChecksum),
             why="the CRC has to be compared before anyone sees the payload",
         ),
@@ -178,6 +218,32 @@ PARSE_ENVELOPE = Exercise(
             expect=(Envelope(0x10, b"Hello"), 14),
             why="the bytes behind this envelope are the next call's business",
         ),
+        Case(
+            "what BadChecksum says",
+            drive=_says(BadChecksum(0x83973B3F, 0x83973BD5)),
+            shown=call(DAMAGED).text("parse_envelope"),
+            holds=bool,
+            wanted="raises BadChecksum: got CRC-32 83973b3f, expected 83973bd5",
+            why="what came is named first, then what was computed: BadChecksum(sent, computed)",
+        ),
+        Case(
+            "what TooLong says",
+            drive=_says(TooLong(5, 4)),
+            shown=call(DAMAGED, max_size=4).text("parse_envelope"),
+            holds=bool,
+            wanted="raises TooLong: got an envelope of 5 bytes, expected at most 4",
+            why="what came is named first, then what was allowed: TooLong(length, max_size)",
+        ),
+        Case(
+            "the buffer is emptied after an error",
+            drive=_lets_go,
+            shown="parse_envelope(buffer), then buffer.clear() in the except block",
+            holds=bool,
+            wanted="BadChecksum, and a bytearray that may be changed",
+            why="an error keeps the function's variables alive, and a memoryview among them keeps "
+            "the bytearray as it is: release it, as `with memoryview(buffer) as view:` does",
+        ),
     ),
+    explain=by_refusal,
     replaces="envelope.frame.parse",
 )

@@ -23,13 +23,15 @@ async function ask(path, { method = "GET", body } = {}) {
   } catch {
     throw new ApiError(response?.status ?? 0, "The server does not answer. Is it running?");
   }
-  if (!response.ok) throw new ApiError(response.status, answer?.detail ?? `The server says ${response.status}.`);
+  if (!response.ok)
+    throw new ApiError(response.status, answer?.detail ?? `The server says ${response.status}.`);
   return answer;
 }
 
 export const whoAmI = () => ask("/api/me");
 export const people = () => ask("/api/people");
-export const signIn = (name, password) => ask("/api/sign-in", { method: "POST", body: { name, password } });
+export const signIn = (name, password) =>
+  ask("/api/sign-in", { method: "POST", body: { name, password } });
 export const signOut = () => ask("/api/sign-out", { method: "POST" });
 export const ticket = async () => (await ask("/api/tickets", { method: "POST" })).ticket;
 

@@ -1,4 +1,5 @@
-// One connection that comes back: ticket, socket, heartbeat, and a growing, random wait between tries.
+// One connection that comes back: ticket, socket, heartbeat, and a random, growing wait for the
+// next try.
 
 import { socketAddress, ticket } from "./api.js";
 
@@ -13,7 +14,7 @@ const GIVEN_UP = 4000; // what we say to a server that does not answer, in case 
     a thousand pages that lost one server do not all come back in the same second. */
 export function backOff(tries, random = Math.random) {
   const most = Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** tries);
-  return most / 2 + random() * most / 2;
+  return most / 2 + (random() * most) / 2;
 }
 
 /**
@@ -59,7 +60,10 @@ export class Connection extends EventTarget {
   /** Expect a word soon: something was sent that gets an answer. */
   expect() {
     const { after, within } = this.#heartbeat;
-    this.#lastHeard = Math.min(this.#lastHeard, performance.now() - (after - Math.min(after, within)) * 1000);
+    this.#lastHeard = Math.min(
+      this.#lastHeard,
+      performance.now() - (after - Math.min(after, within)) * 1000,
+    );
   }
 
   #enter(state, detail = {}) {
@@ -88,7 +92,7 @@ export class Connection extends EventTarget {
   }
 
   #open(address) {
-    const socket = this.#socket = new WebSocket(address);
+    const socket = (this.#socket = new WebSocket(address));
     this.#timer = setTimeout(() => this.#lose(socket, GIVEN_UP, "no answer"), OPEN_WITHIN);
     socket.onmessage = event => this.#hear(JSON.parse(event.data));
     socket.onclose = event => this.#lose(socket, event.code, event.reason);
@@ -108,7 +112,7 @@ export class Connection extends EventTarget {
     this.#tell("message", message);
   }
 
-  /** Look whether the server still lives. A browser notices a dead network after minutes, if ever. */
+  /** Look whether the server lives. A browser notices a dead network after minutes, if ever. */
   #listen() {
     const now = performance.now();
     const { after, within } = this.#heartbeat;

@@ -5,8 +5,10 @@ export function el(tag, props = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(props)) {
     if (name === "data") Object.assign(node.dataset, value);
-    else if (name === "aria") for (const [key, text] of Object.entries(value)) node.setAttribute(`aria-${key}`, text);
-    else if (name === "on") for (const [key, call] of Object.entries(value)) node.addEventListener(key, call);
+    else if (name === "aria")
+      for (const [key, text] of Object.entries(value)) node.setAttribute(`aria-${key}`, text);
+    else if (name === "on")
+      for (const [key, call] of Object.entries(value)) node.addEventListener(key, call);
     else if (name in node) node[name] = value;
     else node.setAttribute(name, value);
   }
@@ -22,4 +24,5 @@ export function tell(node, text) {
   node.hidden = !text;
 }
 
-export const plural = (count, word) => `${count.toLocaleString("en")} ${word}${count === 1 ? "" : "s"}`;
+export const plural = (count, word) =>
+  `${count.toLocaleString("en")} ${word}${count === 1 ? "" : "s"}`;

@@ -67,14 +67,18 @@ connection.addEventListener("message", ({ detail: message }) => {
 
 connection.addEventListener("ended", ({ detail }) => wire.ended(detail));
 
-connection.addEventListener("signedout", ({ detail: { reason } }) => end(`Your session is over: ${reason}.`));
+connection.addEventListener("signedout", ({ detail: { reason } }) =>
+  end(`Your session is over: ${reason}.`),
+);
 
 part("retry").addEventListener("click", () => {
   connection.retry();
   view.focus();
 });
 window.addEventListener("online", () => connection.retry());
-document.addEventListener("visibilitychange", () => { if (!document.hidden) connection.retry(); });
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden) connection.retry();
+});
 
 part("sign-out").addEventListener("click", async () => {
   connection.stop();

@@ -7,16 +7,30 @@ const NEAR = 80; // px from the end of the log that still count as its end
 const MAX_TEXT = 2000;
 
 // Deep enough for white letters on them (4.5:1 and more).
-const FACES = ["#0b5a8f", "#8a4500", "#00664a", "#8c2f6b", "#5b4a9c", "#7a3b2e", "#3d5c14", "#4d5661"];
+const FACES = [
+  "#0b5a8f",
+  "#8a4500",
+  "#00664a",
+  "#8c2f6b",
+  "#5b4a9c",
+  "#7a3b2e",
+  "#3d5c14",
+  "#4d5661",
+];
 
 function face(user, name) {
   const sum = [...user].reduce((total, char) => (total * 31 + char.codePointAt(0)) >>> 0, 7);
-  const node = el("span", { className: "face", aria: { hidden: "true" } }, [...name][0]?.toUpperCase() ?? "?");
+  const node = el(
+    "span",
+    { className: "face", aria: { hidden: "true" } },
+    [...name][0]?.toUpperCase() ?? "?",
+  );
   node.style.setProperty("--face", FACES[sum % FACES.length]);
   return node;
 }
 
-const clock = at => new Date(at * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+const clock = at =>
+  new Date(at * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
 
 export class RoomView {
   #rooms;
@@ -28,12 +42,26 @@ export class RoomView {
     this.#rooms = rooms;
     const here = call => event => event.detail.room === rooms.current && call(event.detail);
     rooms.addEventListener("rooms", () => this.#showRooms());
-    rooms.addEventListener("history", here(() => this.#showAll()));
-    rooms.addEventListener("said", here(({ message }) => this.#append(message)));
-    rooms.addEventListener("pending", here(() => this.#showPending()));
-    rooms.addEventListener("people", here(() => this.#showPeople()));
+    rooms.addEventListener(
+      "history",
+      here(() => this.#showAll()),
+    );
+    rooms.addEventListener(
+      "said",
+      here(({ message }) => this.#append(message)),
+    );
+    rooms.addEventListener(
+      "pending",
+      here(() => this.#showPending()),
+    );
+    rooms.addEventListener(
+      "people",
+      here(() => this.#showPeople()),
+    );
     rooms.addEventListener("trouble", event => tell(part("room-problem"), event.detail.detail));
-    this.#log.addEventListener("scroll", () => { if (this.#atEnd()) part("newer").hidden = true; });
+    this.#log.addEventListener("scroll", () => {
+      if (this.#atEnd()) part("newer").hidden = true;
+    });
     part("newer").addEventListener("click", () => this.#scroll());
     part("composer").addEventListener("submit", event => this.#submit(event));
     this.#text.addEventListener("keydown", event => {
@@ -47,7 +75,8 @@ export class RoomView {
   }
 
   clear() {
-    for (const id of ["rooms", "log", "present", "room-title", "room-topic"]) part(id).replaceChildren();
+    for (const id of ["rooms", "log", "present", "room-title", "room-topic"])
+      part(id).replaceChildren();
     this.#text.value = "";
     tell(part("room-problem"), "");
   }
@@ -74,12 +103,26 @@ export class RoomView {
   #showRooms() {
     const { rooms, current } = this.#rooms;
     const focused = document.activeElement?.dataset?.room;
-    part("rooms").replaceChildren(...[...rooms.values()].map(room => {
-      const button = el("button", { type: "button", data: { room: room.id }, on: { click: () => this.#enter(room.id) } }, room.title);
-      if (room.id === current) button.setAttribute("aria-current", "true");
-      if (room.unread) button.append(el("span", { className: "count" }, `${room.unread}`, el("span", { className: "only-spoken" }, " unread")));
-      return el("li", {}, button);
-    }));
+    part("rooms").replaceChildren(
+      ...[...rooms.values()].map(room => {
+        const button = el(
+          "button",
+          { type: "button", data: { room: room.id }, on: { click: () => this.#enter(room.id) } },
+          room.title,
+        );
+        if (room.id === current) button.setAttribute("aria-current", "true");
+        if (room.unread)
+          button.append(
+            el(
+              "span",
+              { className: "count" },
+              `${room.unread}`,
+              el("span", { className: "only-spoken" }, " unread"),
+            ),
+          );
+        return el("li", {}, button);
+      }),
+    );
     if (focused) part("rooms").querySelector(`[data-room="${focused}"]`)?.focus();
     const { title = "", topic = "" } = this.#rooms.room ?? {};
     part("room-title").textContent = title;
@@ -96,8 +139,11 @@ export class RoomView {
 
   #showPeople() {
     const { room, user } = this.#rooms;
-    part("present").replaceChildren(...room.people.map(({ id, name }) =>
-      el("li", {}, face(id, name), id === user.id ? `${name} (you)` : name)));
+    part("present").replaceChildren(
+      ...room.people.map(({ id, name }) =>
+        el("li", {}, face(id, name), id === user.id ? `${name} (you)` : name),
+      ),
+    );
   }
 
   // --- messages ---
@@ -133,11 +179,19 @@ export class RoomView {
     const follows = before?.user === message.user && message.at - before.at < TOGETHER;
     const node = el("li", { className: "said", data: { seq: message.seq } });
     if (follows) {
-      node.append(el("span", { className: "only-spoken" }, `${message.name}: `), this.#words(message));
+      node.append(
+        el("span", { className: "only-spoken" }, `${message.name}: `),
+        this.#words(message),
+      );
       return node;
     }
     const at = new Date(message.at * 1000).toISOString();
-    const by = el("p", { className: "by" }, el("strong", {}, message.name), el("time", { dateTime: at }, clock(message.at)));
+    const by = el(
+      "p",
+      { className: "by" },
+      el("strong", {}, message.name),
+      el("time", { dateTime: at }, clock(message.at)),
+    );
     node.classList.add("first");
     node.append(face(message.user, message.name), by, this.#words(message));
     return node;
@@ -164,7 +218,11 @@ export class RoomView {
     const fate = el("p", { className: "fate" }, "not sent yet");
     if (message.problem) {
       fate.classList.add("wrong");
-      const remove = el("button", { type: "button", on: { click: () => this.#takeBack(message) } }, "Edit");
+      const remove = el(
+        "button",
+        { type: "button", on: { click: () => this.#takeBack(message) } },
+        "Edit",
+      );
       fate.replaceChildren(`not taken: ${message.problem}`, remove);
     }
     node.append(this.#words(message), fate);

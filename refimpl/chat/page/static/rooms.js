@@ -69,7 +69,12 @@ export class Rooms extends EventTarget {
   }
 
   say(text) {
-    this.pending.push({ id: newId(), room: this.current, text: text.toWellFormed?.() ?? text, at: Date.now() / 1000 });
+    this.pending.push({
+      id: newId(),
+      room: this.current,
+      text: text.toWellFormed?.() ?? text,
+      at: Date.now() / 1000,
+    });
     while (this.pending.length > UNSENT) this.pending.shift();
     this.#flush(this.current);
     this.#changed(this.current);
@@ -86,11 +91,16 @@ export class Rooms extends EventTarget {
 
   hear(message) {
     switch (message.type) {
-      case "welcome": return this.#welcome(message);
-      case "joined": return this.#joined(message);
-      case "said": return this.#said(this.rooms.get(message.room), message.message);
-      case "presence": return this.#presence(message);
-      case "error": return this.#refused(message);
+      case "welcome":
+        return this.#welcome(message);
+      case "joined":
+        return this.#joined(message);
+      case "said":
+        return this.#said(this.rooms.get(message.room), message.message);
+      case "presence":
+        return this.#presence(message);
+      case "error":
+        return this.#refused(message);
     }
   }
 
@@ -98,7 +108,15 @@ export class Rooms extends EventTarget {
     this.#sent.clear();
     this.#entered.clear();
     for (const { id, title, topic } of rooms) {
-      const room = this.rooms.get(id) ?? { id, messages: [], people: [], epoch: "", last: 0, unread: 0, wanted: false };
+      const room = this.rooms.get(id) ?? {
+        id,
+        messages: [],
+        people: [],
+        epoch: "",
+        last: 0,
+        unread: 0,
+        wanted: false,
+      };
       this.rooms.set(id, Object.assign(room, { title, topic }));
       if (this.pending.some(message => message.room === id)) room.wanted = true;
     }
@@ -118,7 +136,9 @@ export class Rooms extends EventTarget {
     const room = this.rooms.get(name);
     if (room.epoch && room.epoch !== epoch) {
       room.last = 0;
-      room.messages.push({ divider: "The server was started anew and remembers nothing from before" });
+      room.messages.push({
+        divider: "The server was started anew and remembers nothing from before",
+      });
     } else if (lost) {
       room.messages.push({ divider: `${lost} messages in between are kept no more` });
     }
@@ -186,7 +206,9 @@ export class Rooms extends EventTarget {
   #changed(room) {
     try {
       sessionStorage.setItem(this.#store, JSON.stringify(this.pending));
-    } catch { /* a full store: then it lives as long as this page */ }
+    } catch {
+      /* a full store: then it lives as long as this page */
+    }
     this.#tell("pending", room);
   }
 

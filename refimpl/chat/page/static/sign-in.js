@@ -3,8 +3,9 @@
 import { ApiError, people, signIn, whoAmI } from "./api.js";
 import { el, part, tell } from "./dom.js";
 
-const NO_COOKIE = "This browser does not keep the session: it takes secure cookies over https only. "
-  + "Use Chromium or Firefox at http://127.0.0.1, or start the demo with --ssl.";
+const NO_COOKIE =
+  "This browser does not keep the session: it takes secure cookies over https only. " +
+  "Use Chromium or Firefox at http://127.0.0.1, or start the demo with --ssl.";
 
 export class SignIn {
   #done;
@@ -33,7 +34,8 @@ export class SignIn {
   }
 
   async #submit() {
-    const name = part("name"), password = part("password");
+    const name = part("name"),
+      password = part("password");
     const missing = [name, password].find(input => !input.value);
     if (missing) return this.#refuse(`Enter a ${missing.id}.`, missing);
     const button = part("sign-in-form").querySelector("button");
@@ -62,13 +64,33 @@ export class SignIn {
   async #listPeople() {
     const listed = await people().catch(() => ({ people: [] }));
     part("demo-people").hidden = listed.people.length === 0;
-    part("demo-people").querySelector("tbody").replaceChildren(...listed.people.map(({ name, password }) => {
-      const use = el("button", { type: "button", aria: { label: `Fill in ${name}` }, on: { click: () => {
-        part("name").value = name;
-        part("password").value = password;
-        part("sign-in-form").querySelector("button").focus();
-      } } }, "Fill in");
-      return el("tr", {}, el("th", { scope: "row" }, name), el("td", {}, el("code", {}, password)), el("td", {}, use));
-    }));
+    part("demo-people")
+      .querySelector("tbody")
+      .replaceChildren(
+        ...listed.people.map(({ name, password }) => {
+          const use = el(
+            "button",
+            {
+              type: "button",
+              aria: { label: `Fill in ${name}` },
+              on: {
+                click: () => {
+                  part("name").value = name;
+                  part("password").value = password;
+                  part("sign-in-form").querySelector("button").focus();
+                },
+              },
+            },
+            "Fill in",
+          );
+          return el(
+            "tr",
+            {},
+            el("th", { scope: "row" }, name),
+            el("td", {}, el("code", {}, password)),
+            el("td", {}, use),
+          );
+        }),
+      );
   }
 }

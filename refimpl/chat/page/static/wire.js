@@ -7,7 +7,7 @@ import { showFrame } from "./frame-view.js";
 
 const MOST = 300; // rows; the oldest go first
 const PREVIEW = 200; // characters
-const COVERING = matchMedia("(max-width: 46rem)"); // as in wire.css: the panel hides everything else
+const COVERING = matchMedia("(max-width: 46rem)"); // as in wire.css: the panel hides the rest
 const AGAIN = 2000; // ms until a feed that broke is opened anew
 
 function toBytes(base64) {
@@ -16,8 +16,8 @@ function toBytes(base64) {
 
 function clock(at) {
   const time = new Date(at * 1000);
-  const pad = (value, digits) => String(value).padStart(digits, "0");
-  return `${pad(time.getHours(), 2)}:${pad(time.getMinutes(), 2)}:${pad(time.getSeconds(), 2)}.${pad(time.getMilliseconds(), 3)}`;
+  const milliseconds = String(time.getMilliseconds()).padStart(3, "0");
+  return `${time.toLocaleTimeString("en-GB")}.${milliseconds}`;
 }
 
 export class WirePanel {
@@ -35,16 +35,23 @@ export class WirePanel {
   #ids = 0;
 
   constructor() {
-    part("wire-toggle").addEventListener("click", () => (this.#panel.hidden ? this.open() : this.close()));
+    part("wire-toggle").addEventListener("click", () =>
+      this.#panel.hidden ? this.open() : this.close(),
+    );
     part("wire-close").addEventListener("click", () => this.close());
     part("wire-clear").addEventListener("click", () => this.#clear());
     part("wire-pause").addEventListener("click", () => this.#pause(!this.#paused));
-    this.#list.addEventListener("click", event => this.#choose(event.target.closest("[role=option]")));
+    this.#list.addEventListener("click", event =>
+      this.#choose(event.target.closest("[role=option]")),
+    );
     this.#list.addEventListener("keydown", event => this.#key(event));
-    this.#panel.addEventListener("keydown", event => { if (event.key === "Escape") this.close(); });
+    this.#panel.addEventListener("keydown", event => {
+      if (event.key === "Escape") this.close();
+    });
     COVERING.addEventListener("change", () => this.#cover());
     let width = 0;
-    new ResizeObserver(() => { // only the width changes the drawing; its own height must not
+    new ResizeObserver(() => {
+      // only the width changes the drawing; its own height must not
       const now = part("frame").clientWidth;
       if (now !== width) this.#drawChosen();
       width = now;
@@ -73,7 +80,8 @@ export class WirePanel {
   /** Let the keyboard not go behind a panel that hides the rest. */
   #cover() {
     const covered = COVERING.matches && !this.#panel.hidden;
-    for (const other of this.#panel.parentElement.children) if (other !== this.#panel) other.inert = covered;
+    for (const other of this.#panel.parentElement.children)
+      if (other !== this.#panel) other.inert = covered;
   }
 
   /** Show this connection from now on; "" where the server cannot. */
@@ -94,8 +102,10 @@ export class WirePanel {
   async #watch() {
     this.#unwatch();
     if (!this.#connection) {
-      return this.#say("This server's engine does not show its frames. Run it with our engine: refimpl demo, "
-        + "or uvicorn --ws refimpl.middleware.engine:Engine.");
+      return this.#say(
+        "This server's engine does not show its frames. Run it with our engine: refimpl demo, " +
+          "or uvicorn --ws refimpl.middleware.engine:Engine.",
+      );
     }
     const connection = this.#connection;
     try {
@@ -186,11 +196,25 @@ export class WirePanel {
     if (!frame.fin) kind.append(el("span", { className: "mini" }, "part"));
     if (frame.rsv1) kind.append(el("span", { className: "mini" }, "RSV1"));
     if (frame.masked) kind.append(el("span", { className: "mini" }, "mask"));
-    return el("li", { id: `frame-${++this.#ids}`, className: direction, role: "option", aria: { selected: "false" } },
-      el("span", { className: "way" }, el("span", { aria: { hidden: "true" } }, sent ? "↑" : "↓"), el("span", { className: "only-spoken" }, sent ? "sent" : "received")),
-      el("time", {}, clock(at)), kind,
+    return el(
+      "li",
+      {
+        id: `frame-${++this.#ids}`,
+        className: direction,
+        role: "option",
+        aria: { selected: "false" },
+      },
+      el(
+        "span",
+        { className: "way" },
+        el("span", { aria: { hidden: "true" } }, sent ? "↑" : "↓"),
+        el("span", { className: "only-spoken" }, sent ? "sent" : "received"),
+      ),
+      el("time", {}, clock(at)),
+      kind,
       el("span", { className: "size" }, `${frame.length.toLocaleString("en")} B`),
-      el("span", { className: "peek" }, summary(frame).slice(0, PREVIEW)));
+      el("span", { className: "peek" }, summary(frame).slice(0, PREVIEW)),
+    );
   }
 
   #remove(row) {
@@ -232,7 +256,12 @@ export class WirePanel {
     const rows = [...this.#list.querySelectorAll("[role=option]:not(.news)")];
     const at = rows.indexOf(this.#chosen);
     const last = rows.length - 1;
-    const next = { ArrowDown: Math.min(at + 1, last), ArrowUp: at < 0 ? last : Math.max(at - 1, 0), Home: 0, End: last }[event.key];
+    const next = {
+      ArrowDown: Math.min(at + 1, last),
+      ArrowUp: at < 0 ? last : Math.max(at - 1, 0),
+      Home: 0,
+      End: last,
+    }[event.key];
     if (next === undefined || !rows.length) return;
     event.preventDefault();
     this.#choose(rows[next]);

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from contextlib import nullcontext
 
 import pytest
 
@@ -297,6 +298,42 @@ class TestChangesWhileServing:
         await made.remove("echo", timeout=0.01)
         await task
         assert peer.sent == [ACCEPT]
+
+    @pytest.mark.parametrize("raises", [False, True], ids=["gives up", "raises"])
+    async def test_an_endpoint_that_ends_at_once_waits_until_the_client_is_told(self, raises):
+        """Else the server would see it return, and close with a code of its own."""
+        reading = asyncio.Event()
+
+        class Slow(Peer):
+            async def send(self, message):
+                if message["type"] == "websocket.close":
+                    await reading.wait()
+                await super().send(message)
+
+        async def ticker(scope, receive, send):
+            await receive()
+            await send(ACCEPT)
+            try:
+                while True:
+                    await asyncio.sleep(0)
+                    await send({"type": "websocket.send", "text": "tick"})
+            except OSError as error:
+                if raises:
+                    raise ZeroDivisionError from error
+
+        made = registry(endpoint=ticker)
+        peer = Slow(websocket_scope())
+        task = peer.start(made)
+        await peer.until("websocket.accept")
+        removal = asyncio.create_task(made.remove("echo", 1012))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert not task.done()
+        reading.set()
+        with pytest.raises(ZeroDivisionError) if raises else nullcontext():
+            await task
+        await removal
+        assert peer.sent[-1]["code"] == 1012
 
     async def test_a_client_that_left_is_no_error(self):
         class Gone(Peer):

@@ -109,6 +109,13 @@ class TestPathTable:
         peer = await Peer(http_scope("/ws/trap.txt")).run(Starlette(routes=routes))
         assert peer.status == 426
 
+    async def test_the_rules_hold_below_a_root_path(self, app):
+        scope = http_scope(f"/shop{FINGERPRINTED}", root_path="/shop")
+        peer = await Peer(scope).run(app)
+        assert (peer.status, "immutable" in peer.headers()["cache-control"]) == (200, True)
+        peer = await Peer(http_scope("/shop/ws/echo", root_path="/shop")).run(app)
+        assert peer.status == 426
+
     async def test_mounted_below_a_root_path(self, folder):
         routes = [Mount("/files", Files(directory=folder))]
         transport = httpx.ASGITransport(Starlette(routes=routes))
@@ -221,6 +228,8 @@ class TestPublic:
         "path",
         [
             "/app.js.map",
+            "/app.js.map/",
+            "/static/js/app.3f9a1c07.js.map/",
             "/static/js/app.3f9a1c07.js.map",
             "/static/js/app.3f9a1c07.js.MAP",
             "/.env",

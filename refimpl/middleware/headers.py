@@ -12,7 +12,7 @@ application has set them itself. `CACHE_RULES` is the table of what may be kept 
 import re
 from collections.abc import Iterable, Mapping
 
-from refimpl.middleware.asgi import App, Message, Receive, Scope, Send
+from refimpl.middleware.asgi import App, Message, Receive, Scope, Send, route_path
 
 __all__ = ["CACHE_RULES", "CONTENT_SECURITY_POLICY", "CacheRules", "SecurityHeaders"]
 __all__ += ["cache_control", "security_headers"]
@@ -106,11 +106,13 @@ class CacheRules:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the application; complete the start of its answer."""
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        kept = cache_control(route_path(scope), self.rules)  # routers change root_path on the way
 
         async def send_completed(message: Message) -> None:
             if message["type"] == "http.response.start":
-                good = message["status"] in (200, 206, 304)
-                value = cache_control(scope["path"], self.rules) if good else "no-store"
+                value = kept if message["status"] in (200, 206, 304) else "no-store"
                 message = with_defaults(message, {"cache-control": value})
             await send(message)
 

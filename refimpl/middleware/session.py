@@ -66,9 +66,7 @@ class Session:
     async def run(self, endpoint: App) -> None:
         """Let the endpoint have the connection until it returns; what it raises goes on up."""
         try:
-            await endpoint(self.scope, self.receive, self.send)
-            if self._ending is not None:
-                await self._told.wait()  # else the server would close first, with another code
+            await self._run_and_tell(endpoint)
         except Ended:
             pass
         except asyncio.CancelledError:
@@ -77,6 +75,17 @@ class Session:
         finally:
             self.phase = Phase.OVER
             self.finished.set()
+
+    async def _run_and_tell(self, endpoint: App) -> None:
+        """Run the endpoint; stay until the client is told, or the server would close first."""
+        try:
+            await endpoint(self.scope, self.receive, self.send)
+        except Exception:
+            if self._ending is not None:
+                await self._told.wait()
+            raise
+        if self._ending is not None:
+            await self._told.wait()
 
     @property
     def ended(self) -> bool:

@@ -42,9 +42,9 @@ def is_public(path: str) -> bool:
 
     Source maps hold the sources that the build took apart; they go to the error tracker instead.
     """
-    segments = path.removeprefix("/").removesuffix("/").split("/")
-    plain = all(SEGMENT.fullmatch(segment) for segment in segments) or path in ("", "/")
-    return plain and not path.lower().endswith(PRIVATE)
+    inner = path.removeprefix("/").removesuffix("/")  # "app.js.map/" is found as the file, too
+    plain = all(SEGMENT.fullmatch(segment) for segment in inner.split("/")) or path in ("", "/")
+    return plain and not inner.lower().endswith(PRIVATE)
 
 
 class Files(StaticFiles):

@@ -48,6 +48,16 @@ class TestTasks:
         assert "forgotten" in str(caught.value)
         task.cancel()
 
+    async def test_a_task_that_had_no_turn_yet_waits_for_nothing(self) -> None:
+        with trace_tasks():
+            task = asyncio.create_task(for_ever())
+        assert [r.waits_for for r in live_tasks() if r.task is task] == [
+            "nothing: it has not begun"
+        ]
+        await asyncio.sleep(0)
+        assert [r.waits_for for r in live_tasks() if r.task is task] == ["Event.wait"]
+        task.cancel()
+
     async def test_a_finished_or_finishing_task_is_none(self) -> None:
         async with leak_check():
             finishing = asyncio.create_task(turns(3))

@@ -21,6 +21,7 @@ from collections.abc import AsyncIterator, Coroutine, Generator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import Context
 from dataclasses import dataclass
+from inspect import CORO_CREATED, getcoroutinestate
 from types import AsyncGeneratorType, CoroutineType, FrameType
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -121,7 +122,9 @@ def _report(task: asyncio.Task[Any], now: float) -> TaskReport:
 
 def _innermost(awaited: object) -> str:
     """Return the name of the deepest coroutine in a chain of awaits: what it is stuck in."""
-    name = "nothing: it has not begun"
+    if isinstance(awaited, CoroutineType) and getcoroutinestate(awaited) == CORO_CREATED:
+        return "nothing: it has not begun"
+    name = type(awaited).__name__
     while True:
         if isinstance(awaited, CoroutineType):
             name, awaited = awaited.__qualname__, awaited.cr_await

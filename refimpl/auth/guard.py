@@ -86,6 +86,7 @@ class Authenticate:
         """Whether the path needs no name. Raises AuthError for one that can be read in two ways."""
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         if AMBIGUOUS.search(path) or AMBIGUOUS.search(scope["path"]):
+            self.disarm(scope)  # it is refused, so nobody needs its ticket, and it will be logged
             raise AuthError("path", "got a path with dot segments or the like (RFC 3986 6.2.2)")
         return any(
             path == public or (public.endswith("/") and public != "/" and path.startswith(public))

@@ -13,14 +13,17 @@ import re
 
 __all__ = ["Redact", "redact"]
 
+# Whoever asks for a URL writes into the log, so each pattern takes time in proportion to the text:
+# a cookie's name is no longer than any that counts, a run of letters is searched for "eyJ" once.
 SECRETS = (
     (
         re.compile(r"\b((?:access_)?token|ticket)(=|\\?[\"']:\s*\\?[\"'])[^&\s\"'\\,;]+", re.I),
         r"\1\2***",
     ),
     (re.compile(r"\b(bearer[ .])[\w.~+/=-]+", re.I), r"\1***"),
-    (re.compile(r"(__(?:Host|Secure)-[^=;\s]+=)[^;\s\"']+"), r"\1***"),
-    (re.compile(r"\beyJ[\w-]+\.[\w-]*\.[\w-]*"), "***"),  # any JWT: its header begins with {"
+    (re.compile(r"(__(?:Host|Secure)-[^=;\s]{1,128}=)[^;\s\"']+"), r"\1***"),
+    # Any JWT: its header begins with {".
+    (re.compile(r"(?<![\w-])((?>[\w-]*?(?=eyJ)))[\w-]++\.[\w-]*+\.[\w-]*+"), r"\1***"),
 )
 
 

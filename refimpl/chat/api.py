@@ -19,7 +19,7 @@ from refimpl.auth.sources import cookie_header
 from refimpl.chat.lobby import Lobby
 from refimpl.chat.people import Crowded, People
 from refimpl.errors import HandshakeError, LocalProtocolError
-from refimpl.handshake import Headers, Policy, check_origin
+from refimpl.handshake import Headers
 from refimpl.middleware.context import User, current
 
 __all__ = ["PUBLIC", "Api"]
@@ -82,7 +82,9 @@ class Api:
     async def sign_in(self, request: Request) -> Response:
         """Answer a right name and password with a session, anything else with one sentence."""
         try:
-            check_origin(headers_of(request), Policy(secure=is_secure(request)))
+            self.authenticator.check_origin(
+                headers_of(request), None, secure=is_secure(request), method=request.method
+            )
         except HandshakeError:
             return problem(403, "Pages of other sites may not sign anybody in.")
         if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":

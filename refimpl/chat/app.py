@@ -24,6 +24,7 @@ from refimpl.auth import (
     Tickets,
     Verifier,
 )
+from refimpl.auth.sources import without_secrets
 from refimpl.chat.api import PUBLIC, Api
 from refimpl.chat.lobby import Lobby
 from refimpl.chat.people import DEMO, People
@@ -79,7 +80,9 @@ class Chat:
             verifier=verifier, tickets=self.tickets, sources=frozenset({Source.TICKET})
         )
         self.issuer = Issuer(keys, NAME, NAME, lifetime=session, now=now)
-        self.lobby = Lobby((Room(*room, keep=keep) for room in rooms), now=now)
+        # All rooms together, and some talk, have to fit into what may wait for a visitor.
+        size = limit // (len(rooms) + 1)
+        self.lobby = Lobby((Room(*room, keep=keep, keep_size=size) for room in rooms), now=now)
         self.records = Records(now=now)
         api = Api(
             People(people, hasher=hasher),
@@ -93,10 +96,14 @@ class Chat:
             Authenticate(site(PAGE, api.routes()), pages, public=[*PAGES, *PUBLIC])
         )
         talk = Talk(self.lobby, self.records, heartbeat=heartbeat, limit=limit)
-        for name, endpoint in (("chat", talk), ("wire", WireFeed(self.records))):
+        for name, endpoint in (("chat", talk), ("wire", WireFeed(self.lobby, self.records))):
             self.registry.add(name, Authenticate(endpoint, sockets), limit=MAX_CONNECTIONS)
         self.app: App = Context(SecurityHeaders(self.registry))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request or connection."""
-        await self.app(scope, receive, send)
+        ours = dict(scope)
+        if "query_string" in scope:  # the server writes its own scope into its access log
+            query = scope["query_string"].decode("latin-1")
+            scope["query_string"] = without_secrets(query).encode("latin-1")
+        await self.app(ours, receive, send)

@@ -5,9 +5,10 @@ their tabs is: others hear of the first that comes and of the last that goes, no
 One process holds it all; chapter 10 spreads presence over many.
 """
 
+import asyncio
 import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
 from refimpl.chat.messages import BadMessage, Join, Say, joined, presence, said
@@ -16,7 +17,25 @@ from refimpl.chat.rooms import Room
 from refimpl.framing import CloseCode
 from refimpl.middleware.context import User
 
-__all__ = ["Lobby", "Visitor"]
+__all__ = ["HangUp", "Lobby", "Visitor"]
+
+ENDED = 10_000  # sessions that are remembered behind their end: tickets outlive it by 30 s
+
+
+class HangUp:
+    """Closes a connection once, from code that cannot wait; its owner awaits `tasks`."""
+
+    def __init__(self, close: Callable[[int, str], Awaitable[None]]) -> None:
+        self._close = close
+        self.tasks: list[asyncio.Task[None]] = []
+
+    def __call__(self, code: int, reason: str) -> None:
+        """Begin to close; a second call does nothing."""
+        if not self.tasks:
+            self.tasks.append(asyncio.get_running_loop().create_task(self._end(code, reason)))
+
+    async def _end(self, code: int, reason: str) -> None:
+        await self._close(code, reason)
 
 
 @dataclass(slots=True, eq=False)
@@ -52,13 +71,16 @@ class Lobby:
         self.now = now
         self._present: dict[str, dict[Visitor, None]] = {name: {} for name in self.rooms}
         self._visitors: set[Visitor] = set()
+        self._ended: dict[str, tuple[int, str]] = {}  # sessions, oldest first, and how
 
     def __len__(self) -> int:
         return len(self._visitors)
 
     def enter(self, visitor: Visitor) -> None:
-        """Note a connection; it is in no room yet."""
+        """Note a connection; it is in no room yet, and out again where its session is over."""
         self._visitors.add(visitor)
+        if visitor.token_id in self._ended:
+            visitor.hang_up(*self._ended[visitor.token_id])
 
     def leave(self, visitor: Visitor) -> None:
         """Forget a connection, and tell its rooms where it was the user's last."""
@@ -96,7 +118,13 @@ class Lobby:
             visitor.tell(said(room, message))
 
     def sign_out(self, token_id: str, code: int, reason: str) -> int:
-        """Close the connections that a session opened; return how many they were."""
+        """Close the connections that a session opened, and any that it still opens by a ticket.
+
+        Returns how many were open.
+        """
+        self._ended[token_id] = code, reason
+        if len(self._ended) > ENDED:
+            del self._ended[next(iter(self._ended))]
         leaving = [visitor for visitor in self._visitors if visitor.token_id == token_id]
         for visitor in leaving:
             visitor.hang_up(code, reason)

@@ -18,10 +18,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs
 
+from refimpl.auth import Claims
+from refimpl.chat.lobby import HangUp, Lobby, Visitor
 from refimpl.chat.outbox import Outbox
 from refimpl.concurrency import Slow
 from refimpl.middleware.asgi import Receive, Scope, Send, deny
 from refimpl.middleware.context import User, current
+from refimpl.middleware.session import Connection
 
 __all__ = ["Record", "Records", "WireFeed"]
 
@@ -121,7 +124,8 @@ class WireFeed:
     A panel that reads too slowly misses frames, which it sees by their numbers.
     """
 
-    def __init__(self, records: Records, *, limit: int = 2**20) -> None:
+    def __init__(self, lobby: Lobby, records: Records, *, limit: int = 2**20) -> None:
+        self.lobby = lobby
         self.records = records
         self.limit = limit
 
@@ -143,11 +147,15 @@ class WireFeed:
         if record.over:
             outbox.put(OVER)
         record.listeners.append(outbox.put)
+        claims, hang_up = current(Claims), HangUp(current(Connection).close)
+        visitor = Visitor(claims.user, claims.token_id, outbox, hang_up)
         delivering = asyncio.create_task(outbox.deliver(send))
         try:
+            self.lobby.enter(visitor)  # signing out ends panels too
             while (await receive())["type"] == "websocket.receive":
                 pass  # a panel has nothing to say
         finally:
+            self.lobby.leave(visitor)
             record.listeners.remove(outbox.put)
             delivering.cancel()
-            await asyncio.wait([delivering])
+            await asyncio.wait([delivering, *hang_up.tasks])

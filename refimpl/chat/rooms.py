@@ -16,8 +16,9 @@ Everything is in this process and ends with it. Nothing here waits, so no other 
 ([3, 4], 1)
 """
 
+import json
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 __all__ = ["Room", "Said"]
 
@@ -37,16 +38,27 @@ class Said:
 class Room:
     """What was said under one name. keep: messages for those who come back.
 
+    keep_size: characters of them all as JSON: whoever comes must be able to take them at once.
     remember: messages by which one that is sent again is recognised, at least keep.
     """
 
     def __init__(
-        self, id: str, title: str, topic: str = "", *, keep: int = 200, remember: int = 2000
+        self,
+        id: str,
+        title: str,
+        topic: str = "",
+        *,
+        keep: int = 200,
+        keep_size: int = 64 * 1024,
+        remember: int = 2000,
     ) -> None:
         self.id = id
         self.title = title
         self.topic = topic
-        self._kept: deque[Said] = deque(maxlen=keep)
+        self._keep = keep
+        self._keep_size = keep_size
+        self._kept: deque[Said] = deque()
+        self._size = 0
         self._remember = max(keep, remember)
         self._known: dict[tuple[str, str], Said] = {}  # oldest first
         self._last = 0
@@ -67,6 +79,9 @@ class Room:
         self._last += 1
         message = Said(self._last, id, user, name, text, at)
         self._kept.append(message)
+        self._size += size_of(message)
+        while len(self._kept) > self._keep or self._size > self._keep_size:
+            self._size -= size_of(self._kept.popleft())
         self._known[user, id] = message
         if len(self._known) > self._remember:
             del self._known[next(iter(self._known))]
@@ -80,3 +95,8 @@ class Room:
         """Return how many messages above seq are kept no more."""
         oldest = self._kept[0].seq if self._kept else self._last + 1
         return max(0, oldest - seq - 1)
+
+
+def size_of(message: Said) -> int:
+    """Return how many characters a message takes as JSON: quotes and line breaks count twice."""
+    return len(json.dumps(asdict(message), ensure_ascii=False, separators=(",", ":"))) + 1

@@ -5,10 +5,9 @@ This task receives; another one empties the visitor's outbox; a third exists onl
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
 from refimpl.auth import Claims
-from refimpl.chat.lobby import Lobby, Visitor
+from refimpl.chat.lobby import HangUp, Lobby, Visitor
 from refimpl.chat.messages import BadMessage, Join, Say, error, parse, pong, welcome
 from refimpl.chat.outbox import Outbox
 from refimpl.chat.records import Records
@@ -93,19 +92,3 @@ class Talk:
                 self.lobby.say(visitor, request)
             case _:
                 visitor.tell(pong())
-
-
-class HangUp:
-    """Closes a connection once, from code that cannot wait; its owner awaits `tasks`."""
-
-    def __init__(self, close: Callable[[int, str], Awaitable[None]]) -> None:
-        self._close = close
-        self.tasks: list[asyncio.Task[None]] = []
-
-    def __call__(self, code: int, reason: str) -> None:
-        """Begin to close; a second call does nothing."""
-        if not self.tasks:
-            self.tasks.append(asyncio.get_running_loop().create_task(self._end(code, reason)))
-
-    async def _end(self, code: int, reason: str) -> None:
-        await self._close(code, reason)

@@ -61,6 +61,8 @@ def demo(host: str, port: int, compression: str, ssl: str | None) -> None:
 async def serve_until_stopped(host: str, port: int, settings: dict[str, object]) -> None:
     """Serve until the process is told to stop, then say goodbye to every client."""
     try:
+        from starlette.middleware.trustedhost import TrustedHostMiddleware
+
         from refimpl.chat import MAX_FRAME, Chat
         from refimpl.middleware.serving import running
     except ImportError as error:
@@ -74,7 +76,11 @@ async def serve_until_stopped(host: str, port: int, settings: dict[str, object])
     except NotImplementedError:  # Windows: Ctrl+C cancels this task instead
         pass
     settings = {"ws_max_size": MAX_FRAME, **settings}
-    async with running(Chat(), host=host, port=port, settings=settings) as server:
+    # A page elsewhere can point its own name at this machine, and would then be of our origin.
+    is_local = host == "localhost" or host.startswith("127.")
+    names = ["127.0.0.1", "localhost", host] if is_local else ["*"]
+    app = TrustedHostMiddleware(Chat(), allowed_hosts=names)
+    async with running(app, host=host, port=port, settings=settings) as server:
         scheme = "https" if settings["ssl_certfile"] else "http"
         click.echo(f"The chat is on {scheme}://{reachable(host)}:{server.port}/")
         sys.stdout.flush()

@@ -1,0 +1,162 @@
+"""Attacks that succeeded once, each under the promise that it broke."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+
+import pytest
+
+from refimpl import HandshakeError, connect
+from refimpl.auth import redact
+from refimpl.chat.rooms import Room, size_of
+from refimpl.command.demo import serve_until_stopped
+from refimpl.middleware.static import is_public
+from tests.asgi import Exchange, scope_of
+from tests.chatting import Guest, chatting, guest, new_ticket, signed_in, user
+from tests.rawhttp import asked as asked_raw
+from tests.test_auth_guard import guarded
+
+LONG = 60_000  # characters: what a server still takes as the head of a request
+
+
+class TestRedaction:
+    @pytest.mark.parametrize("piece", ["-eyJ", "eyJ-", " eyJa.", "__Host-", "__Host-a ", "bearer "])
+    def test_a_hostile_url_in_the_log_costs_no_more_than_its_length(self, piece: str) -> None:
+        text = piece * (LONG // len(piece))
+        began = time.process_time()
+        redact(text)
+        assert time.process_time() - began < 0.5  # in proportion 20 ms; with the square 4 s
+
+    @pytest.mark.parametrize("before", ["", "-", "_", "x", "eyJ-", "a.", "/"])
+    def test_a_token_is_found_whatever_stands_before_it(self, before: str) -> None:
+        assert "c2VjcmV0" not in redact(f"at {before}eyJhbGciOiJIUzI1NiJ9.e30.c2VjcmV0 end")
+
+
+@pytest.mark.parametrize("path", ["/a.js.map/", "/A.MAP/", "/static/x.bak/", "/x.orig/", "/x~/"])
+def test_no_source_map_is_public_with_a_slash_behind_it_either(path: str) -> None:
+    assert not is_public(path)
+    assert is_public("/static/app.js/")
+
+
+async def test_a_path_that_is_refused_leaves_no_ticket_for_the_log() -> None:
+    exchange = Exchange(guarded(), scope_of("http", "/a//b", query="ticket=canary&room=1"))
+    await exchange.task
+    assert exchange.status == 400
+    assert exchange.scope["query_string"] == b"room=1"
+
+
+class TestChat:
+    PATHS = ("/api/nothing", "/api//me", "/api/../x", "/", "/api/me", "/ws/chat", "/static/main.js")
+
+    @pytest.mark.parametrize("engine", [None, "websockets-sansio", "wsproto"])
+    async def test_no_ticket_is_in_the_access_log(
+        self, engine: str | None, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.INFO)
+        options = {"engine": engine} if engine else {}
+        settings: dict[str, object] = {"access_log": True, "log_level": "info"}
+        async with chatting(settings=settings, **options) as (_, server):  # type: ignore[arg-type]
+            for path in self.PATHS:
+                await asked_raw(server.port, f"GET {path}?ticket=canary&room=1")
+            with pytest.raises(HandshakeError):
+                await connect(f"{server.ws}/ws/nowhere?ticket=canary", origin=server.http)
+            async with signed_in(server, "Alice") as client:
+                ticket = await new_ticket(client)
+                uri = f"{server.ws}/ws/chat?ticket={ticket}"
+                async with connect(uri, origin=server.http):
+                    pass
+        assert "/api/nothing?room=1" in caplog.text
+        assert "/ws/chat" in caplog.text
+        assert "canary" not in caplog.text
+        assert ticket not in caplog.text
+
+    async def test_signing_in_without_a_host_is_refused_and_no_crash(self) -> None:
+        body = b'{"name": "Alice", "password": "amber-ladder"}'
+        head = f"POST /api/sign-in HTTP/1.0\r\nOrigin: http://a\r\nContent-Length: {len(body)}\r\n"
+        async with chatting() as (_, server):
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(f"{head}Content-Type: application/json\r\n\r\n".encode() + body)
+            assert (await reader.readline()).split()[1] == b"403"
+            writer.close()
+
+    async def test_full_rooms_lock_nobody_out(self) -> None:
+        rooms = ("harbour", "workshop", "library")
+        async with chatting() as (chat, server):
+            for name in rooms:
+                room = chat.lobby.rooms[name]
+                for number in range(200):
+                    room.say("ada", "Ada", f"m{number}", '"' * 2000, at=1.0)
+            async with user(server, "Bob") as bob:
+                for name in rooms:  # at once, and read afterwards
+                    await bob.send(type="join", room=name)
+                for name in rooms:
+                    joined = await bob.until("joined")
+                    assert joined["room"] == name
+                    assert joined["messages"][-1]["seq"] == 200
+
+    async def test_signing_out_ends_the_wire_panel_too(self) -> None:
+        async with chatting() as (_, server), signed_in(server, "Alice") as client:
+            async with guest(server, client) as alice:
+                ticket = await new_ticket(client)
+                uri = f"{server.ws}/ws/wire?ticket={ticket}"
+                name = alice.welcome["connection"]
+                async with connect(f"{uri}&connection={name}", origin=server.http) as socket:
+                    panel = Guest(socket)
+                    await panel.hear()
+                    await client.post("/api/sign-out")
+                    assert await panel.end() == (4401, "signed out")
+
+    async def test_a_ticket_from_before_signing_out_opens_nothing_for_long(self) -> None:
+        async with chatting() as (_, server), signed_in(server, "Alice") as client:
+            ticket = await new_ticket(client)
+            await client.post("/api/sign-out")
+            uri = f"{server.ws}/ws/chat?ticket={ticket}"
+            async with connect(uri, origin=server.http) as socket:
+                assert await Guest(socket).end() == (4401, "signed out")
+            async with user(server, "Alice") as again:  # another session of the same user
+                assert await again.join()
+
+
+def test_what_a_room_keeps_is_bounded_in_characters_too() -> None:
+    room = Room("a", "A", keep=1000, keep_size=10_000)
+    for number in range(100):
+        room.say("ada", "Ada", f"m{number}", '"\n' * 500, at=1.0)
+    kept = room.after(0)
+    assert 0 < sum(map(size_of, kept)) <= 10_000
+    assert room.lost(1) == 99 - len(kept)  # and what is gone is counted
+
+
+class TestDemo:
+    HOSTS = (
+        ("127.0.0.1:{port}", 200),
+        ("localhost:{port}", 200),
+        ("evil.example:{port}", 400),
+        ("127.0.0.1.evil.example", 400),
+        ("evil.example@127.0.0.1", 400),
+        ("", 400),
+    )
+
+    async def test_a_rebound_name_reaches_nothing(self, capsys: pytest.CaptureFixture[str]) -> None:
+        settings: dict[str, object] = {
+            "access_log": False,
+            "log_level": "warning",
+            "ssl_certfile": None,
+            "timeout_graceful_shutdown": 1,
+        }
+        serving = asyncio.create_task(serve_until_stopped("127.0.0.1", 0, settings))
+        try:
+            shown = ""
+            async with asyncio.timeout(10):
+                while "http://" not in shown:
+                    await asyncio.sleep(0.01)
+                    shown += capsys.readouterr().out
+            port = int(shown.rpartition(":")[2].strip("/\n"))
+            for host, status in self.HOSTS:
+                head = f"Host: {host.format(port=port)}\r\n"
+                answer = await asked_raw(port, "GET /api/people", head)
+                assert (answer[0], b"amber-ladder" in answer[2]) == (status, status == 200), host
+        finally:
+            serving.cancel()
+            await asyncio.wait([serving])

@@ -309,6 +309,18 @@ def does_not_wait_for_the_crc(buffer, position=0, *, max_size=2**20):
     return found
 
 
+def never_waits(buffer, position=0, *, max_size=2**20):
+    if len(buffer) < position + 5:
+        return NEED_MORE
+    length, kind = struct.unpack_from("!IB", buffer, position)
+    if length > max_size:
+        raise TooLong(length, max_size)
+    sent, computed = crcs(buffer, position)
+    if sent != computed:
+        raise BadChecksum(sent, computed)
+    return right(buffer, position, max_size=max_size)
+
+
 def keeps_a_view(buffer, position=0, *, max_size=2**20):
     view = memoryview(buffer)
     found = right(buffer, position, max_size=max_size)
@@ -429,6 +441,7 @@ WRONG = {
         (crashes_on_half_a_header, "crashed"),
         (leaves_a_bytearray, "the payload that leaves is bytes"),
         (does_not_wait_for_the_crc, "the CRC is not all there"),
+        (never_waits, "not yet, which is neither an envelope nor an error"),
         (keeps_a_view, "a memoryview still holds it"),
         (names_the_computed_first, "BadChecksum(sent, computed)"),
         (names_the_limit_first, "TooLong(length, max_size)"),

@@ -312,7 +312,7 @@ def does_not_wait_for_the_crc(buffer, position=0, *, max_size=2**20):
 def never_waits(buffer, position=0, *, max_size=2**20):
     if len(buffer) < position + 5:
         return NEED_MORE
-    length, kind = struct.unpack_from("!IB", buffer, position)
+    length, _kind = struct.unpack_from("!IB", buffer, position)
     if length > max_size:
         raise TooLong(length, max_size)
     sent, computed = crcs(buffer, position)

@@ -145,7 +145,7 @@ def read_message(text: object) -> Credential:
     if len(text) > MAX_CREDENTIAL + 100:
         raise AuthError("too-long", f"got a first message of {len(text)} characters")
     try:
-        message = json.loads(text)
+        message = json.loads(text, object_pairs_hook=_without_doubles)
     except (ValueError, RecursionError):
         message = None
     if not isinstance(message, dict) or message.get("type") != "auth":
@@ -154,6 +154,13 @@ def read_message(text: object) -> Credential:
     if not isinstance(token, str):
         raise AuthError("malformed", "got no token in the first message")
     return Credential(Source.FIRST_MESSAGE, token)
+
+
+def _without_doubles(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Return an object of JSON; of two tokens in one, two programs could take different ones."""
+    if len({name for name, _ in pairs}) < len(pairs):
+        raise AuthError("two", "got a field twice in the first message, expected one credential")
+    return dict(pairs)
 
 
 def cookie_header(token: str, max_age: int, name: str = COOKIE) -> str:

@@ -9,7 +9,8 @@ import time
 import pytest
 
 from refimpl import HandshakeError, connect
-from refimpl.auth import redact
+from refimpl.auth import AuthError, redact
+from refimpl.auth.sources import read_message
 from refimpl.chat.rooms import Room, size_of
 from refimpl.command.demo import serve_until_stopped
 from refimpl.middleware.static import is_public
@@ -45,6 +46,14 @@ async def test_a_path_that_is_refused_leaves_no_ticket_for_the_log() -> None:
     await exchange.task
     assert exchange.status == 400
     assert exchange.scope["query_string"] == b"room=1"
+
+
+@pytest.mark.parametrize("doubled", ['"token": "b"', '"t\\u006fken": "b"', '"type": "auth"'])
+def test_9_two_credentials_in_one_first_message_are_refused(doubled: str) -> None:
+    assert read_message('{"type": "auth", "token": "a"}').secret == "a"
+    with pytest.raises(AuthError) as refused:
+        read_message(f'{{"type": "auth", "token": "a", {doubled}}}')
+    assert refused.value.close_code == 4400
 
 
 class TestChat:

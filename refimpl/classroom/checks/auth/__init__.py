@@ -1,10 +1,11 @@
 """The exercises of chapter 09, in the order of its notebook."""
 
 from .forging import FORGE_ROOT
+from .keys import PICK_KEY
 from .reading import CLAIMS_OF, TELL_TALE
 from .sources import ONE_CREDENTIAL
 from .stores import TAKE_ONCE
-from .verifying import JUDGE_TIMES, PICK_KEY
+from .times import JUDGE_TIMES
 
 __all__ = ["EXERCISES"]
 

@@ -16,6 +16,7 @@ def _token(claims: dict[str, object]) -> str:
 
 
 _LONGER: dict[str, object] = {"sub": "ada", "exp": 1800000900}
+_WORDS: dict[str, object] = {"sub": "ada", "admin": False, "tenant": None}
 _URL_SAFE: dict[str, object] = {"sub": "ada", "say": "?>?>?>~~"}
 
 CLAIMS_OF = Exercise(
@@ -50,6 +51,12 @@ CLAIMS_OF = Exercise(
             call(_token(_URL_SAFE)),
             expect=_URL_SAFE,
             why="- and _ stand for + and /: urlsafe_b64decode",
+        ),
+        Case(
+            "false and null",
+            call(_token(_WORDS)),
+            expect=_WORDS,
+            why="it is JSON and not Python; and eval would run whatever a stranger wrote there",
         ),
     ),
 )

@@ -1,6 +1,7 @@
 """A ticket that works once, in a store that is far away."""
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -10,45 +11,90 @@ Take = Callable[["FarStore", str], Awaitable[object]]
 
 
 class FarStore:
-    """A store behind a network: each call takes a turn of the loop, and is one step over there."""
+    """A store behind a network: each call takes a turn of the loop, and is one step over there.
 
-    def __init__(self, **values: str) -> None:
+    rival: another server has the ticket as well, and takes it as soon as it was read here.
+    """
+
+    def __init__(self, values: dict[str, str], *, rival: bool = False) -> None:
+        self.first = ""  # of our calls
         self._values = dict(values)
+        self._rival = rival
 
     async def get(self, key: str) -> str | None:
         """Return the value, or None."""
+        self.first = self.first or "get"
         await asyncio.sleep(0)
-        return self._values.get(key)
+        value = self._values.get(key)
+        if self._rival:
+            self._values.pop(key, None)
+        return value
 
     async def delete(self, key: str) -> bool:
         """Remove the key; return whether it was there."""
+        self.first = self.first or "delete"
         await asyncio.sleep(0)
         return self._values.pop(key, None) is not None
 
+    def __contains__(self, key: object) -> bool:
+        return key in self._values
 
-def _takers(count: int, *, ticket: str = "t1") -> Callable[[Take], Any]:
-    """Let so many take the ticket at once; return what they got, sorted."""
+
+_numbers = itertools.count(1)
+
+
+def _ticket() -> str:
+    """Return the name of a ticket that no case before had, for an answer may remember them."""
+    return f"ticket-{next(_numbers)}"
+
+
+async def _one(take_once: Take) -> object:
+    """Take a ticket; another one lies beside it."""
+    ticket, other = _ticket(), _ticket()
+    store = FarStore({ticket: "ada", other: "eve"})
+    got = await take_once(store, ticket)
+    if got is None and store.first == "delete":
+        raise Wrong("None: delete was there first, and nothing was left that get could return")
+    if got is not None and got != "ada":
+        raise Wrong(f"{got!r}, neither the value nor None")
+    if other not in store:
+        raise Wrong("a store without the other ticket, which nobody had taken")
+    return got
+
+
+async def _unknown(take_once: Take) -> object:
+    return await take_once(FarStore({_ticket(): "ada"}), _ticket())
+
+
+async def _twice(take_once: Take) -> object:
+    ticket = _ticket()
+    store = FarStore({ticket: "ada"})
+    return [await take_once(store, ticket), await take_once(store, ticket)]
+
+
+async def _against_a_rival(take_once: Take) -> object:
+    ticket = _ticket()
+    return await take_once(FarStore({ticket: "ada"}, rival=True), ticket)
+
+
+def _takers(count: int) -> Callable[[Take], Any]:
+    """Let so many take one ticket at once; return how many got its value."""
 
     async def drive(take_once: Take) -> object:
-        store = FarStore(t1="ada", t2="eve")
+        ticket = _ticket()
+        store = FarStore({ticket: "ada"})
         got = await asyncio.gather(*(take_once(store, ticket) for _ in range(count)))
-        if any(each is ... for each in got):
-            return ...
         if strange := [each for each in got if each not in ("ada", None)]:
             raise Wrong(f"{strange[0]!r} for somebody, neither the value nor None")
-        lucky = sum(each == "ada" for each in got)
-        if count > 1:
-            return f"{lucky} got in"
-        if "t2" not in store._values:
-            raise Wrong("a store without the other ticket, t2, which nobody had taken")
-        return got[0]
+        return sum(each == "ada" for each in got)
 
     return drive
 
 
-async def _twice(take_once: Take) -> object:
-    store = FarStore(t1="ada")
-    return [await take_once(store, "t1"), await take_once(store, "t1")]
+def _just_one(lucky: object) -> bool:
+    if lucky != 1:
+        raise Wrong(f"{lucky} got in")
+    return True
 
 
 TAKE_ONCE = Exercise(
@@ -66,31 +112,41 @@ TAKE_ONCE = Exercise(
         "3. Return the value if delete said True, else None.",
     ),
     cases=(
-        Case("one taker", drive=_takers(1), shown="take_once(store, 't1')", expect="ada"),
+        Case("one taker", drive=_one, shown="take_once(store, ticket)", expect="ada"),
         Case(
             "a ticket that is unknown",
-            drive=_takers(1, ticket="t9"),
-            shown="take_once(store, 't9')",
+            drive=_unknown,
+            shown="take_once(store, another ticket)",
             expect=None,
         ),
         Case(
             "one after the other",
             drive=_twice,
-            shown="take_once(store, 't1') twice",
+            shown="take_once(store, ticket) twice",
             expect=["ada", None],
         ),
         Case(
             "two at once",
             drive=_takers(2),
-            shown="gather(take_once(store, 't1'), take_once(store, 't1'))",
-            expect="1 got in",
+            shown="gather(take_once(store, ticket), take_once(store, ticket))",
+            holds=_just_one,
+            wanted="1 got in",
             why="between get and delete the other one gets it too; only delete tells who was first",
+        ),
+        Case(
+            "another server was faster",
+            drive=_against_a_rival,
+            shown="take_once(store, ticket), and between get and delete another server takes it",
+            expect=None,
+            why="a lock or a list is in one server, the tickets are in the store of all: what "
+            "delete returns is the one word that every server hears",
         ),
         Case(
             "fifty at once",
             drive=_takers(50),
-            shown="gather(*[take_once(store, 't1')] * 50)",
-            expect="1 got in",
+            shown="gather(*[take_once(store, ticket)] * 50)",
+            holds=_just_one,
+            wanted="1 got in",
         ),
     ),
 )

@@ -32,6 +32,32 @@ def count_writes(server: ServerConnection, monkeypatch: pytest.MonkeyPatch) -> l
     return writes
 
 
+class TestWhatWaitsForRecv:
+    @virtual_time
+    async def test_large_messages_stop_reading_before_many_wait(self) -> None:
+        settings = Settings(ping_interval=None, max_size=1000, max_queue=16)
+        server, peer = await open_server(settings)
+        for number in range(10):
+            await peer.send(client_frame(wire.BINARY, bytes([number]) * 400))
+        waiting = sum(map(len, server._inbox))
+        assert 1000 <= waiting < 1000 + 400
+        got = [await server.recv() for _ in range(10)]
+        assert got == [bytes([number]) * 400 for number in range(10)]
+        await peer.send(client_close(1000))
+        await server.wait_closed()
+
+    @virtual_time
+    async def test_without_a_limit_everything_may_wait(self) -> None:
+        server, peer = await open_server(
+            Settings(ping_interval=None, max_size=1000, max_queue=None)
+        )
+        for _ in range(10):
+            await peer.send(client_frame(wire.BINARY, bytes(400)))
+        assert len(server._inbox) == 10
+        peer.transport.abort()
+        await server.wait_closed()
+
+
 class TestOneWritePerBatch:
     @virtual_time
     async def test_answers_to_one_read_leave_in_one_write(

@@ -162,12 +162,6 @@ class WebSocket(Closing):
         self._reader_task = asyncio.current_task()
         return self._reader
 
-    def _next_message(self) -> str | bytes:
-        message = self._inbox.popleft()
-        if self._reading_paused and len(self._inbox) <= self.settings.low_water:
-            self._resume_reading()
-        return message
-
     def _two_readers(self) -> ConcurrencyError:
         first, second = self._reader_task, asyncio.current_task()
         names = [repr(task.get_name()) if task else "a callback" for task in (first, second)]

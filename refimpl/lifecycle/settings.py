@@ -23,7 +23,8 @@ class Settings:
     """The time limits and sizes of a connection; arguments of `serve` and `connect` too.
 
     max_size and max_fragments: of one incoming message. max_queue: messages received and not yet
-    taken by `recv`. write_limit: bytes that may wait to be sent before `send` waits too.
+    taken by `recv`; together they are about max_size at most. write_limit: bytes that may wait to
+    be sent before `send` waits too.
     """
 
     open_timeout: float | None = 10
@@ -64,3 +65,8 @@ class Settings:
     def low_water(self) -> int:
         """Messages in the receive queue at which reading goes on."""
         return 0 if self.max_queue is None else self.max_queue // 4
+
+    @property
+    def high_bytes(self) -> float:
+        """Bytes in the receive queue at which reading stops: a message of the largest size."""
+        return float("inf") if None in (self.max_queue, self.max_size) else self.max_size or 0

@@ -125,7 +125,7 @@ class Wire(asyncio.BufferedProtocol):
         data: of a memoryview nothing is kept, its memory is for the next read.
         """
         self._heard += 1
-        if not self._inbox or len(self._inbox) < self.settings.high_water:
+        if not self._inbox or not self._is_full():
             self._feed(data)
         elif self.core.state is OPEN:
             # Pausing a read late, when more really comes, spares two system calls a batch: an
@@ -153,7 +153,7 @@ class Wire(asyncio.BufferedProtocol):
                 self._settle(core.receive(data))
             return
         for start in range(0, len(data), INFLATE_STEP):
-            if start and len(self._inbox) >= self.settings.high_water and self.core.state is OPEN:
+            if start and self._is_full() and self.core.state is OPEN:
                 self._pause_reading()
                 self._unparsed = bytes(data[start:])
                 return
@@ -187,6 +187,24 @@ class Wire(asyncio.BufferedProtocol):
         if self._inbox is NOTHING:
             self._inbox = deque()
         self._inbox.append(message)
+
+    def _is_full(self) -> bool:
+        """Return whether no more should be read: too many messages wait, or too large ones.
+
+        Asked once a read, and only where some wait; 16 of 16 MiB each would be 256 MiB.
+        """
+        inbox, settings = self._inbox, self.settings
+        return len(inbox) >= settings.high_water or sum(map(len, inbox)) >= settings.high_bytes
+
+    def _next_message(self) -> str | bytes:
+        """Take the oldest message, and read on where enough has been taken."""
+        inbox, settings = self._inbox, self.settings
+        message = inbox.popleft()
+        if not self._reading_paused or len(inbox) > settings.low_water:
+            return message
+        if sum(map(len, inbox)) <= settings.high_bytes / 4:
+            self._resume_reading()
+        return message
 
     def _wake_reader(self) -> None:
         if self._reader is not None and not self._reader.done():

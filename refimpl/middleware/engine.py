@@ -161,10 +161,9 @@ class Engine(Watched):
         if not self._inbox:
             await self._arrival()
             if not self._inbox:
+                await asyncio.sleep(0)  # whoever asks on for ever must let others run
                 return self._disconnect_message()
-        message = self._inbox.popleft()
-        if self._reading_paused and len(self._inbox) <= self.settings.low_water:
-            self._resume_reading()
+        message = self._next_message()
         if type(message) is str:
             return {"type": "websocket.receive", "text": message}
         return {"type": "websocket.receive", "bytes": message}

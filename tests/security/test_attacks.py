@@ -13,6 +13,9 @@ from refimpl.auth import AuthError, redact
 from refimpl.auth.sources import read_message
 from refimpl.chat.rooms import Room, size_of
 from refimpl.command.demo import serve_until_stopped
+from refimpl.middleware.asgi import Receive, Scope, Send
+from refimpl.middleware.engine import Engine
+from refimpl.middleware.serving import running
 from refimpl.middleware.static import is_public
 from tests.asgi import Exchange, scope_of
 from tests.chatting import Guest, chatting, guest, new_ticket, signed_in, user
@@ -169,3 +172,31 @@ class TestDemo:
         finally:
             serving.cancel()
             await asyncio.wait([serving])
+
+
+@pytest.mark.parametrize("compressed", [False, True], ids=["plain", "deflate"])
+async def test_what_waits_for_an_application_is_bounded_in_bytes(compressed: bool) -> None:
+    """A queue of 32 messages of 16 MiB, uvicorn's defaults, would be 512 MiB a connection."""
+    engines: list[Engine] = []
+    leave = asyncio.Event()
+
+    async def deaf(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            engines.append(scope["extensions"]["refimpl.wire"]["observe"].__self__)
+            await receive()
+            await send({"type": "websocket.accept"})
+            await leave.wait()
+
+    settings = {"timeout_graceful_shutdown": 1, "log_level": "critical"}
+    async with running(deaf, settings=settings) as server:
+        offer = "deflate" if compressed else None
+        uri = f"{server.ws}/"
+        async with connect(uri, compression=offer, close_timeout=0.2, ping_interval=None) as flood:
+            sending = asyncio.gather(*[flood.send(bytes(4 << 20)) for _ in range(10)])
+            async with asyncio.timeout(20):
+                while not (engines and engines[0]._reading_paused):  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+            waiting = sum(map(len, engines[0]._inbox))
+            sending.cancel()
+            leave.set()
+    assert waiting <= 17 << 20

@@ -203,6 +203,7 @@ class TestSources:
         ("headers", "query", "status", "reason"),
         [
             ([("Authorization", "Bearer"), OWN], "", 400, "malformed"),
+            ([("Authorization", "Bearer "), OWN], "", 400, "malformed"),
             ([("Authorization", "Bearer a b"), OWN], "", 400, "malformed"),
             ([("Authorization", "Basic YTpi")], "", 401, "source"),
             ([("Cookie", f"{COOKIE}="), OWN], "", 400, "malformed"),
@@ -384,6 +385,7 @@ class TestFirstMessage:
             ({"text": json.dumps({"type": "auth", "token": 1})}, 4400, "malformed"),
             ({"text": json.dumps({"type": "auth", "token": "\ud800"})}, 4400, "malformed"),
             ({"text": json.dumps({"type": "auth", "token": unsigned()})}, 4401, "algorithm"),
+            ({"text": '{"type": "auth", "token": "a", "token": "a"}'}, 4400, "two"),
             ({"text": json.dumps({"type": "auth", "token": "a" * 8193})}, 4400, "too-long"),
             ({"text": "a" * 9000}, 4400, "too-long"),
             ({"bytes": b"\0"}, 4400, "malformed"),

@@ -232,7 +232,7 @@ async def serve_debug(
     _check_token(token)
     _check_host(host, ssl, allow_remote, environment.lower() in PRODUCTION)
     # "localhost" may be two addresses, and port 0 then two ports.
-    server = DebugServer(token, "127.0.0.1" if host == "localhost" else host, port, ssl)
+    server = DebugServer(token, "127.0.0.1" if host.lower() == "localhost" else host, port, ssl)
     with trace_tasks():
         await server.start()
         try:

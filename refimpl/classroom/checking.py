@@ -14,7 +14,7 @@ from .verdicts import State, Verdict
 
 _hints_given: dict[str, int] = {}  # in this kernel; a restart forgives
 
-KINDS = ("the idea", "the rule, on real bytes", "the outline")
+KINDS = ("the idea", "the rule, on an example", "the outline")
 
 
 class PendingCheck:

@@ -525,7 +525,7 @@ def test_hints_come_one_by_one_and_are_counted(known, capsys):
     shown = capsys.readouterr().out
     assert shown == (
         "f - hint 1 of 3: the idea\n  The idea of it.\n  (2 hints left)\n"
-        "f - hint 2 of 3: the rule, on real bytes\n  RFC 6455 5.2 on bytes.\n  (1 hint left)\n"
+        "f - hint 2 of 3: the rule, on an example\n  RFC 6455 5.2 on bytes.\n  (1 hint left)\n"
         + 2
         * (
             "f - hint 3 of 3: the outline\n  First this, then that.\n"

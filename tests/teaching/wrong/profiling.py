@@ -33,6 +33,22 @@ def the_whole_stack(samples):
     return max(samples, key=lambda pair: pair[1])[0]
 
 
+def as_a_dict(samples):
+    own = {}
+    for stack, count in dict(samples).items():
+        innermost = stack.split(";")[-1]
+        own[innermost] = own.get(innermost, 0) + count
+    return max(own, key=own.get)
+
+
+def a_pair(samples):
+    return max(samples, key=lambda pair: pair[1])
+
+
+def nothing_returned(samples):
+    max(samples, key=lambda pair: pair[1])
+
+
 # --- bound ---
 
 
@@ -58,6 +74,30 @@ def may_be_zero(rate, promise, memory, size):
 
 def a_float(rate, promise, memory, size):
     return max(1, min(rate * promise // 1, memory // size))
+
+
+def to_the_nearest(rate, promise, memory, size):
+    return max(1, round(min(rate * promise, memory / size)))
+
+
+def memory_to_the_nearest(rate, promise, memory, size):
+    return max(1, min(int(rate * promise), round(memory / size)))
+
+
+def rate_first(rate, promise, memory, size):
+    return max(1, min(int(int(rate) * promise), int(memory // size)))
+
+
+def size_first(rate, promise, memory, size):
+    return max(1, min(int(rate * promise), int(memory // int(size))))
+
+
+def memory_first(rate, promise, memory, size):
+    return max(1, min(int(rate * promise), int(int(memory) // size)))
+
+
+def one_too_many(rate, promise, memory, size):
+    return max(1, min(int(rate * promise) + 1, int(memory // size)))
 
 
 # --- visit ---
@@ -120,6 +160,62 @@ def never_joins(board, name, strokes):
         board.last.pop(name, None)
 
 
+def on_a_value_error(board, name, strokes):
+    board.members.add(name)
+    try:
+        for stroke in strokes:
+            board.draw(name, stroke)
+    except ValueError:
+        board.members.discard(name)
+        board.last.pop(name, None)
+        raise
+    board.members.discard(name)
+    board.last.pop(name, None)
+
+
+def on_an_exception(board, name, strokes):
+    board.members.add(name)
+    try:
+        for stroke in strokes:
+            board.draw(name, stroke)
+    except Exception:
+        board.members.discard(name)
+        board.last.pop(name, None)
+        raise
+    board.members.discard(name)
+    board.last.pop(name, None)
+
+
+def without_draw(board, name, strokes):
+    for stroke in strokes:
+        if not stroke:
+            raise ValueError("a stroke without points")
+        board.strokes.append(stroke)
+
+
+def looks_at_all_first(board, name, strokes):
+    if not all(strokes):
+        raise ValueError("a stroke without points")
+    board.members.add(name)
+    try:
+        for stroke in strokes:
+            board.draw(name, stroke)
+    finally:
+        board.members.discard(name)
+        board.last.pop(name, None)
+
+
+def takes_the_drawing_along(board, name, strokes):
+    board.members.add(name)
+    try:
+        for stroke in strokes:
+            board.draw(name, stroke)
+    finally:
+        board.members.discard(name)
+        board.last.pop(name, None)
+        board.strokes.clear()
+
+
 # --- corrected ---
 
 
@@ -167,6 +263,19 @@ def at_the_end(waits, interval):
     return list(waits) + hidden
 
 
+def drops_a_wait_of_nothing(waits, interval):
+    return [left for wait in waits for left in range(wait, 0, -interval)]
+
+
+def while_more_than_nothing(waits, interval):
+    found = []
+    for wait in waits:
+        while wait > 0:
+            found.append(wait)
+            wait -= interval
+    return found
+
+
 # --- say ---
 
 
@@ -208,13 +317,63 @@ def one_frame_for_all(messages, members, serialize):
             member.write(data)
 
 
+def drops_empty_ones(messages, members, serialize):
+    data = b"".join([serialize(message) for message in messages if message])
+    if data:
+        for member in members:
+            member.write(data)
+
+
+_remembered: dict[str, bytes] = {}
+
+
+def remembers_for_ever(messages, members, serialize):
+    for message in messages:
+        if message not in _remembered:
+            _remembered[message] = serialize(message)
+    data = b"".join([_remembered[message] for message in messages])
+    if data:
+        for member in members:
+            member.write(data)
+
+
+def once_for_each_text(messages, members, serialize):
+    frames = {message: serialize(message) for message in dict.fromkeys(messages)}
+    data = b"".join([frames[message] for message in messages])
+    if data:
+        for member in members:
+            member.write(data)
+
+
+def the_last_one_first(messages, members, serialize):
+    data = b"".join([serialize(message) for message in messages][::-1])
+    if data:
+        for member in members:
+            member.write(data)
+
+
+def a_generator(messages, members, serialize):
+    frames = (serialize(message) for message in messages)
+    for member in members:
+        if data := b"".join(frames):
+            member.write(data)
+
+
+def says_nothing(messages, members, serialize):
+    for message in messages:
+        serialize(message)
+
+
 WRONG = {
     "hottest": [
         (most_often_on_a_stack, "waits in every sample"),
         (counts_stacks, "as often as it was sampled"),
         (the_largest_stack, "add up what belongs to one function"),
         (the_deepest_stack, "height is depth of calls"),
-        (the_whole_stack, "main;encode"),
+        (the_whole_stack, "a whole stack"),
+        (as_a_dict, "a stack may come in more than one pair"),
+        (a_pair, "the name alone is asked for"),
+        (nothing_returned, "without `return`"),
     ],
     "saving": [
         (("write", 1 / 0.65), "another stands in two towers"),
@@ -230,6 +389,12 @@ WRONG = {
         (rounds_memory_up, "more than 1,000"),
         (may_be_zero, "no bound at all"),
         (a_float, "expected  50"),
+        (to_the_nearest, "the third would wait 0.3 s"),
+        (memory_to_the_nearest, "three times 364 bytes"),
+        (rate_first, "2.5 a second for 4 s are 10"),
+        (size_first, "0.5 goes 9 times into 4.5"),
+        (memory_first, "got       8"),
+        (one_too_many, "the 51st longer"),
     ],
     "visit": [
         (forgets_last, "still in board.last"),
@@ -238,6 +403,11 @@ WRONG = {
         (clears_everything, "what belongs to her is gone"),
         (del_last, "leave that place quietly"),
         (never_joins, "first join, then draw"),
+        (on_a_value_error, "raises OSError"),
+        (on_an_exception, "raises CancelledError"),
+        (without_draw, "board.draw was called 0 times, expected 3"),
+        (looks_at_all_first, "the strokes before the one that fails are drawn"),
+        (takes_the_drawing_along, "the drawing stays"),
     ],
     "honest": [
         ("A", "it is the bottleneck"),
@@ -252,13 +422,20 @@ WRONG = {
         (only_the_next, "waited for the same end"),
         (repeats_the_wait, "waited for the same end"),
         (at_the_end, "what a wait hides stands behind it"),
+        (drops_a_wait_of_nothing, "it hides none, and stays"),
     ],
     "say": [
         (as_it_was, "60 calls of serialize and 60 writes; 3 and 20 would do"),
         (encodes_once, "3 calls of serialize and 60 writes"),
         (writes_once, "60 calls of serialize and 20 writes"),
         (writes_nothing_too, "3 writes; 0 and 0 would do"),
-        (drops_what_was_said, "a member got b'<a>', expected b'<a><a>'"),
-        (one_frame_for_all, "a member got"),
+        (drops_what_was_said, "got b'<a>', expected b'<a><a>'"),
+        (one_frame_for_all, "each message is a frame of its own"),
+        (drops_empty_ones, "got b'<a><b>', expected b'<a><><b>'"),
+        (remembers_for_ever, "serialize was called for []"),
+        (once_for_each_text, "serialize was called for ['a'], expected ['a', 'a']"),
+        (the_last_one_first, "in the order of messages"),
+        (a_generator, "only once"),
+        (says_nothing, "nothing was written"),
     ],
 }

@@ -1,6 +1,21 @@
 """Reading measurements: the hot spot, a flame graph, and which benchmark to believe."""
 
-from ...cases import Answer, Case, Exercise, call
+from collections.abc import Iterable
+from typing import Any
+
+from ...cases import Answer, Case, Exercise, Row, call
+
+
+def _no_name(case: Case, got: Any) -> Iterable[Row]:
+    """What to say about a result that is no function's name; nothing where it is one."""
+    if got is None:
+        return [("why", "None is what a function without `return` gives back")]
+    if not isinstance(got, str):
+        return [("why", "the name alone is asked for, a str")]
+    if ";" in got:
+        return [("why", "a whole stack; asked for is the name of its innermost call")]
+    return []
+
 
 HOTTEST = Exercise(
     "hottest",
@@ -47,7 +62,14 @@ HOTTEST = Exercise(
             expect="draw",
             why="it was innermost in 4 samples, when it called nobody",
         ),
+        Case(
+            "the same stack in two pairs",
+            call([("main;a", 3), ("main;b", 4), ("main;a", 2)]),
+            expect="a",
+            why="3 and 2 samples are 5: a stack may come in more than one pair",
+        ),
     ),
+    explain=_no_name,
 )
 
 

@@ -15,7 +15,12 @@ BOUND = Exercise(
         "3. But at least 1: max(1, ...).",
     ),
     cases=(
-        Case("time decides", call(100, 0.5, 10_000, 100), expect=50),
+        Case(
+            "time decides",
+            call(100, 0.5, 10_000, 100),
+            expect=50,
+            why="the 50th waits 50 / 100 s, as promised, and the 51st longer; 100 would fit",
+        ),
         Case(
             "memory decides",
             call(100, 0.5, 1_000, 100),
@@ -35,6 +40,18 @@ BOUND = Exercise(
             why="four times 300 bytes are more than 1,000: round down",
         ),
         Case(
+            "nearly one more in time",
+            call(10, 0.275, 10_000, 1),
+            expect=2,
+            why="the third would wait 0.3 s, longer than promised: 2.75 is rounded down too",
+        ),
+        Case(
+            "nearly one more in memory",
+            call(1000, 1, 1_000, 364),
+            expect=2,
+            why="three times 364 bytes are 1,092: 2.75 is rounded down too",
+        ),
+        Case(
             "a promise that nobody can keep",
             call(1, 0.5, 10_000, 100),
             expect=1,
@@ -51,6 +68,18 @@ BOUND = Exercise(
             call(100.0, 2.0, 1e4, 1e2),
             expect=100,
             why="a number of messages is an int",
+        ),
+        Case(
+            "half a message a second more",
+            call(2.5, 4, 10_000, 1),
+            expect=10,
+            why="2.5 a second for 4 s are 10: round the result, not what it is made of",
+        ),
+        Case(
+            "parts of a unit",
+            call(1000, 1, 4.5, 0.5),
+            expect=9,
+            why="0.5 goes 9 times into 4.5: round the result, not what it is made of",
         ),
         Case("both the same", call(8, 4, 64, 2), expect=32),
     ),
@@ -90,6 +119,12 @@ CORRECTED = Exercise(
             why="the next question was due when the answer came: it waits 0, and that is none",
         ),
         Case("none at all", call([], 100), expect=[]),
+        Case(
+            "an answer at once",
+            call([0, 5], 10),
+            expect=[0, 5],
+            why="a wait of 0 was asked for and measured: it hides none, and stays",
+        ),
         Case(
             "two long ones",
             call([25, 30], 10),

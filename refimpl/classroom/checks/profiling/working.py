@@ -1,25 +1,31 @@
 """Work and what it leaves behind: a visit without traces, and a broadcast that does little."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from ...cases import Case, Exercise, Wrong
 
+LATE = [3, 4]  # the stroke at which a draw that is told to fail does so
+
 
 class Board:
-    """The whiteboard of the exercise."""
+    """The whiteboard of the exercise. failure: what the draw of LATE raises."""
 
-    def __init__(self) -> None:
+    def __init__(self, failure: BaseException | None = None) -> None:
         self.members: set[str] = set()
         self.last: dict[str, list[int]] = {}
         self.strokes: list[list[int]] = []
         self.seen: list[bool] = []
+        self._failure = failure
 
     def draw(self, name: str, stroke: list[int]) -> None:
         """Add a stroke; ValueError for one without points."""
         self.seen.append(name in self.members)
         if not stroke:
             raise ValueError("a stroke without points")
+        if self._failure is not None and stroke == LATE:
+            raise self._failure
         self.last[name] = stroke
         self.strokes.append(stroke)
 
@@ -27,41 +33,81 @@ class Board:
 Visit = Callable[[Board, str, Sequence[list[int]]], object]
 
 
-def _visited(*visits: tuple[str, list[list[int]]]) -> Callable[[Visit], Any]:
-    """Lead pupils through visits while Ada is in the room; what is then on the board."""
+def _visited(
+    *visits: tuple[str, list[list[int]]], failure: BaseException | None = None
+) -> Callable[[Visit], Any]:
+    """Lead pupils through visits while Ada is in the room, and look at the board after each."""
 
     def drive(visit: Visit) -> object:
-        board = Board()
+        board = Board(failure)
         board.members.add("Ada")
         board.draw("Ada", [1, 1])
         for name, strokes in visits:
+            fails = [] if [] in strokes else LATE if failure else None
+            error = ValueError if fails == [] else type(failure)
+            good = strokes if fails is None else strokes[: strokes.index(fails)]
+            before = len(board.seen), len(board.strokes)
             try:
-                if visit(board, name, strokes) is ...:
+                if visit(board, name, list(strokes)) is ...:
                     return ...
-            except ValueError:
-                if [] not in strokes:
+            except BaseException as raised:
+                if fails is None or not isinstance(raised, error):
                     raise
             else:
-                if [] in strokes:
-                    raise Wrong("no ValueError: an error of draw is passed on")
-            _complain(board, name)
-        if not all(board.seen):
-            raise Wrong("a stroke of somebody who was not in members: first join, then draw")
-        return len(board.strokes)
+                if fails is not None:
+                    raise Wrong(f"no {error.__name__}: an error of draw is passed on")
+            _complain_of_drawing(board, before, good, fails is not None)
+            _complain_of_leaving(board, name, fails is not None)
+        return True
 
     return drive
 
 
-def _complain(board: Board, name: str) -> None:
+def _complain_of_drawing(
+    board: Board, before: tuple[int, int], good: list[list[int]], failed: bool
+) -> None:
+    """Raise Wrong where draw was not asked for each stroke by a member, or the drawing is short."""
+    asked, due = len(board.seen) - before[0], len(good) + failed
+    if asked != due:
+        note = "\nthe strokes before the one that fails are drawn, and stay" if failed else ""
+        raise Wrong(f"board.draw was called {asked} times, expected {due}{note}")
+    if not all(board.seen):
+        raise Wrong("a stroke of somebody who was not in members: first join, then draw")
+    if board.strokes[before[1] :] != good or len(board.strokes) != before[1] + len(good):
+        raise Wrong(f"board.strokes is {board.strokes!r}: the drawing stays, in its order")
+
+
+def _complain_of_leaving(board: Board, name: str, failed: bool) -> None:
     """Raise Wrong where something of a visitor is left, or something of Ada's is gone."""
     left = [where for where in ("members", "last") if name in getattr(board, where)]
     if left:
-        raise Wrong(f"{name} has left, and is still in board.{' and board.'.join(left)}")
+        note = "an error is a way out too" if failed else "there are two places to leave"
+        raise Wrong(f"{name} has left, and is still in board.{' and board.'.join(left)}: {note}")
     if "Ada" not in board.members or "Ada" not in board.last:
         raise Wrong("Ada is still here, and what belongs to her is gone")
 
 
-POINTS = [[1, 2], [3, 4], [5, 6]]
+def _visit_case(
+    name: str,
+    shown: str,
+    *visits: tuple[str, list[list[int]]],
+    failure: BaseException | None = None,
+    why: str = "",
+) -> Case:
+    """The case of some visits; its report says what is to be left of them."""
+    return Case(
+        name,
+        drive=_visited(*visits, failure=failure),
+        shown=shown,
+        holds=lambda result: result is True,
+        wanted="each stroke drawn by a member; afterwards nothing of the visitor's but the drawing",
+        why=why,
+    )
+
+
+POINTS = [[1, 2], LATE, [5, 6]]
+QUIETLY = "who has drawn nothing is not in last: leave that place quietly"
+EVERY_WAY = "it may end by any error, by a cancellation too: what asks for no kind is a finally"
 VISIT = Exercise(
     "visit",
     points=2,
@@ -76,40 +122,37 @@ VISIT = Exercise(
         "there.",
     ),
     cases=(
-        Case(
-            "a visit with three strokes",
-            drive=_visited(("Bo", POINTS)),
-            shown="visit(board, 'Bo', three strokes)",
-            expect=4,
-            why="there are two places to leave",
+        _visit_case("a visit with three strokes", "visit(board, 'Bo', strokes)", ("Bo", POINTS)),
+        _visit_case(
+            "a stroke without points", "visit(board, 'Bo', [[1, 2], []])", ("Bo", [[1, 2], []])
         ),
-        Case(
-            "a stroke without points",
-            drive=_visited(("Bo", [[1, 2], []])),
-            shown="visit(board, 'Bo', [[1, 2], []])",
-            expect=2,
-            why="an error is a way out too",
-        ),
-        Case(
+        _visit_case(
             "the first stroke is without points",
-            drive=_visited(("Bo", [[]])),
-            shown="visit(board, 'Bo', [[]])",
-            expect=1,
-            why="who has drawn nothing is not in last: leave that place quietly",
+            "visit(board, 'Bo', [[]])",
+            ("Bo", [[]]),
+            why=QUIETLY,
         ),
-        Case(
-            "a visit without a stroke",
-            drive=_visited(("Bo", [])),
-            shown="visit(board, 'Bo', [])",
-            expect=1,
-            why="who has drawn nothing is not in last: leave that place quietly",
-        ),
-        Case(
+        _visit_case("a visit without a stroke", "visit(board, 'Bo', [])", ("Bo", []), why=QUIETLY),
+        _visit_case(
             "three visitors, one after the other",
-            drive=_visited(("Bo", POINTS), ("Cy", [[]]), ("Di", POINTS)),
-            shown="visit(...) for Bo, Cy and Di",
-            expect=7,
-            why="the drawing stays; only what belongs to the visitor goes",
+            "visit(...) for Bo, Cy and Di",
+            ("Bo", POINTS),
+            ("Cy", [[]]),
+            ("Di", POINTS),
+        ),
+        _visit_case(
+            "draw fails in another way",
+            "visit(board, 'Bo', strokes), where the second draw raises OSError",
+            ("Bo", POINTS),
+            failure=OSError("the disk is full"),
+            why=EVERY_WAY,
+        ),
+        _visit_case(
+            "the visit is cancelled",
+            "visit(board, 'Bo', strokes), where the second draw raises CancelledError",
+            ("Bo", POINTS),
+            failure=asyncio.CancelledError(),
+            why=EVERY_WAY,
         ),
     ),
 )
@@ -131,10 +174,12 @@ class Member:
 
 
 Say = Callable[[list[str], list[Member], Callable[[str], bytes]], object]
+SAME = "the frames are the same for all members, and all of them fit into one write"
+TWICE = "a text that is said twice is two messages; and what remembers each text grows for ever"
 
 
 def _said(messages: list[str], count: int) -> Callable[[Say], Any]:
-    """Let the learner's function speak; count its work."""
+    """Let the learner's function speak; look at what was heard, then count its work."""
 
     def drive(say: Say) -> object:
         made: list[str] = []
@@ -144,19 +189,52 @@ def _said(messages: list[str], count: int) -> Callable[[Say], Any]:
             return f"<{message}>".encode()
 
         members = [Member() for _ in range(count)]
-        if say(messages, members, serialize) is ...:
+        if say(list(messages), members, serialize) is ...:
             return ...
-        wanted = "".join(f"<{message}>" for message in messages).encode()
-        for member in members:
-            if member.data != wanted:
-                raise Wrong(f"a member got {bytes(member.data)!r}, expected {wanted!r}")
+        _complain_of_bytes(members, [f"<{message}>".encode() for message in messages])
         writes, enough = sum(each.writes for each in members), count if messages else 0
         if len(made) > len(messages) or writes > enough:
             did = f"{len(made)} calls of serialize and {writes} writes"
-            raise Wrong(f"{did}; {len(messages)} and {enough} would do")
-        return writes
+            why = SAME if messages else "an empty write is a write"
+            raise Wrong(f"{did}; {len(messages)} and {enough} would do\n{why}")
+        if made != messages:
+            raise Wrong(f"serialize was called for {made!r}, expected {messages!r}\n{TWICE}")
+        return True
 
     return drive
+
+
+def _complain_of_bytes(members: list[Member], frames: list[bytes]) -> None:
+    """Raise Wrong where a member did not hear each frame, in order."""
+    wanted = b"".join(frames)
+    for number, member in enumerate(members, 1):
+        if member.data == wanted:
+            continue
+        got = f"member {number} of {len(members)} got {bytes(member.data)!r}, expected {wanted!r}"
+        if not member.writes and number > 1:
+            note = "the first had something: a generator gives what it has only once"
+        elif not member.writes:
+            note = "nothing was written"
+        elif sorted(member.data) == sorted(wanted):
+            note = "in the order of messages"
+        elif member.data.count(b"<") < len(frames):
+            note = "each message is a frame of its own, an empty one and a repeated one too"
+        else:
+            note = "every member hears each message once"
+        raise Wrong(f"{got}\n{note}")
+
+
+def _say_case(name: str, messages: list[str], count: int, members: str) -> Case:
+    """The case of some messages to some members."""
+    writes = count if messages else 0
+    return Case(
+        name,
+        drive=_said(messages, count),
+        shown=f"say({messages!r}, {members}, serialize)",
+        holds=lambda result: result is True,
+        wanted=f"each member hears all of it; serialize called {len(messages)} times, "
+        f"write {writes} times in all",
+    )
 
 
 SAY = Exercise(
@@ -172,47 +250,13 @@ SAY = Exercise(
         "3. If there is anything, write it to each member.",
     ),
     cases=(
-        Case(
-            "one message, one member",
-            drive=_said(["hi"], 1),
-            shown="say(['hi'], [member], serialize)",
-            expect=1,
-        ),
-        Case(
-            "three messages, twenty members",
-            drive=_said(["a", "b", "c"], 20),
-            shown="say(['a', 'b', 'c'], twenty members, serialize)",
-            expect=20,
-            why="the frames are the same for all members, and three of them fit into one write",
-        ),
-        Case(
-            "one message, twenty members",
-            drive=_said(["hi"], 20),
-            shown="say(['hi'], twenty members, serialize)",
-            expect=20,
-            why="the frame is the same for all of them",
-        ),
-        Case(
-            "three messages, one member",
-            drive=_said(["a", "b", "c"], 1),
-            shown="say(['a', 'b', 'c'], [member], serialize)",
-            expect=1,
-            why="three frames fit into one write",
-        ),
-        Case(
-            "the same message twice",
-            drive=_said(["a", "a"], 2),
-            shown="say(['a', 'a'], two members, serialize)",
-            expect=2,
-            why="whoever says it twice wants it heard twice",
-        ),
-        Case(
-            "no message",
-            drive=_said([], 3),
-            shown="say([], three members, serialize)",
-            expect=0,
-            why="an empty write is a write",
-        ),
-        Case("no member", drive=_said(["a"], 0), shown="say(['a'], [], serialize)", expect=0),
+        _say_case("one message, one member", ["hi"], 1, "[member]"),
+        _say_case("three messages, twenty members", ["a", "b", "c"], 20, "twenty members"),
+        _say_case("one message, twenty members", ["hi"], 20, "twenty members"),
+        _say_case("three messages, one member", ["a", "b", "c"], 1, "[member]"),
+        _say_case("the same message twice", ["a", "a"], 2, "two members"),
+        _say_case("an empty message in between", ["a", "", "b"], 2, "two members"),
+        _say_case("no message", [], 3, "three members"),
+        _say_case("no member", ["a"], 0, "[]"),
     ),
 )

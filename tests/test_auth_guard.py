@@ -11,7 +11,7 @@ import pytest
 
 from refimpl.auth import Authenticate, AuthError, Claims, Source, TicketOffice, Tickets
 from refimpl.auth.session import Session
-from refimpl.auth.tickets import MemoryStore
+from refimpl.auth.tickets import MAX_OF_USER, MemoryStore
 from refimpl.middleware.asgi import App, Receive, Scope, Send
 from refimpl.middleware.context import TenantID, User, current, find
 from tests.asgi import Exchange, scope_of
@@ -739,6 +739,26 @@ class TestTicketOffice:
         again = await asked(door, "http", method="POST", headers=bearer(forge()))
         assert again.status == 201
         assert len(tickets.store) == 1  # type: ignore[arg-type]
+
+    @virtual_time
+    async def test_one_user_cannot_fill_the_store(self) -> None:
+        clock = Clock()
+        tickets, verifier = Tickets(now=lambda: clock.now), authenticator().verifier
+        ada, bob = verifier.verify(forge()), verifier.verify(forge(claims={"sub": "bob"}))
+        for _ in range(MAX_OF_USER):
+            await tickets.issue(ada)
+        with pytest.raises(AuthError) as caught:
+            await tickets.issue(ada)
+        assert (caught.value.reason, caught.value.status) == ("often", 429)
+        assert dict(caught.value.headers)["Retry-After"] == "5"
+        await tickets.issue(bob)
+        clock.now += 29
+        await tickets.issue(bob)
+        clock.now += 1
+        await tickets.issue(ada)  # the oldest purchase is half a minute old
+        clock.now += 40
+        await tickets.issue(bob)
+        assert list(tickets._bought) == ["bob"]  # nobody is remembered for longer
 
     @virtual_time
     async def test_ticket_is_never_sold_twice(self) -> None:

@@ -57,6 +57,7 @@ REFUSALS = {
     "path": Refusal(400, "invalid_request", "the path can be read in two ways"),
     "subject": Refusal(403, "invalid_token", "the token belongs to another user"),
     "origin": Refusal(403, "insufficient_scope", "pages of this origin may not connect"),
+    "often": Refusal(429, "", "too many tickets in half a minute: try again in a few seconds"),
     "full": Refusal(503, "", "too many tickets are open: try again in a few seconds"),
 }
 
@@ -93,7 +94,7 @@ def headers_of(refusal: Refusal) -> list[tuple[str, str]]:
         if refusal.error:  # none where nothing was sent (RFC 6750 3.1)
             challenge += f', error="{refusal.error}", error_description="{refusal.detail}"'
         headers.append(("WWW-Authenticate", challenge))
-    elif refusal.status == 503:
+    elif refusal.status in (429, 503):
         headers.append(("Retry-After", "5"))
     return headers
 

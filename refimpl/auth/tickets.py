@@ -20,6 +20,7 @@ import hashlib
 import json
 import secrets
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
@@ -32,6 +33,7 @@ __all__ = ["TICKET_LIFETIME", "MemoryStore", "Store", "TicketOffice", "Tickets"]
 
 TICKET_LIFETIME = 30
 MAX_OPEN = 10_000
+MAX_OF_USER = 100  # bought within one lifetime; a page needs one for each socket it opens
 
 
 class Store(Protocol):
@@ -93,13 +95,31 @@ class Tickets:
         self.lifetime = lifetime
         self.now = now
         self.new_ticket = new_ticket
+        self._bought: dict[str, deque[float]] = {}  # when each user did, the latest buyer last
 
     async def issue(self, claims: Claims) -> str:
-        """Return a ticket that is worth claims, once. Raises AuthError, 503, for a full store."""
+        """Return a ticket that is worth claims, once.
+
+        Raises AuthError: 429 for a user who buys too many, 503 for a full store.
+        """
+        self._count(claims.user.id)
         ticket = self.new_ticket()
         if not await self.store.put(digest(ticket), dump(claims), self.lifetime):
             raise AuthError("full", "got no room for a ticket in the store")
         return ticket
+
+    def _count(self, user_id: str) -> None:
+        """Note that a user buys, or refuse: one who buys without end would fill the store."""
+        now = self.now()
+        for known, times in list(self._bought.items()):
+            if times[-1] > now - self.lifetime:
+                break
+            del self._bought[known]
+        times = self._bought.pop(user_id, deque(maxlen=MAX_OF_USER))
+        self._bought[user_id] = times
+        if len(times) == MAX_OF_USER and times[0] > now - self.lifetime:
+            raise AuthError("often", f"got {MAX_OF_USER} tickets of one user in {self.lifetime} s")
+        times.append(now)
 
     async def redeem(self, ticket: str) -> Claims:
         """Return what a ticket is worth, and void it. Raises AuthError, 401."""
@@ -147,7 +167,7 @@ class TicketOffice:
         self.tickets = tickets
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request: 201 and a ticket, 405 for other methods, 503 for a full store."""
+        """Answer one request: 201 and a ticket, 405 for other methods, else as `issue` refuses."""
         if scope["method"] != "POST":
             return await answer(send, 405, b"", [("Allow", "POST")])
         try:

@@ -70,7 +70,7 @@ def _complain_of_drawing(
     asked, due = len(board.seen) - before[0], len(good) + failed
     if asked != due:
         note = "\nthe strokes before the one that fails are drawn, and stay" if failed else ""
-        raise Wrong(f"board.draw was called {asked} times, expected {due}{note}")
+        raise Wrong(f"calls of board.draw: {asked}, expected {due}{note}")
     if not all(board.seen):
         raise Wrong("a stroke of somebody who was not in members: first join, then draw")
     if board.strokes[before[1] :] != good or len(board.strokes) != before[1] + len(good):
@@ -216,7 +216,7 @@ def _complain_of_bytes(members: list[Member], frames: list[bytes]) -> None:
         elif not member.writes:
             note = "nothing was written"
         elif sorted(member.data) == sorted(wanted):
-            note = "in the order of messages"
+            note = "not in the order of messages"
         elif member.data.count(b"<") < len(frames):
             note = "each message is a frame of its own, an empty one and a repeated one too"
         else:
@@ -232,8 +232,8 @@ def _say_case(name: str, messages: list[str], count: int, members: str) -> Case:
         drive=_said(messages, count),
         shown=f"say({messages!r}, {members}, serialize)",
         holds=lambda result: result is True,
-        wanted=f"each member hears all of it; serialize called {len(messages)} times, "
-        f"write {writes} times in all",
+        wanted=f"each member hears all of it; calls of serialize: {len(messages)}, "
+        f"of write: {writes} in all",
     )
 
 

@@ -186,6 +186,7 @@ def interrupt(thread_id: int) -> bool:
 def withdraw_interrupt(thread_id: int) -> None:
     """Take back an interrupt that has not been raised yet."""
     _set_async_exception(thread_id, None)
+    settle_interrupts()
 
 
 def _set_async_exception(thread_id: int, exception: Any) -> bool:
@@ -208,8 +209,24 @@ def end_thread(thread: threading.Thread) -> bool:
             break
         thread.join(wait)
         if not thread.is_alive():
-            return True
+            break
+    settle_interrupts()
     return not thread.is_alive()
+
+
+class Settled(Exception):
+    """Raised by `settle_interrupts` for itself."""
+
+
+def settle_interrupts() -> None:
+    """Take an interrupt ourselves, so that none counts as yet to come.
+
+    One that reached a thread at its end stays "to come" for all the others in 3.11, and there any
+    thread under a profiler or debugger then hangs at its next call.
+    """
+    with contextlib.suppress(Settled):
+        while _set_async_exception(threading.get_ident(), ctypes.py_object(Settled)):
+            pass  # it is raised at one of the next turns
 
 
 class _Router:

@@ -262,3 +262,28 @@ def test_a_watchdogs_interrupt_that_comes_late_is_taken_back():
                 watchdog.call(time.sleep, 0.2)
         for number in range(100_000):
             assert number >= 0
+
+
+def test_nothing_hangs_under_a_profiler_once_a_call_was_interrupted():
+    """In 3.11 an interrupt that nobody takes any more would hang every profiled thread."""
+
+    def endless():
+        while True:
+            pass
+
+    def profiled():
+        sys.setprofile(lambda *event: None)
+        for _ in range(1000):
+            settled()
+        sys.setprofile(None)
+
+    def settled():
+        return True
+
+    with pytest.raises(TimeLimitReached), Watchdog(0.05) as watchdog:
+        watchdog.call(endless)
+    run_limited(endless, 0.05)
+    thread = threading.Thread(target=profiled, daemon=True)
+    thread.start()
+    thread.join(10)
+    assert not thread.is_alive()

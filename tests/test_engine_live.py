@@ -280,9 +280,11 @@ class TestTheCommandLine:
 @pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="Unix sockets only")
 class TestUnixSockets:
     async def test_have_no_client_address_and_no_port(
-        self, tmp_path: Any, caplog: pytest.LogCaptureFixture
+        self, tmp_path: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        caplog.set_level(logging.INFO)
+        uvicorns = logging.getLogger("uvicorn")
+        monkeypatch.setattr(uvicorns, "propagate", True)  # another test's configuration
+        caplog.set_level(logging.INFO, "uvicorn.error")
         path = str(tmp_path / "socket")
         told: dict[str, Any] = {}
 

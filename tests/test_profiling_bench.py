@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 
 from refimpl.framing import ACCELERATED, parse_frame
-from refimpl.lab.ratios import ratio_chart
 from refimpl.profiling import Record, Sample, bench, goals_report
 from refimpl.profiling.bench_client import PATIENCE, PeerFailed, make_traffic
 from refimpl.profiling.bench_goals import GOALS, verdict
@@ -140,17 +139,6 @@ class TestGoals:
             assert subject in VARIANTS
             assert set(goals) <= metrics
             assert {peer for peers in goals.values() for peer in peers} <= set(PEERS)
-
-    def test_the_chart_leaves_out_the_floor_and_ourselves(self) -> None:
-        record = made_up(
-            pp1={"refimpl": [10], "refimpl-pure": [9], "websockets": [13], "raw": [5]},
-            pipe={"refimpl": [10], "aiohttp": [5]},
-        )
-        chart = ratio_chart(record)
-        assert chart.alt == "Grid of 2 rows: websockets, aiohttp. Bad: pipe, aiohttp."
-        assert chart.png().startswith(b"\x89PNG")
-        with pytest.raises(LookupError, match="refimpl alone"):
-            ratio_chart(made_up(pp1={"refimpl": [1]}))
 
 
 class TestTraffic:

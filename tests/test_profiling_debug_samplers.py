@@ -56,12 +56,13 @@ class TestSignals:
     async def test_a_loop_that_sleeps_between_is_seen_for_what_it_does(self) -> None:
         before = time.thread_time()
         with sample_cpu() as sampled:
-            for _ in range(150):
-                heavy()
-                light()
+            while time.thread_time() - before < 0.4:  # a hundred samples
+                for _ in range(5):
+                    heavy()
+                    light()
                 await asyncio.sleep(0.001)
         used = time.thread_time() - before
-        assert sampled.profile.total == pytest.approx(used, abs=0.05)
+        assert sampled.profile.total == pytest.approx(used, rel=0.25)
         assert sampled.profile.share("heavy") > sampled.profile.share("light")
 
     @signals

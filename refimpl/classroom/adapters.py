@@ -1,8 +1,8 @@
 """Fits functions of the exercises to the places where `graft` puts them.
 
 The package does not call `parse_frame` on its hot path: it reads the head with `parse_header` and
-the payload with `read_payload`, so as to look at text before its frame is whole. Whoever grafts a
-`parse_frame` replaces these two.
+the payload with `read_payload`, so as to look at text before its frame is whole, and small messages
+go a shorter way still. Whoever grafts a `parse_frame` replaces the two and closes that way.
 """
 
 from collections.abc import Callable, Mapping
@@ -37,4 +37,12 @@ def header_and_payload(
         """Return the payload that came with the head."""
         return payloads[end]
 
-    return {"framing.parse_header": parse_header, "framing.read_payload": read_payload}
+    def take_small(buffer: Buffer, position: int, size: int, found: object) -> int:
+        """Take nothing, so that every frame goes through the two above."""
+        return position
+
+    return {
+        "framing.parse_header": parse_header,
+        "framing.read_payload": read_payload,
+        "messages.quick.take_small": take_small,
+    }

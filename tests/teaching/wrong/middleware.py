@@ -50,7 +50,57 @@ def forgets_the_blanks(headers):
     return b"websocket" in tokens(b"upgrade") and b"upgrade" in tokens(b"connection")
 
 
+def blanks_are_commas(headers):
+    def tokens(wanted):
+        lines = [value for name, value in headers if name.lower() == wanted]
+        return [token.lower() for value in lines for token in re.split(rb"[,\s]+", value)]
+
+    return b"websocket" in tokens(b"upgrade") and b"upgrade" in tokens(b"connection")
+
+
+def first_line_wins(headers):
+    named = {}
+    for name, value in headers:
+        named.setdefault(name.lower(), [token.strip().lower() for token in value.split(b",")])
+    return b"websocket" in named.get(b"upgrade", ()) and b"upgrade" in named.get(b"connection", ())
+
+
+def decodes_everything(headers):
+    return minds_nothing([(name, value.decode().encode()) for name, value in headers])
+
+
+def minds_nothing(headers):
+    def tokens(wanted):
+        lines = [value for name, value in headers if name.lower() == wanted]
+        return [token.strip().lower() for value in lines for token in value.split(b",")]
+
+    return b"websocket" in tokens(b"upgrade") and b"upgrade" in tokens(b"connection")
+
+
 # --- with_defaults ---
+
+
+def own_as_a_dictionary(message, defaults):
+    own = list(dict(message.get("headers", ())).items())
+    known = {name.lower() for name, _ in own}
+    own += [(n.encode(), v.encode()) for n, v in defaults.items() if n.encode() not in known]
+    return {**message, "headers": own}
+
+
+def parts_of_names(message, defaults):
+    own = list(message.get("headers", ()))
+    known = [name.lower() for name, _ in own]
+    for name, value in defaults.items():
+        if not any(name.encode() in each for each in known):
+            own.append((name.encode(), value.encode()))
+    return {**message, "headers": own}
+
+
+def empty_is_nothing(message, defaults):
+    own = list(message.get("headers", ()))
+    known = {name.lower() for name, value in own if value}
+    own += [(n.encode(), v.encode()) for n, v in defaults.items() if n.encode() not in known]
+    return {**message, "headers": own}
 
 
 def as_it_was(message, defaults):
@@ -203,7 +253,75 @@ def prefix_is_fixed(scope, prefix):
     return checked(scope, "/ws/")
 
 
+def raw_begins_alike(scope, prefix):
+    before, raw = scope.get("root_path", "") + prefix, scope.get("raw_path")
+    name = re.fullmatch(re.escape(before) + r"([a-z][a-z0-9]*(-[a-z0-9]+)*)", scope["path"])
+    if (
+        not name
+        or len(name[1]) > 32
+        or (raw is not None and not raw.startswith(scope["path"].encode()))
+    ):
+        return None
+    return name[1]
+
+
+def prefix_as_a_pattern(scope, prefix):
+    before, raw = scope.get("root_path", "") + prefix, scope.get("raw_path")
+    name = re.fullmatch(before + r"([a-z][a-z0-9]*(-[a-z0-9]+)*)", scope["path"])
+    if not name or len(name[1]) > 32:
+        return None
+    exact = raw is None or raw.partition(b"?")[0] == scope["path"].encode()
+    return name[1] if exact else None
+
+
+def any_digit(scope, prefix):
+    before, raw = scope.get("root_path", "") + prefix, scope.get("raw_path")
+    name = re.fullmatch(re.escape(before) + r"([a-z][a-z\d]*(-[a-z\d]+)*)", scope["path"])
+    if not name or len(name[1]) > 32:
+        return None
+    exact = raw is None or raw.partition(b"?")[0] == scope["path"].encode()
+    return name[1] if exact else None
+
+
 # --- at_most ---
+
+
+def awaits_before_it_counts(app, limit):
+    inside = 0
+
+    async def door(scope, receive, send):
+        nonlocal inside
+        if scope["type"] not in ("http", "websocket"):
+            return await app(scope, receive, send)
+        if inside >= limit:
+            return await refuse(scope, receive, send)
+        await asyncio.sleep(0)
+        inside += 1
+        try:
+            await app(scope, receive, send)
+        finally:
+            inside -= 1
+
+    return door
+
+
+def counts_the_refused(app, limit):
+    inside = 0
+
+    async def door(scope, receive, send):
+        nonlocal inside
+        if scope["type"] not in ("http", "websocket"):
+            return await app(scope, receive, send)
+        inside += 1
+        try:
+            if inside > limit:
+                return await refuse(scope, receive, send)
+            await app(scope, receive, send)
+        finally:
+            inside -= 1
+
+    return door
+
 
 ANSWER = {"http": "http.response", "websocket": "websocket.http.response"}
 
@@ -376,6 +494,9 @@ WRONG = {
         (keeps_the_last_line, "a dictionary keeps one"),
         (substrings_of_all, "a token is a whole word"),
         (forgets_the_blanks, "blanks around a token"),
+        (blanks_are_commas, "a blank inside makes no token"),
+        (first_line_wins, "the first and the last"),
+        (decodes_everything, "no need to decode"),
     ],
     "layers": [
         (("guard", "ids", "errors"), "outermost first"),
@@ -389,6 +510,9 @@ WRONG = {
         (minds_the_names_case, "without regard to case"),
         (needs_headers, "headers are optional"),
         (rewrites_names, "as they were"),
+        (own_as_a_dictionary, "a dictionary would lose one"),
+        (parts_of_names, "compare whole names"),
+        (empty_is_nothing, "an empty value is a word"),
     ],
     "sneak": [
         (walks_in, "the name stands in it"),
@@ -413,6 +537,9 @@ WRONG = {
         (needs_a_raw_path, "raw_path is optional"),
         (forgets_the_root, "begins with the root"),
         (prefix_is_fixed, "the prefix comes as an argument"),
+        (raw_begins_alike, "more behind it in the raw path"),
+        (prefix_as_a_pattern, "no pattern"),
+        (any_digit, "say 0-9"),
     ],
     "at_most": [
         (one_too_many, "nobody waits for a place"),
@@ -430,5 +557,7 @@ WRONG = {
         (one_count_for_all, "a count of its own"),
         (wraps_send, "other objects than came to the door"),
         (plain_inside, "an async one is wanted"),
+        (awaits_before_it_counts, "others come there"),
+        (counts_the_refused, "takes no place, however long"),
     ],
 }

@@ -73,6 +73,24 @@ WITH_DEFAULTS = Exercise(
             why="the list in the message is the application's: copy it, or it grows each time",
         ),
         Case(
+            "two cookies",
+            call({"type": START, "headers": [(b"set-cookie", b"a"), (b"set-cookie", b"b")]}, {}),
+            expect={"type": START, "headers": [(b"set-cookie", b"a"), (b"set-cookie", b"b")]},
+            why="a name may come twice: a dictionary would lose one of them",
+        ),
+        Case(
+            "a longer name that ends alike",
+            call({"type": START, "headers": [(b"x-referrer-policy", b"?")]}, DEFAULTS),
+            expect={"type": START, "headers": [(b"x-referrer-policy", b"?"), FRAME, REFERRER]},
+            why="compare whole names",
+        ),
+        Case(
+            "its own, and empty",
+            call({"type": START, "headers": [(b"referrer-policy", b"")]}, DEFAULTS),
+            expect={"type": START, "headers": [(b"referrer-policy", b""), FRAME]},
+            why="an empty value is a word of the application's too",
+        ),
+        Case(
             "no defaults",
             call({"type": START, "headers": [(b"a", b"b")]}, {}),
             expect={"type": START, "headers": [(b"a", b"b")]},

@@ -26,7 +26,13 @@ WANTS_WEBSOCKET = Exercise(
         "connection.",
     ),
     cases=(
-        _wants("a browser's handshake", UPGRADE, CONNECTION, expect=True),
+        _wants(
+            "a browser's handshake",
+            UPGRADE,
+            CONNECTION,
+            expect=True,
+            why="tokens are compared without regard to case: Upgrade and upgrade are one",
+        ),
         _wants("a plain request", (b"host", b"a.example"), expect=False),
         _wants(
             "Upgrade: websocket and no Connection",
@@ -49,7 +55,19 @@ WANTS_WEBSOCKET = Exercise(
             expect=False,
             why=WHOLE,
         ),
-        _wants("Upgrade: websocket2", (b"upgrade", b"websocket2"), CONNECTION, expect=False),
+        _wants(
+            "Upgrade: websocket2", (b"upgrade", b"websocket2"), CONNECTION, expect=False, why=WHOLE
+        ),
+        _wants(
+            "Upgrade: not websocket",
+            (b"upgrade", b"not websocket"),
+            CONNECTION,
+            expect=False,
+            why="commas stand between tokens; a blank inside makes no token of the rest",
+        ),
+        _wants(
+            "Connection: upgrade2", UPGRADE, (b"connection", b"upgrade2"), expect=False, why=WHOLE
+        ),
         _wants(
             "Connection: keep-alive,Upgrade",
             UPGRADE,
@@ -72,12 +90,35 @@ WANTS_WEBSOCKET = Exercise(
             why=WHOLE,
         ),
         _wants(
+            "Upgrade: h2c, websocket",
+            (b"upgrade", b"h2c, websocket"),
+            CONNECTION,
+            expect=True,
+            why="Upgrade is a list too",
+        ),
+        _wants(
             "two lines of Upgrade",
             UPGRADE,
             (b"upgrade", b"h2c"),
             CONNECTION,
             expect=True,
             why="a name may come on several lines, and all of them count: a dictionary keeps one",
+        ),
+        _wants(
+            "two lines of Upgrade, ours last",
+            (b"upgrade", b"h2c"),
+            UPGRADE,
+            CONNECTION,
+            expect=True,
+            why="all lines of a name count, the first and the last",
+        ),
+        _wants(
+            "a name in Latin-1 beside it",
+            UPGRADE,
+            CONNECTION,
+            (b"x-name", b"J\xf6rg"),
+            expect=True,
+            why="headers are bytes, and not every value is UTF-8: there is no need to decode",
         ),
         _wants(
             "two lines of Connection",

@@ -26,6 +26,7 @@ class Visit:
     def __init__(self, house: "House", kind: str) -> None:
         self.sent: list[Message] = []
         self.heard = 0
+        self.slow = False
         self.leave = asyncio.Event()
         self.scope = {"type": kind}
         self.house = house
@@ -33,6 +34,8 @@ class Visit:
     async def receive(self) -> Message:
         """Give the one message that there is."""
         self.heard += 1
+        if self.slow:
+            await self.leave.wait()
         return {"type": f"{self.scope['type']}.connect"}
 
     async def send(self, message: Message) -> None:
@@ -41,13 +44,17 @@ class Visit:
 
     async def come(self) -> "Visit":
         """Go to the door, and wait until nothing moves any more."""
+        self.knock()
+        await settle()
+        return self
+
+    def knock(self) -> None:
+        """Go to the door, and do not wait."""
         waiting = self.house.door(self.scope, self.receive, self.send)
         if not isinstance(waiting, Awaitable):
             raise Wrong("what at_most returns is a plain function; an async one is wanted")
         self.task = asyncio.ensure_future(waiting)
         self.house.tasks.append(self.task)
-        await settle()
-        return self
 
     async def go(self) -> None:
         """Let the application end with this one."""
@@ -161,6 +168,23 @@ async def _connects(house: House) -> object:
     return fate(refused), f"receive awaited {refused.heard} times"
 
 
+async def _at_once(house: House) -> object:
+    visits = [house.visit() for _ in range(5)]
+    for visit in visits:
+        visit.knock()
+    await settle()
+    return [fate(visit) for visit in visits]
+
+
+async def _slow_refusal(house: House) -> object:
+    first = await house.visit("websocket").come()
+    second = house.visit("websocket")
+    second.slow = True
+    await second.come()
+    await first.go()
+    return fate(await house.visit("websocket").come())
+
+
 def _neighbours(at_most: Middleware) -> object:
     async def play() -> object:
         houses = [House(at_most, 1), House(at_most, 1)]
@@ -215,6 +239,7 @@ AT_MOST = Exercise(
             drive=_told(1, _all("websocket", "http")),
             shown="A comes, a WebSocket; B comes, HTTP",
             expect=["inside", "refused"],
+            why="one count for both kinds",
         ),
         Case(
             "one leaves, one comes",
@@ -238,17 +263,32 @@ AT_MOST = Exercise(
             why="CancelledError is no Exception: only finally meets every way out",
         ),
         Case(
+            "five at once, limit 1",
+            drive=_told(1, _at_once),
+            shown="A, B, C, D and E come in the same turn",
+            expect=["inside"] + ["refused"] * 4,
+            why="between the question and the counting nothing may be awaited: others come there",
+        ),
+        Case(
+            "one that is refused, slowly",
+            drive=_told(1, _slow_refusal),
+            shown="A comes, B is refused and slow to connect, A leaves, C comes",
+            expect="inside",
+            why="who is refused takes no place, however long the refusal lasts",
+        ),
+        Case(
             "the lifespan",
             drive=_told(1, _all("lifespan", "http")),
             shown="the lifespan begins, A comes",
             expect=["inside", "inside"],
-            why="the lifespan lasts as long as the server: counted, it would take a place for ever",
+            why="the lifespan is handed on, and not counted: it would take a place for ever",
         ),
         Case(
             "limit 0",
             drive=_told(0, _all("http", "lifespan")),
             shown="A comes, the lifespan begins",
             expect=["refused", "inside"],
+            why="nobody's place, but the lifespan needs none",
         ),
         Case(
             "two doors",

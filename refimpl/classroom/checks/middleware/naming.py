@@ -92,7 +92,7 @@ ENDPOINT_NAME = Exercise(
     replaces="middleware.registry.endpoint_name",
     cases=(
         _name("a plain path", _scope("/ws/chat"), "chat"),
-        _name("a path elsewhere", _scope("/api/chat"), None),
+        _name("a path elsewhere", _scope("/api/chat"), None, "it has to begin with the prefix"),
         _name("hyphens and a digit", _scope("/ws/live-prices-2"), "live-prices-2"),
         _name("the prefix alone", _scope("/ws/"), None, LISTED),
         _name("a slash in it", _scope("/ws/a/b"), None, LISTED),
@@ -125,6 +125,40 @@ ENDPOINT_NAME = Exercise(
         _name("33 characters", _scope("/ws/" + "x" * 33), None, "at most 32 characters"),
         _name("an encoded letter", _scope("/ws/admin", b"/ws/%61dmin"), None, SPELLED),
         _name("an encoded slash", _scope("/ws/admin", b"/ws%2fadmin"), None, SPELLED),
+        _name(
+            "more behind it in the raw path", _scope("/ws/chat", b"/ws/chat/../a"), None, SPELLED
+        ),
+        _name("an empty raw path", {"path": "/ws/chat", "raw_path": b""}, None, SPELLED),
+        Case(
+            "a digit of another alphabet",
+            call({"path": "/ws/chat\u0663"}, "/ws/"),
+            expect=None,
+            why="\\d and isdigit() take the digits of every alphabet: say 0-9",
+        ),
+        Case(
+            "a question mark in the path",
+            call({"path": "/ws/chat?x"}, "/ws/"),
+            expect=None,
+            why="in `path` a ? was encoded, and belongs to the name; only the raw path has a query",
+        ),
+        Case(
+            "a prefix with a dot",
+            call({"path": "/v1x0/chat"}, "/v1.0/"),
+            expect=None,
+            why="the prefix is text and no pattern: a dot in it is a dot",
+        ),
+        Case(
+            "outside of its root, and no raw path",
+            call({"path": "/ws/chat", "root_path": "/shop"}, "/ws/"),
+            expect=None,
+            why="the path begins with the root, then comes the prefix",
+        ),
+        _name(
+            "a query with a ? in it",
+            _scope("/ws/chat", b"/ws/chat?a=?b"),
+            "chat",
+            "cut the raw path at the ?, the first one",
+        ),
         _name("more before it in the raw path", _scope("/ws/a", b"/%2e/ws/a"), None, SPELLED),
         Case(
             "no raw path",
@@ -149,7 +183,12 @@ ENDPOINT_NAME = Exercise(
             "chat",
             "the path begins with the root, then comes the prefix",
         ),
-        _name("outside of its root", _scope("/ws/chat", root_path="/shop"), None),
+        _name(
+            "outside of its root",
+            _scope("/ws/chat", root_path="/shop"),
+            None,
+            "the path begins with the root, then comes the prefix",
+        ),
         Case(
             "another prefix",
             call(_scope("/live/chat"), "/live/"),

@@ -114,6 +114,7 @@ captures: $(BROWSER_READY) $(NODE_READY)  ## record the programs of notebooks/ca
 	@$(BIN)/python -m refimpl.lab.record
 	@$(BIN)/python -m refimpl.lab.record_handshakes
 	@$(BIN)/python -m refimpl.lab.record_auth
+	@$(BIN)/python -m refimpl.lab.record_chat
 
 bench: $(BENCH_READY)  ## parsing, then the whole server, beside their peers (five minutes)
 	@$(BIN)/python -m tests.bench.parse

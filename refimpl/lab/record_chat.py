@@ -13,12 +13,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from refimpl.classroom.chapters import project_root
+from refimpl.lab.capture import FOLDER
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-PICTURE = Path("notebooks/captures/chat.png")
+PICTURE = "chat.png"
 TALK = [
     ("Alice", "Good morning! Is anybody here?"),
     ("Bob", "Morning, Alice. I have just arrived."),
@@ -77,7 +77,7 @@ def main() -> None:
             found = None
             while found is None:
                 found = re.search(r"http://\S+", demo.stdout.readline())
-            take(found[0], project_root() / PICTURE)
+            take(found[0], FOLDER / PICTURE)
         finally:
             demo.terminate()
     print(f"{PICTURE} taken")

@@ -1,8 +1,9 @@
 """Fits functions of the exercises to the places where `graft` puts them.
 
 The package does not call `parse_frame` on its hot path: it reads the head with `parse_header` and
-the payload with `read_payload`, so as to look at text before its frame is whole, and small messages
-go a shorter way still. Whoever grafts a `parse_frame` replaces the two and closes that way.
+the payload with `read_payload`, so as to look at text before its frame is whole; small messages,
+and large ones that lie in one read, go ways of their own. Whoever grafts a `parse_frame` replaces
+the two and closes those ways.
 """
 
 from collections.abc import Callable, Mapping
@@ -45,4 +46,5 @@ def header_and_payload(
         "framing.parse_header": parse_header,
         "framing.read_payload": read_payload,
         "messages.quick.take_small": take_small,
+        "messages.protocol.begins_large": lambda view: False,
     }

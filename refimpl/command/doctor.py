@@ -88,8 +88,9 @@ def packages() -> Iterator[Finding]:
 
 
 def declared() -> set[str]:
-    """Return the packages that lessons and `make test` need: all declared, but for browsers."""
-    lines = [line for line in metadata.requires("refimpl") or () if "browser" not in line]
+    """Return the packages that lessons and `make test` need: not those for browsers and peers."""
+    beside = re.compile(r"""extra == ['"](browser|bench)['"]""")
+    lines = [line for line in metadata.requires("refimpl") or () if not beside.search(line)]
     return {re.split(r"[^\w.-]", line, maxsplit=1)[0].lower() for line in lines}
 
 

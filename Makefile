@@ -24,7 +24,7 @@ CHAPTER_00 := notebooks/00_first_echo.ipynb
 
 .DEFAULT_GOAL := help
 .PHONY: help lab demo test lint types pytest coverage notebooks exercises captures bench \
-        conformance conformance-full interop browser lock setup clean
+        conformance conformance-full browser peers lock setup clean
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -129,6 +129,9 @@ conformance-full: $(READY)  ## Autobahn, both roles, all 517 cases (half an hour
 
 browser: $(BROWSER_READY) $(NODE_READY)  ## Chromium, Node peers, a chapter run in JupyterLab
 	@$(PYTEST) -q -m "chromium or node" tests/interop tests/browser $(PYTEST_ARGS)
+
+peers: $(BENCH_READY)  ## the bench's rarer peers, each for a moment (needs Go; picows and uvloop from pip)
+	@$(PYTEST) -q -m peers tests/test_profiling_bench.py tests/test_engine_live.py $(PYTEST_ARGS)
 
 # Exact versions of everything, for every supported Python and platform in one file. uv writes it
 # because pip cannot resolve for interpreters and platforms other than its own.

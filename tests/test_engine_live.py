@@ -14,7 +14,6 @@ import subprocess
 import sys
 import weakref
 from collections.abc import AsyncIterator, Iterator
-from importlib.util import find_spec
 from typing import Any, ClassVar
 
 import pytest
@@ -112,7 +111,7 @@ class TestTLS:
 
 
 class TestEventLoops:
-    @pytest.mark.skipif(find_spec("uvloop") is None, reason="uvloop is not installed")
+    @pytest.mark.peers
     def test_uvloop_runs_it_and_lets_frames_be_watched(self) -> None:
         import uvloop
 

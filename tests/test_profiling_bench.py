@@ -221,6 +221,15 @@ class TestMachine:
         assert os.sched_getaffinity(0) == before
 
 
+# Peers that few machines have: `make peers`, where a missing one is a failure.
+RARE = ("picows", "refimpl-uvloop")
+ECHOES = [
+    pytest.param(name, marks=pytest.mark.peers if name in RARE else ())
+    for name in PEERS
+    if name not in ("gorilla", "ws")
+]
+
+
 @pytest.fixture
 def small_crowd(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setitem(WORKLOADS, "bcast", replace(WORKLOADS["bcast"], connections=20))
@@ -229,21 +238,19 @@ def small_crowd(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 class TestRun:
     @pytest.mark.usefixtures("small_crowd")
-    @pytest.mark.parametrize("name", [name for name in PEERS if name not in ("gorilla", "ws")])
+    @pytest.mark.parametrize("name", ECHOES)
     async def test_a_peer_echoes_and_broadcasts(self, name: str) -> None:
         """1 MiB arrives in many reads, and pipelined messages many in one."""
-        if remedy := PEERS[name].missing():
-            pytest.skip(remedy)
+        assert PEERS[name].missing() is None
         record = await bench([PEERS[name]], ["1m", "bcast"], rounds=1, seconds=0.05)
         assert record.peers == [name]
         assert all(record.costs(metric, name)[0] > 0 for metric in ("1m", "bcast"))
         assert name.split("+")[0].split("-")[0] in record.versions[name].lower() or name == "raw"
 
     @pytest.mark.usefixtures("small_crowd")
-    @pytest.mark.skipif(gorilla.missing() is not None, reason="Go is not there")
+    @pytest.mark.peers
     async def test_gorilla_echoes_and_broadcasts(self) -> None:
-        if not gorilla.IN_DEBIAN.is_dir():
-            pytest.skip("gorilla/websocket would have to be downloaded")
+        assert gorilla.missing() is None
         record = await bench([PEERS["gorilla"]], ["1m", "bcast"], rounds=1, seconds=0.05)
         assert record.versions["gorilla"].startswith("gorilla/websocket 1.")
 

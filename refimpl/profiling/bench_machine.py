@@ -121,7 +121,7 @@ def describe_machine() -> dict[str, str | int | float]:
     """Return what a record must say about where it was made."""
     return {
         "python": f"{platform.python_implementation()} {platform.python_version()}",
-        "system": f"{platform.system()} {platform.release()}",
+        "system": f"{platform.system()} {'.'.join(platform.release().split('.')[:2])}",
         "processor": processor(),
         "cores": len(cores()) or os.cpu_count() or 1,
         "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else 0.0,

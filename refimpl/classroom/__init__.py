@@ -42,8 +42,8 @@ Its exercises: solutions/02_framing.ipynb is written by hand, exercises/02_frami
 Import floors: this package may import any chapter and the lab; nothing imports it.
 """
 
-from .checking import check, hint
-from .grafting import GraftFailed, graft
-from .reports import CheckFailed
+from refimpl.classroom.checking import check, hint
+from refimpl.classroom.grafting import GraftFailed, graft
+from refimpl.classroom.reports import CheckFailed
 
 __all__ = ["CheckFailed", "GraftFailed", "check", "graft", "hint"]

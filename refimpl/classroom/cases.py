@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Final
 
-from .rendering import render
+from refimpl.classroom.rendering import render
 
 Row = tuple[str, str]
 """One entry of a report: a label ("expected") and a text, which may have several lines."""

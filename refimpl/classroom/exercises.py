@@ -23,12 +23,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from . import notebook_file
-from .cases import Exercise
-from .chapters import chapter, notebook_paths
-from .notebook_file import Cell, Notebook
-from .registry import exercises_of
-from .stubs import StubError, has_solution, stub
+from refimpl.classroom import notebook_file
+from refimpl.classroom.cases import Exercise
+from refimpl.classroom.chapters import chapter, notebook_paths
+from refimpl.classroom.notebook_file import Cell, Notebook
+from refimpl.classroom.registry import exercises_of
+from refimpl.classroom.stubs import StubError, has_solution, stub
 
 SOLUTION_ONLY = "solution"
 

@@ -12,12 +12,12 @@ from collections.abc import Callable, Mapping
 from types import FunctionType, ModuleType, TracebackType
 from typing import Any, Self
 
-from .cases import Exercise
-from .checking import check
-from .guarding import CALL_LIMIT, Guard, unless_inside
-from .registry import find_exercise
-from .reports import CheckFailed, lay_out
-from .watchdog import Watchdog
+from refimpl.classroom.cases import Exercise
+from refimpl.classroom.checking import check
+from refimpl.classroom.guarding import CALL_LIMIT, Guard, unless_inside
+from refimpl.classroom.registry import find_exercise
+from refimpl.classroom.reports import CheckFailed, lay_out
+from refimpl.classroom.watchdog import Watchdog
 
 PACKAGE = "refimpl"
 UNTOUCHED = (f"{PACKAGE}.lab", f"{PACKAGE}.classroom")

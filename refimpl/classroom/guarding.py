@@ -10,13 +10,12 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from refimpl.classroom.cases import Row, call
+from refimpl.classroom.limits import TimeLimitReached
+from refimpl.classroom.reports import lay_out
+from refimpl.classroom.verdicts import State, crash
+from refimpl.classroom.watchdog import Watchdog
 from refimpl.errors import WebSocketError
-
-from .cases import Row, call
-from .limits import TimeLimitReached
-from .reports import lay_out
-from .verdicts import State, crash
-from .watchdog import Watchdog
 
 CALL_LIMIT = 5.0  # seconds for one call
 

@@ -10,13 +10,20 @@ import inspect
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from refimpl.classroom.cases import UNSET, Answer, Case, Exercise, Raises, Row, Wrong
+from refimpl.classroom.difference import differences, same
+from refimpl.classroom.limits import Outcome, TimeLimitReached, run_coroutine, run_limited
+from refimpl.classroom.rendering import render, show_error
+from refimpl.classroom.verdicts import (
+    NotAttempted,
+    State,
+    Verdict,
+    crash,
+    is_empty,
+    shorten_output,
+    watched,
+)
 from refimpl.errors import WebSocketError
-
-from .cases import UNSET, Answer, Case, Exercise, Raises, Row, Wrong
-from .difference import differences, same
-from .limits import Outcome, TimeLimitReached, run_coroutine, run_limited
-from .rendering import render, show_error
-from .verdicts import NotAttempted, State, Verdict, crash, is_empty, shorten_output, watched
 
 # Seconds that a coroutine has to clean up after its own limit, before its thread is ended.
 THREAD_GRACE = 0.5

@@ -19,8 +19,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import notebook_file, weave
-from .chapters import notebook_paths
+from refimpl.classroom import notebook_file, weave
+from refimpl.classroom.chapters import notebook_paths
 
 CELL_LIMIT = 120  # seconds; a whole notebook should take less than 60
 # What a user's terminal sets, and a debugger's remark: neither may show in an output.

@@ -14,13 +14,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import notebook_file
-from .chapters import CHAPTERS, Chapter, chapter, project_root
-from .exercises import find_check
-from .notebooks import execute
-from .stubs import StubError
-from .verdicts import State
-from .workspace import workspace_folder
+from refimpl.classroom import notebook_file
+from refimpl.classroom.chapters import CHAPTERS, Chapter, chapter, project_root
+from refimpl.classroom.exercises import find_check
+from refimpl.classroom.notebooks import execute
+from refimpl.classroom.stubs import StubError
+from refimpl.classroom.verdicts import State
+from refimpl.classroom.workspace import workspace_folder
 
 CELL_LIMIT = 30.0  # seconds
 NOTEBOOK_LIMIT = 180.0  # seconds

@@ -9,9 +9,9 @@ import importlib
 import pkgutil
 from collections.abc import Iterator
 
-from . import checks
-from .cases import Answer, Exercise
-from .chapters import CHAPTERS, Chapter
+from refimpl.classroom import checks
+from refimpl.classroom.cases import Answer, Exercise
+from refimpl.classroom.chapters import CHAPTERS, Chapter
 
 Task = Exercise | Answer
 

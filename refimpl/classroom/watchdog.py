@@ -20,7 +20,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from .limits import TimeLimitReached, interrupt, withdraw_interrupt
+from refimpl.classroom.limits import TimeLimitReached, interrupt, withdraw_interrupt
 
 T = TypeVar("T")
 

@@ -16,9 +16,9 @@ import sys
 from itertools import zip_longest
 from pathlib import Path
 
-from . import notebook_file
-from .chapters import notebook_paths
-from .definitions import PACKAGE, find_definition
+from refimpl.classroom import notebook_file
+from refimpl.classroom.chapters import notebook_paths
+from refimpl.classroom.definitions import PACKAGE, find_definition
 
 PREFIX = "refimpl:"
 

@@ -12,11 +12,10 @@ from collections.abc import Iterator
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
+from refimpl.classroom.cases import Case, Row
+from refimpl.classroom.difference import differences, same
+from refimpl.classroom.rendering import quantity, render
 from refimpl.framing import Frame, Opcode
-
-from .cases import Case, Row
-from .difference import differences, same
-from .rendering import quantity, render
 
 BITS = (
     ("FIN", "RSV1", "RSV2", "RSV3", "opcode", "opcode", "opcode", "opcode"),

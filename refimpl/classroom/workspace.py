@@ -6,7 +6,7 @@ exercises/ stays as it is handed out. `refimpl start` and `refimpl reset` are th
 import shutil
 from pathlib import Path
 
-from .chapters import chapter, project_root
+from refimpl.classroom.chapters import chapter, project_root
 
 
 def workspace_folder(directory: Path | None = None) -> Path:

@@ -1,11 +1,11 @@
 """The exercises of chapter 09, in the order of its notebook."""
 
-from .forging import FORGE_ROOT
-from .keys import PICK_KEY
-from .reading import CLAIMS_OF, TELL_TALE
-from .sources import ONE_CREDENTIAL
-from .stores import TAKE_ONCE
-from .times import JUDGE_TIMES
+from refimpl.classroom.checks.auth.forging import FORGE_ROOT
+from refimpl.classroom.checks.auth.keys import PICK_KEY
+from refimpl.classroom.checks.auth.reading import CLAIMS_OF, TELL_TALE
+from refimpl.classroom.checks.auth.sources import ONE_CREDENTIAL
+from refimpl.classroom.checks.auth.stores import TAKE_ONCE
+from refimpl.classroom.checks.auth.times import JUDGE_TIMES
 
 __all__ = ["EXERCISES"]
 

@@ -1,8 +1,8 @@
 """The exercises of chapter 06, in the order of its notebook."""
 
-from .racing import FIRST_GOOD
-from .sharing import AGES, DECIDE, STARVE
-from .tasks import END_OF, LEAKING
+from refimpl.classroom.checks.concurrency.racing import FIRST_GOOD
+from refimpl.classroom.checks.concurrency.sharing import AGES, DECIDE, STARVE
+from refimpl.classroom.checks.concurrency.tasks import END_OF, LEAKING
 
 __all__ = ["EXERCISES"]
 

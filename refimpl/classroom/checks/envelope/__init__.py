@@ -1,8 +1,8 @@
 """The exercises of chapter 04, in the order of its notebook."""
 
-from .beats import BEAT_REPORT, SEQ_AHEAD
-from .checksums import IS_INTACT, TAMPER
-from .layout import CUT_STREAM, PACK_ENVELOPE, PARSE_ENVELOPE
+from refimpl.classroom.checks.envelope.beats import BEAT_REPORT, SEQ_AHEAD
+from refimpl.classroom.checks.envelope.checksums import IS_INTACT, TAMPER
+from refimpl.classroom.checks.envelope.layout import CUT_STREAM, PACK_ENVELOPE, PARSE_ENVELOPE
 
 __all__ = ["EXERCISES"]
 

@@ -4,10 +4,9 @@ import random
 import zlib
 from collections.abc import Callable
 
+from refimpl.classroom.cases import Case, Exercise, Wrong, call
+from refimpl.classroom.checks.envelope.words import by_kind
 from refimpl.envelope import BadChecksum, encode, parse_message
-
-from ...cases import Case, Exercise, Wrong, call
-from .words import by_kind
 
 HELLO, EMPTY = encode(0x10, b"Hello"), encode(0x11, b"")
 LONGER = HELLO[:-4] + b"!"

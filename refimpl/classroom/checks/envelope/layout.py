@@ -3,12 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
+from refimpl.classroom.cases import Answer, Case, Exercise, Wrong, call, raises
+from refimpl.classroom.checks.envelope.words import by_kind, by_refusal
+from refimpl.classroom.rendering import render, show_error
 from refimpl.envelope import NEED_MORE, BadChecksum, Envelope, EnvelopeError, TooLong, encode
 from refimpl.errors import LocalProtocolError
-
-from ...cases import Answer, Case, Exercise, Wrong, call, raises
-from ...rendering import render, show_error
-from .words import by_kind, by_refusal
 
 HELLO, EMPTY, BYE = encode(0x10, b"Hello"), encode(0x11, b""), encode(0x10, b"Bye")
 DAMAGED = HELLO[:-1] + b"?"

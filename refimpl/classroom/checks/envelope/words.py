@@ -3,10 +3,9 @@
 from collections.abc import Iterable
 from typing import Any
 
+from refimpl.classroom.cases import UNSET, Case, Row
+from refimpl.classroom.difference import differences
 from refimpl.envelope import BadChecksum, TooLong
-
-from ...cases import UNSET, Case, Row
-from ...difference import differences
 
 
 def by_kind(case: Case, got: Any) -> Iterable[Row]:

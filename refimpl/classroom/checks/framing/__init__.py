@@ -1,11 +1,11 @@
 """The exercises of chapter 02, in the order of its notebook."""
 
-from .buffering import FRAME_BUFFER
-from .messages import COMPLETE_MESSAGES
-from .parsing import PARSE_FRAME
-from .reading import CULPRIT, GOODBYE, HEAD_SIZE
-from .server import LENGTH_BOMB, naive_room
-from .writing import TEXT_FRAME, UNMASK_PIECE
+from refimpl.classroom.checks.framing.buffering import FRAME_BUFFER
+from refimpl.classroom.checks.framing.messages import COMPLETE_MESSAGES
+from refimpl.classroom.checks.framing.parsing import PARSE_FRAME
+from refimpl.classroom.checks.framing.reading import CULPRIT, GOODBYE, HEAD_SIZE
+from refimpl.classroom.checks.framing.server import LENGTH_BOMB, naive_room
+from refimpl.classroom.checks.framing.writing import TEXT_FRAME, UNMASK_PIECE
 
 __all__ = ["EXERCISES", "naive_room"]
 

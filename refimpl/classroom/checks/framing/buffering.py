@@ -5,13 +5,19 @@ import tracemalloc
 from itertools import pairwise
 from typing import Any
 
+from refimpl.classroom.cases import Case, Exercise, Wrong, raises
+from refimpl.classroom.checks.framing.parsing import (
+    FRAGMENT,
+    HELLO,
+    KEY,
+    LETTERS,
+    MASKED_HELLO,
+    PING,
+)
+from refimpl.classroom.checks.framing.words import unless_words_differ
+from refimpl.classroom.rendering import render
 from refimpl.errors import RemoteProtocolError
 from refimpl.framing import Frame, Opcode, serialize_frame
-
-from ...cases import Case, Exercise, Wrong, raises
-from ...rendering import render
-from .parsing import FRAGMENT, HELLO, KEY, LETTERS, MASKED_HELLO, PING
-from .words import unless_words_differ
 
 STREAM = [MASKED_HELLO, PING, FRAGMENT, LETTERS, Frame(Opcode.PONG, b"hi", masking_key=KEY)]
 WIRE = b"".join(map(serialize_frame, STREAM))

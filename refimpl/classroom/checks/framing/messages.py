@@ -4,10 +4,9 @@ import copy
 from collections.abc import Iterable
 from typing import Any
 
+from refimpl.classroom.cases import Case, Exercise
+from refimpl.classroom.checks.framing.words import unless_words_differ
 from refimpl.framing import Frame, Opcode
-
-from ...cases import Case, Exercise
-from .words import unless_words_differ
 
 HELLO = Frame(Opcode.TEXT, b"Hello")
 BYE = Frame(Opcode.CLOSE, b"\x03\xe8")

@@ -1,11 +1,10 @@
 """Chapter 02: the parser."""
 
+from refimpl.classroom import wire
+from refimpl.classroom.adapters import header_and_payload
+from refimpl.classroom.cases import Case, Exercise, call, raises
 from refimpl.errors import RemoteProtocolError
 from refimpl.framing import Frame, Opcode, serialize_frame
-
-from ... import wire
-from ...adapters import header_and_payload
-from ...cases import Case, Exercise, call, raises
 
 KEY = bytes.fromhex("37fa213d")  # the masking key of the RFC's own example (5.7)
 

@@ -2,10 +2,9 @@
 
 import struct
 
+from refimpl.classroom.cases import Case, Exercise, Wrong, call
+from refimpl.classroom.rendering import render
 from refimpl.errors import RemoteProtocolError
-
-from ...cases import Case, Exercise, Wrong, call
-from ...rendering import render
 
 
 def naive_room(head: bytes, limit: int = 2**20) -> int:

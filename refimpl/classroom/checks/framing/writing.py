@@ -3,12 +3,11 @@
 import inspect
 from typing import Any
 
+from refimpl.classroom import wire
+from refimpl.classroom.cases import Case, Exercise, Row, Wrong, call
+from refimpl.classroom.difference import differences
+from refimpl.classroom.rendering import render
 from refimpl.framing import Frame, Opcode, mask, serialize_frame
-
-from ... import wire
-from ...cases import Case, Exercise, Row, Wrong, call
-from ...difference import differences
-from ...rendering import render
 
 KEY = bytes.fromhex("37fa213d")  # the masking key of the RFC's own example (5.7)
 

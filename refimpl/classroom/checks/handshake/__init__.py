@@ -1,10 +1,10 @@
 """The exercises of chapter 01, in the order of its notebook."""
 
-from .choosing import CHOOSE_SUBPROTOCOL
-from .keys import IS_VALID_KEY, SERVER_MISTAKE
-from .origins import CHECK_ORIGIN
-from .reading import BYTES_BEFORE_HELLO, HEADER_VALUES
-from .stealing import STEAL, naive_admits
+from refimpl.classroom.checks.handshake.choosing import CHOOSE_SUBPROTOCOL
+from refimpl.classroom.checks.handshake.keys import IS_VALID_KEY, SERVER_MISTAKE
+from refimpl.classroom.checks.handshake.origins import CHECK_ORIGIN
+from refimpl.classroom.checks.handshake.reading import BYTES_BEFORE_HELLO, HEADER_VALUES
+from refimpl.classroom.checks.handshake.stealing import STEAL, naive_admits
 
 __all__ = ["EXERCISES", "naive_admits"]
 

@@ -2,11 +2,10 @@
 
 from collections.abc import Iterable
 
+from refimpl.classroom.cases import UNSET, Case, Exercise, Row, call, raises
+from refimpl.classroom.difference import differences
 from refimpl.errors import HandshakeError
 from refimpl.handshake import Headers
-
-from ...cases import UNSET, Case, Exercise, Row, call, raises
-from ...difference import differences
 
 NAME = "Sec-WebSocket-Protocol"
 V1, V2, V3 = "v1.notes", "v2.notes", "v3.notes"

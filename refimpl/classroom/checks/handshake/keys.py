@@ -3,10 +3,9 @@
 import base64
 import hashlib
 
+from refimpl.classroom.cases import Answer, Case, Exercise, call
 from refimpl.handshake import GUID, parse_request, parse_response
 from refimpl.lab import Capture
-
-from ...cases import Answer, Case, Exercise, call
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="  # RFC 6455 1.3
 

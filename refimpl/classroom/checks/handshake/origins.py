@@ -2,10 +2,9 @@
 
 import copy
 
+from refimpl.classroom.cases import Case, Exercise, call, raises
 from refimpl.errors import HandshakeError
 from refimpl.handshake import Headers, Policy
-
-from ...cases import Case, Exercise, call, raises
 
 HOME = "http://notes.example.com"
 WELCOME = "None, for this page is welcome"

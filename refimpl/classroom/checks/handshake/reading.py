@@ -1,8 +1,7 @@
 """Chapter 01: reading recorded heads, and reading header lines strictly."""
 
+from refimpl.classroom.cases import Answer, Case, Exercise
 from refimpl.lab import Capture
-
-from ...cases import Answer, Case, Exercise
 
 SAID = Capture.load("chromium").sent("client")
 HEAD = Capture.load("chromium").decode()[0].wire

@@ -5,9 +5,8 @@ from collections.abc import Awaitable, Callable
 from websockets.exceptions import InvalidStatus
 
 from refimpl import Request, Response, ServerConnection, serve
+from refimpl.classroom.cases import Case, Exercise, Wrong, call, raises
 from refimpl.handshake.server import ORIGIN
-
-from ...cases import Case, Exercise, Wrong, call, raises
 
 Steal = Callable[[str, str], Awaitable[object]]
 

@@ -4,10 +4,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from refimpl.classroom.cases import Answer, Case, Exercise, Wrong, call
 from refimpl.errors import Close, ConnectionClosed
 from refimpl.messages import Role
-
-from ...cases import Answer, Case, Exercise, Wrong, call
 
 GOOD, BUSY = Close(1000), Close(1001, "back soon")
 

@@ -1,8 +1,7 @@
 """Chapter 05: what shows life, and when a silent peer is declared dead."""
 
+from refimpl.classroom.cases import Answer, Case, Exercise, call
 from refimpl.lifecycle.pings import Progress
-
-from ...cases import Answer, Case, Exercise, call
 
 DECLARED_DEAD = Answer(
     "declared_dead",

@@ -3,10 +3,9 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from refimpl.classroom.cases import Case, Exercise, Wrong
+from refimpl.classroom.rendering import render
 from refimpl.handshake import build_request, parse_uri
-
-from ...cases import Case, Exercise, Wrong
-from ...rendering import render
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 HEAD = build_request(parse_uri("ws://slow.example/"), key=KEY).serialize()

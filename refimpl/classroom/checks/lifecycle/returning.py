@@ -3,9 +3,8 @@
 from ssl import SSLCertVerificationError, SSLError
 from typing import Any
 
+from refimpl.classroom.cases import Case, Exercise, Wrong, call
 from refimpl.errors import HandshakeError
-
-from ...cases import Case, Exercise, Wrong, call
 
 
 def _status(status: int) -> HandshakeError:

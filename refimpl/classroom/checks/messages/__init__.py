@@ -1,9 +1,9 @@
 """The exercises of chapter 03, in the order of its notebook."""
 
-from .closing import FIT_REASON, LAST_WORDS
-from .compression import DEFLATE_MESSAGE, INFLATE_CAPPED
-from .fragments import DEFLATE_COST, INSIDE_AFTER
-from .text import FIRST_BAD_BYTE, SMUGGLE
+from refimpl.classroom.checks.messages.closing import FIT_REASON, LAST_WORDS
+from refimpl.classroom.checks.messages.compression import DEFLATE_MESSAGE, INFLATE_CAPPED
+from refimpl.classroom.checks.messages.fragments import DEFLATE_COST, INSIDE_AFTER
+from refimpl.classroom.checks.messages.text import FIRST_BAD_BYTE, SMUGGLE
 
 __all__ = ["EXERCISES"]
 

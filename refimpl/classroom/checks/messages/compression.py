@@ -6,10 +6,9 @@ import zlib
 from collections.abc import Callable
 from typing import Any
 
+from refimpl.classroom.cases import Case, Exercise, Wrong, raises
+from refimpl.classroom.rendering import render
 from refimpl.errors import RemoteProtocolError
-
-from ...cases import Case, Exercise, Wrong, raises
-from ...rendering import render
 
 TAIL = b"\x00\x00\xff\xff"
 TOO_BIG = raises(RemoteProtocolError, close_code=1009)

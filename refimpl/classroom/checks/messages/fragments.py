@@ -1,8 +1,7 @@
 """Fragments: what may come next, and what a streamed message cost."""
 
+from refimpl.classroom.cases import Answer, Case, Exercise, call, raises
 from refimpl.errors import RemoteProtocolError
-
-from ...cases import Answer, Case, Exercise, call, raises
 
 BROKEN_RULE = raises(RemoteProtocolError, close_code=1002)
 

@@ -1,8 +1,8 @@
 """The exercises of chapter 07, in the order of its notebook."""
 
-from .reading import HONEST, HOTTEST, SAVING
-from .waiting import BOUND, CORRECTED
-from .working import SAY, VISIT
+from refimpl.classroom.checks.profiling.reading import HONEST, HOTTEST, SAVING
+from refimpl.classroom.checks.profiling.waiting import BOUND, CORRECTED
+from refimpl.classroom.checks.profiling.working import SAY, VISIT
 
 __all__ = ["EXERCISES"]
 

@@ -12,7 +12,7 @@ from refimpl import HandshakeError, connect
 from refimpl.auth import AuthError, redact
 from refimpl.auth.sources import read_message
 from refimpl.chat.rooms import Room, size_of
-from refimpl.command.demo import serve_until_stopped
+from refimpl.cli.demo import serve_until_stopped
 from refimpl.middleware.asgi import Receive, Scope, Send
 from refimpl.middleware.engine import Engine
 from refimpl.middleware.serving import running

@@ -17,7 +17,7 @@ from refimpl.classroom.chapters import STEMS
 # The errors, then the chapters, then the application that stands on all of them.
 FLOORS = {name: floor for floor, name in enumerate(("errors", *STEMS[1:], "chat"))}
 INSTRUMENTS = ("lab", "classroom")  # no floor imports them; classroom may import lab
-FRONT_DOORS = ("__init__", "__main__", "command")
+FRONT_DOORS = ("__init__", "__main__", "cli")
 CORE = range(5)  # no I/O
 PLAIN = range(6)  # nothing outside the standard library, but for the accelerator
 ACCELERATOR = "websockets.speedups"
@@ -168,7 +168,7 @@ def judge_inside(here: str, there: str) -> str:
         return ""
     if there in INSTRUMENTS and here != "classroom":
         return "no floor imports the instruments"
-    if there == "command":
+    if there == "cli":
         return "the command line is above everything"
     if here in INSTRUMENTS or there in ("__init__", "__version__"):
         return ""

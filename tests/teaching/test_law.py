@@ -70,7 +70,7 @@ def test_importing_the_package_is_quick_and_brings_no_notebook_package():
         times.append(took)
         tops = {name.split(".")[0] for name in loaded}
         assert tops & NOTEBOOK_PACKAGES == set()
-        assert not {"refimpl.lab", "refimpl.classroom", "refimpl.command"} & set(loaded)
+        assert not {"refimpl.lab", "refimpl.classroom", "refimpl.cli"} & set(loaded)
         if took < IMPORT_LIMIT:
             return
     assert min(times) < IMPORT_LIMIT
@@ -106,7 +106,7 @@ def package(tmp_path, **files):
         ("chat", "import refimpl.classroom", "no floor imports the instruments"),
         ("lab__tap", "from refimpl.classroom import check", "no floor imports the instruments"),
         ("auth", "from refimpl import serve", "from the module that defines it"),
-        ("auth", "from refimpl.command import main", "above everything"),
+        ("auth", "from refimpl.cli import main", "above everything"),
         ("stray", "from refimpl.errors import x", "has no floor"),
         ("framing", "import time", "the core has no clock"),
         ("messages__state", "import asyncio.queues", "the core has no clock"),
@@ -135,7 +135,7 @@ def test_a_forbidden_import_is_found(tmp_path, module, text, complaint):
         ("middleware", "import starlette\nfrom refimpl.lifecycle import x"),
         ("classroom__check", "from refimpl.lab import x\nfrom refimpl.chat import y"),
         (
-            "command__serve",
+            "cli__serve",
             "from refimpl.classroom import x\nfrom refimpl import serve\nimport click",
         ),
         ("lab__tap", "from refimpl.lifecycle import x\nimport matplotlib"),

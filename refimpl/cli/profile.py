@@ -11,7 +11,7 @@ from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_ope
 
 import click
 
-from refimpl.command.options import reason
+from refimpl.cli.options import reason
 from refimpl.profiling.documents import Finding, render
 from refimpl.profiling.door import MAX_SECONDS, ROOT, is_loopback
 

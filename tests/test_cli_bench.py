@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from refimpl.command.main import run
+from refimpl.cli.main import run
 from refimpl.profiling import Record
 from refimpl.profiling.bench_goals import GOALS
 from refimpl.profiling.peers import PEERS

@@ -53,7 +53,7 @@ def inspect(
 
 def watch(listen: str, to: str, save: str | None, bits: bool) -> None:
     """Be a proxy until Ctrl+C."""
-    from refimpl.command.proxy import Proxy
+    from refimpl.cli.proxy import Proxy
 
     host, _, port = listen.rpartition(":")
     if not port.isdecimal() or int(port) > 65535:

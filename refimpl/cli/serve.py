@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from refimpl.command.options import limits, reason
+from refimpl.cli.options import limits, reason
 from refimpl.lifecycle import Server, ServerConnection, broadcast
 from refimpl.lifecycle import serve as serve_websockets
 from refimpl.profiling.debug import DebugServer, serve_debug

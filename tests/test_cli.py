@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from refimpl import __version__
-from refimpl.command import doctor, main
-from refimpl.command.inspect import parse_hex
+from refimpl.cli import doctor, main
+from refimpl.cli.inspect import parse_hex
 from refimpl.lab.capture import Capture
 from tests import wire
 

@@ -16,7 +16,7 @@ import pytest
 from refimpl import connect
 from refimpl.chat import DEMO
 from tests.certificates import HERE as CERTIFICATES
-from tests.test_command_live import finish, first_line, start
+from tests.test_cli_live import finish, first_line, start
 
 QUICK = 8.0  # seconds for the end of a process on a busy machine; a client that hangs costs 10
 

@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from refimpl.command.options import reason
+from refimpl.cli.options import reason
 
 __all__ = ["demo"]
 

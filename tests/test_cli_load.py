@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from refimpl.command.main import run
+from refimpl.cli.main import run
 from refimpl.lifecycle import ServerConnection, serve
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import click
 
-from refimpl.command.lines import Lines, PipeLines, TerminalLines
-from refimpl.command.options import OrNone, limits, reason
+from refimpl.cli.lines import Lines, PipeLines, TerminalLines
+from refimpl.cli.options import OrNone, limits, reason
 from refimpl.errors import ConnectionClosed, HandshakeError
 from refimpl.framing import CloseCode
 from refimpl.lifecycle import WebSocket

@@ -17,17 +17,17 @@ from refimpl.errors import WebSocketError
 __all__ = ["run"]
 
 COMMANDS = {
-    "serve": "refimpl.command.serve",
-    "connect": "refimpl.command.connect",
-    "inspect": "refimpl.command.inspect",
-    "demo": "refimpl.command.demo",
-    "doctor": "refimpl.command.doctor",
-    "load": "refimpl.command.load",
-    "bench": "refimpl.command.bench",
-    "profile": "refimpl.command.profile",
-    "start": "refimpl.command.learner",
-    "reset": "refimpl.command.learner",
-    "progress": "refimpl.command.learner",
+    "serve": "refimpl.cli.serve",
+    "connect": "refimpl.cli.connect",
+    "inspect": "refimpl.cli.inspect",
+    "demo": "refimpl.cli.demo",
+    "doctor": "refimpl.cli.doctor",
+    "load": "refimpl.cli.load",
+    "bench": "refimpl.cli.bench",
+    "profile": "refimpl.cli.profile",
+    "start": "refimpl.cli.learner",
+    "reset": "refimpl.cli.learner",
+    "progress": "refimpl.cli.learner",
 }
 EXPECTED = (OSError, WebSocketError, LookupError, ValueError, UnicodeError)
 """What can go wrong without a bug: the network, the peer, a name, a value, a file."""

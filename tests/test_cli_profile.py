@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from refimpl import connect
-from refimpl.command.main import run
+from refimpl.cli.main import run
 from refimpl.profiling import serve_debug
-from tests.test_command_live import PATIENCE, finish, start
+from tests.test_cli_live import PATIENCE, finish, start
 
 TOKEN = "t0ken-" * 6
 APP = """
@@ -225,8 +225,6 @@ class TestOtherServers:
 def test_the_command_loads_no_profiler() -> None:
     import subprocess
 
-    code = (
-        "import sys, refimpl.command.profile; print({'memray', 'pyinstrument'} & set(sys.modules))"
-    )
+    code = "import sys, refimpl.cli.profile; print({'memray', 'pyinstrument'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"

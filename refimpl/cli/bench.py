@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from refimpl.command.load import progress, table
+from refimpl.cli.load import progress, table
 from refimpl.profiling.bench_goals import goals_report
 from refimpl.profiling.bench_record import UNITS, Middle, Record
 from refimpl.profiling.bench_run import bench as measure

@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from refimpl.command.connect import describe_refusal
-from refimpl.command.options import reason
+from refimpl.cli.connect import describe_refusal
+from refimpl.cli.options import reason
 from refimpl.errors import HandshakeError
 from refimpl.profiling import Report, churn, closed_loop, idle, open_loop, room, slow_reader
 

@@ -115,7 +115,7 @@ captures: $(BROWSER_READY) $(NODE_READY)  ## record the programs of notebooks/ca
 	@$(BIN)/python -m refimpl.lab.record_handshakes
 	@$(BIN)/python -m refimpl.lab.record_auth
 	@$(BIN)/python -m refimpl.lab.record_chat
-	@$(BIN)/python -m refimpl.lab.crowd 10000
+	@$(BIN)/python -m tools.record.crowd 10000
 
 bench: $(BENCH_READY)  ## parsing, then the whole server, beside their peers (five minutes)
 	@$(BIN)/python -m tests.bench.parse
@@ -125,13 +125,13 @@ conformance: $(READY)  ## Autobahn, both roles, the 247 functional cases (needs 
 	@$(BIN)/python -m tests.conformance.run
 
 conformance-full: $(READY)  ## Autobahn, both roles, all 517 cases (half an hour)
-	@$(BIN)/python -m tests.conformance.run --cases all --record tests/conformance/record.json
+	@$(BIN)/python -m tests.conformance.run --cases all --record refimpl/lab/records/autobahn.json
 
 browser: $(BROWSER_READY) $(NODE_READY)  ## Chromium, Node peers, a chapter run in JupyterLab
 	@$(PYTEST) -q -m "chromium or node" tests/interop tests/browser $(PYTEST_ARGS)
 
 peers: $(BENCH_READY)  ## the bench's rarer peers, each for a moment (needs Go; picows and uvloop from pip)
-	@$(PYTEST) -q -m peers tests/test_profiling_bench.py tests/test_engine_live.py $(PYTEST_ARGS)
+	@$(PYTEST) -q -m peers tests/test_bench.py tests/test_engine_live.py $(PYTEST_ARGS)
 
 # Exact versions of everything, for every supported Python and platform in one file. uv writes it
 # because pip cannot resolve for interpreters and platforms other than its own.

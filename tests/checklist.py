@@ -3,8 +3,8 @@
 `RULES` is the protocol checklist: 86 rules of RFC 6455 and RFC 7692, each with its section and
 the chapter whose code first keeps it. A test claims rules with `@pytest.mark.rule(47)`; `claims()`
 reads those marks from the source, so nothing has to be collected. `python -m tests.checklist
---write` puts both together into `tests/rules.json`, from which the chapters' odometers are drawn,
-and a test keeps that file in step.
+--write` puts both together into `refimpl/lab/records/rules.json`, from which the chapters'
+odometers are drawn, and a test keeps that file in step.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 HERE = Path(__file__).resolve().parent
-DATA = HERE / "rules.json"
+DATA = HERE.parent / "refimpl" / "lab" / "records" / "rules.json"
 
 CORE = (1, 2, 3)
 """The chapters of the core without I/O; later ones keep the rules about time and sockets."""

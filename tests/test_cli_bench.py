@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from refimpl.bench import Record
+from refimpl.bench.goals import GOALS
+from refimpl.bench.peers import PEERS
 from refimpl.cli.main import run
-from refimpl.profiling import Record
-from refimpl.profiling.bench_goals import GOALS
-from refimpl.profiling.peers import PEERS
 from tests.bench.planted import plant
 
 SHORT = ["--workloads", "pipe", "--rounds", "2", "--seconds", "0.05"]

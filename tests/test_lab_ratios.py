@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from refimpl.lab.ratios import ratio_chart
-from tests.test_profiling_bench import made_up
+from tests.test_bench import made_up
 
 
 def test_the_chart_leaves_out_the_floor_and_ourselves() -> None:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from refimpl.bench.report import quantile
 from refimpl.profiling import Histogram
-from refimpl.profiling.report import quantile
 
 durations = st.floats(min_value=0, max_value=3600, allow_subnormal=False)
 shares = st.floats(min_value=0, max_value=1)

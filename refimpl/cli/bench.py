@@ -7,12 +7,12 @@ from pathlib import Path
 
 import click
 
+from refimpl.bench.goals import goals_report
+from refimpl.bench.peers import PEERS, SUBJECT
+from refimpl.bench.record import UNITS, Middle, Record
+from refimpl.bench.run import bench as measure
+from refimpl.bench.workloads import WORKLOADS
 from refimpl.cli.load import progress, table
-from refimpl.profiling.bench_goals import goals_report
-from refimpl.profiling.bench_record import UNITS, Middle, Record
-from refimpl.profiling.bench_run import bench as measure
-from refimpl.profiling.bench_workloads import WORKLOADS
-from refimpl.profiling.peers import PEERS, SUBJECT
 
 __all__ = ["bench"]
 

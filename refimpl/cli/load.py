@@ -9,10 +9,10 @@ from typing import Any
 
 import click
 
+from refimpl.bench import Report, churn, closed_loop, idle, open_loop, room, slow_reader
 from refimpl.cli.connect import describe_refusal
 from refimpl.cli.options import reason
 from refimpl.errors import HandshakeError
-from refimpl.profiling import Report, churn, closed_loop, idle, open_loop, room, slow_reader
 
 __all__ = ["load"]
 

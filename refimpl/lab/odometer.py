@@ -1,9 +1,8 @@
 """How far the package has come: rules kept and conformance cases passed, chapter by chapter.
 
-Both numbers are read from records beside the tests. `tests/rules.json` says which test keeps which
-of the 86 rules of the checklist; a test holds it in step with the tests.
-`tests/conformance/record.json` is what the Autobahn suite said in its last full run
-(`make conformance-full`).
+Both numbers are read from `records`. Its rules.json says which test keeps which of the 86 rules of
+the checklist; a test holds it in step with the tests. Its autobahn.json is what the Autobahn suite
+said in its last full run (`make conformance-full`).
 """
 
 from __future__ import annotations
@@ -12,12 +11,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-import refimpl
 from refimpl.lab.figures import BLUE, GREY, HATCHES, ORANGE, PALE, WIDTH, Picture, canvas
 
 __all__ = ["odometer"]
 
-TESTS = Path(refimpl.__file__).resolve().parent.parent / "tests"
+RECORDS = Path(__file__).with_name("records")
 AUTOBAHN_CHAPTER = {
     "1": 2,  # frames of every length
     "2": 2,  # ping and pong
@@ -39,13 +37,13 @@ def _read(path: Path) -> Any:
 
 def rules_kept(chapter: int) -> tuple[int, int]:
     """Return how many rules chapters 1 to this one keep, each with its test, and of how many."""
-    rules = _read(TESTS / "rules.json")["rules"]
+    rules = _read(RECORDS / "rules.json")["rules"]
     return sum(rule["chapter"] <= chapter and bool(rule["tests"]) for rule in rules), len(rules)
 
 
 def cases_passed(chapter: int) -> tuple[int, int]:
     """Return how many Autobahn cases, as a server, belong to chapters up to this one and pass."""
-    [run] = [run for run in _read(TESTS / "conformance" / "record.json") if _is_ours(run)]
+    [run] = [run for run in _read(RECORDS / "autobahn.json") if _is_ours(run)]
     passed = sum(
         number for group, number in run["passed"].items() if AUTOBAHN_CHAPTER[group] <= chapter
     )

@@ -1,6 +1,6 @@
 """The picture of a bench: how many times our cost each peer's is, workload by workload.
 
->>> from refimpl.profiling import Record, Sample
+>>> from refimpl.bench import Record, Sample
 >>> record = Record(rounds=1, seconds=1)
 >>> for peer, cost in {"refimpl": 2, "websockets": 15, "aiohttp": 1}.items():
 ...     record.add("pipe", peer, Sample(cost))
@@ -10,16 +10,14 @@ Grid of 1 row: websockets, aiohttp. Bad: pipe, aiohttp.
 
 from __future__ import annotations
 
+from refimpl.bench.goals import verdict
+from refimpl.bench.peers import SUBJECT, VARIANTS
+from refimpl.bench.record import RECORDS, Record
 from refimpl.lab.figures import Picture
 from refimpl.lab.grids import grid
-from refimpl.lab.odometer import TESTS
-from refimpl.profiling.bench_goals import verdict
-from refimpl.profiling.bench_record import Record
-from refimpl.profiling.peers import SUBJECT, VARIANTS
 
 __all__ = ["ratio_chart", "recorded_bench"]
 
-RECORD = TESTS / "bench" / "peers.json"
 KINDS = {"ahead": "good", "tie": "", "behind": "bad"}
 FLOOR = "raw"  # no peer: nobody is ahead of it
 CLAIM = f"Times the cost of {SUBJECT}: green is ahead, red is behind"
@@ -27,7 +25,7 @@ CLAIM = f"Times the cost of {SUBJECT}: green is ahead, red is behind"
 
 def recorded_bench() -> Record:
     """Return the committed record of the whole bench; OSError where there is none yet."""
-    return Record.from_json(RECORD.read_text(encoding="utf-8"))
+    return Record.from_json((RECORDS / "peers.json").read_text(encoding="utf-8"))
 
 
 def ratio_chart(record: Record, claim: str = CLAIM) -> Picture:

@@ -1,16 +1,13 @@
-"""What a server costs and where it breaks: loads that must hold, measured from outside.
-
-`stand` runs a server in a process of its own and asks it what it holds; `loads` are the four loads;
-`report` is what came out.
-
-`bench` measures servers side by side, `peers` are the servers. `traffic` loads any server and
-`histogram` keeps its latencies.
+"""What a live process does: where its time goes, what it holds, what it waits for, how late it is.
 
 `cpu` samples a running loop, `heap` and `allocs` look at memory, `taskdump` at tasks; `stacks` is
-what a profile is, `flame` draws it, and `debug` serves all of them over HTTP.
+what a profile is, `flame` draws it, and `debug` serves all of them over HTTP. `histogram` keeps
+latencies, `lag` measures how late the loop is.
 
-The public names load what they need when first asked for: a server under test is started through
-this package, and should hold no more than it needs.
+What a server costs beside its peers, and under load, is measured from outside: `refimpl.bench`.
+
+The public names load what they need when first asked for: a server that is watched should hold no
+more than it needs.
 """
 
 from importlib import import_module
@@ -18,20 +15,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from refimpl.profiling.allocs import AllocationRecorder
-    from refimpl.profiling.bench_goals import goals_report
-    from refimpl.profiling.bench_record import Record, Sample
-    from refimpl.profiling.bench_run import bench
     from refimpl.profiling.cpu import BusyProfiler, MissingProfiler, sample_cpu
     from refimpl.profiling.debug import DebugServer, serve_debug
     from refimpl.profiling.documents import Finding
     from refimpl.profiling.flame import flame_graph, hot_path
     from refimpl.profiling.heap import HeapWatch
     from refimpl.profiling.histogram import Histogram
-    from refimpl.profiling.loads import churn, idle, room, slow_reader
-    from refimpl.profiling.report import Report, Row
     from refimpl.profiling.stacks import Call, Profile, hottest_table
     from refimpl.profiling.taskdump import dump_tasks, grouped
-    from refimpl.profiling.traffic import Outcome, closed_loop, open_loop
 
 __all__ = [
     "AllocationRecorder",
@@ -42,35 +33,18 @@ __all__ = [
     "HeapWatch",
     "Histogram",
     "MissingProfiler",
-    "Outcome",
     "Profile",
-    "Record",
-    "Report",
-    "Row",
-    "Sample",
-    "bench",
-    "churn",
-    "closed_loop",
     "dump_tasks",
     "flame_graph",
-    "goals_report",
     "grouped",
     "hot_path",
     "hottest_table",
-    "idle",
-    "open_loop",
-    "room",
     "sample_cpu",
     "serve_debug",
-    "slow_reader",
 ]
 
 _HOMES = {
     "AllocationRecorder": "allocs",
-    "goals_report": "bench_goals",
-    "Record": "bench_record",
-    "Sample": "bench_record",
-    "bench": "bench_run",
     "BusyProfiler": "cpu",
     "MissingProfiler": "cpu",
     "sample_cpu": "cpu",
@@ -81,20 +55,11 @@ _HOMES = {
     "hot_path": "flame",
     "HeapWatch": "heap",
     "Histogram": "histogram",
-    "churn": "loads",
-    "idle": "loads",
-    "room": "loads",
-    "slow_reader": "loads",
-    "Report": "report",
-    "Row": "report",
     "Call": "stacks",
     "Profile": "stacks",
     "hottest_table": "stacks",
     "dump_tasks": "taskdump",
     "grouped": "taskdump",
-    "Outcome": "traffic",
-    "closed_loop": "traffic",
-    "open_loop": "traffic",
 }
 
 

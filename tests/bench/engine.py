@@ -15,10 +15,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from refimpl.profiling import bench
-from refimpl.profiling.bench_record import Record
-from refimpl.profiling.bench_workloads import WORKLOADS
-from refimpl.profiling.peers import PEERS, Peer
+from refimpl.bench import bench
+from refimpl.bench.peers import PEERS, Peer
+from refimpl.bench.record import Record
+from refimpl.bench.workloads import WORKLOADS
 
 OURS, THEIRS = "uvicorn+refimpl", "uvicorn"
 GOALS = {"pp100": 1.3, "pipe": 4.0, "64k": 1.2}
@@ -26,7 +26,7 @@ GOALS = {"pp100": 1.3, "pipe": 4.0, "64k": 1.2}
 
 def run_wsproto(mode: str, folder: Path) -> list[str]:
     """Return the command of uvicorn with its engine on wsproto."""
-    place = "refimpl.profiling.peers.echo_uvicorn"
+    place = "refimpl.bench.peers.echo_uvicorn"
     return [sys.executable, "-c", f"from {place} import main; main({mode!r}, 'wsproto')"]
 
 

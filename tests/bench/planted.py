@@ -11,9 +11,9 @@ import sys
 import time
 from pathlib import Path
 
+from refimpl.bench.peers import Peer
+from refimpl.bench.peers.standing import LIMIT, announce
 from refimpl.lifecycle import ServerConnection, serve
-from refimpl.profiling.peers import Peer
-from refimpl.profiling.peers.standing import LIMIT, announce
 
 BURNT = 300e-6
 PATIENT = 50

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from refimpl.profiling import bench
-from refimpl.profiling.bench_workloads import WORKLOADS
-from refimpl.profiling.peers import PEERS
+from refimpl.bench import bench
+from refimpl.bench.peers import PEERS
+from refimpl.bench.workloads import WORKLOADS
 
 pytestmark = pytest.mark.node
 

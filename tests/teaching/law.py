@@ -16,13 +16,13 @@ from refimpl.classroom.chapters import STEMS
 
 # The errors, then the chapters, then the application that stands on all of them.
 FLOORS = {name: floor for floor, name in enumerate(("errors", *STEMS[1:], "chat"))}
-INSTRUMENTS = ("lab", "classroom")  # no floor imports them; classroom may import lab
+INSTRUMENTS = ("bench", "lab", "classroom")  # no floor imports them; each may import those before
 FRONT_DOORS = ("__init__", "__main__", "cli")
 CORE = range(5)  # no I/O
 PLAIN = range(6)  # nothing outside the standard library, but for the accelerator
 ACCELERATOR = "websockets.speedups"
 NOT_IN_CORE = ("asyncio", "datetime", "logging", "selectors", "socket", "ssl", "threading", "time")
-PORTABLE = (*(name for name, floor in FLOORS.items() if floor <= 6), *INSTRUMENTS)
+PORTABLE = (*(name for name, floor in FLOORS.items() if floor <= 6), "lab", "classroom")
 
 POSIX_MODULES = {
     "curses",
@@ -166,8 +166,9 @@ def judge(module: Module, imported: Import, package: str) -> str:
 def judge_inside(here: str, there: str) -> str:
     if here in FRONT_DOORS or here == there:
         return ""
-    if there in INSTRUMENTS and here != "classroom":
-        return "no floor imports the instruments"
+    if there in INSTRUMENTS:
+        later = here in INSTRUMENTS and INSTRUMENTS.index(here) > INSTRUMENTS.index(there)
+        return "" if later else "no floor imports the instruments"
     if there == "cli":
         return "the command line is above everything"
     if here in INSTRUMENTS or there in ("__init__", "__version__"):

@@ -105,6 +105,8 @@ def package(tmp_path, **files):
         ("lifecycle__server", "from refimpl.lab import show", "no floor imports the instruments"),
         ("chat", "import refimpl.classroom", "no floor imports the instruments"),
         ("lab__tap", "from refimpl.classroom import check", "no floor imports the instruments"),
+        ("bench__run", "from refimpl.lab import bars", "no floor imports the instruments"),
+        ("profiling", "from refimpl.bench import load", "no floor imports the instruments"),
         ("auth", "from refimpl import serve", "from the module that defines it"),
         ("auth", "from refimpl.cli import main", "above everything"),
         ("stray", "from refimpl.errors import x", "has no floor"),
@@ -139,6 +141,8 @@ def test_a_forbidden_import_is_found(tmp_path, module, text, complaint):
             "from refimpl.classroom import x\nfrom refimpl import serve\nimport click",
         ),
         ("lab__tap", "from refimpl.lifecycle import x\nimport matplotlib"),
+        ("lab__ratios", "from refimpl.bench.record import x"),
+        ("bench__load", "from refimpl.profiling.histogram import x\nimport psutil"),
     ],
 )
 def test_an_allowed_import_is_not(tmp_path, module, text):

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from refimpl.profiling.peers import gorilla, node
+from refimpl.bench.peers import gorilla, node
 
 __all__ = ["PEERS", "SUBJECT", "VARIANTS", "Peer", "find_peers"]
 
@@ -46,7 +46,7 @@ class Peer:
 
 def in_python(module: str, function: str = "main", before: str = "") -> Command:
     """Return the command of a peer written in Python. before: statements that run first."""
-    place = f"refimpl.profiling.peers.{module}"
+    place = f"refimpl.bench.peers.{module}"
 
     def command(mode: str, folder: Path) -> list[str]:
         program = f"{before}from {place} import {function}; {function}({mode!r})"

@@ -1,4 +1,4 @@
-"""A server on a stand: a process of its own, on a core of its own, that tells what it holds.
+"""A server in a process of its own, on a core of its own, that tells what it holds.
 
 The client must not measure itself, so the server under test runs elsewhere. It prints its port,
 then answers every line on its standard input with one line of JSON: memory, tasks, open files, CPU
@@ -16,12 +16,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from refimpl.bench.machine import FIRST, LAST, on_core, raise_file_limit
 from refimpl.concurrency import Hub, Slow
 from refimpl.errors import ConnectionClosed
 from refimpl.lifecycle import WebSocket, serve
-from refimpl.profiling.bench_machine import FIRST, LAST, on_core, raise_file_limit
 
-__all__ = ["Health", "Stand", "stand"]
+__all__ = ["Health", "ServerProcess", "server_process"]
 
 ROOM_LIMIT = 2**20
 STALL = 0.25  # seconds
@@ -44,7 +44,7 @@ class Health:
 
 
 class Application:
-    """The handlers of a stand.
+    """The handlers of a server process.
 
     `echo`, `idle` (reads and says nothing), `room` (all hear all), and `stall`: an echo whose loop
     stands still for STALL seconds out of every second, as a server does that calls what blocks.
@@ -140,7 +140,7 @@ async def run_server(kind: str, ping_interval: float) -> None:
 # --- in the client's process ---
 
 
-class Stand:
+class ServerProcess:
     """The other process, seen from here."""
 
     def __init__(self, process: asyncio.subprocess.Process, port: int) -> None:
@@ -162,9 +162,9 @@ class Stand:
 
 
 @asynccontextmanager
-async def stand(kind: str, *, ping_interval: float = 20) -> AsyncIterator[Stand]:
+async def server_process(kind: str, *, ping_interval: float = 20) -> AsyncIterator[ServerProcess]:
     """Run a server of that kind on the first core and this process on the last, for the block."""
-    program = f"from refimpl.profiling.stand import main; main{kind, ping_interval}"
+    program = f"from refimpl.bench.server_process import main; main{kind, ping_interval}"
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", program,
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
@@ -173,7 +173,7 @@ async def stand(kind: str, *, ping_interval: float = 20) -> AsyncIterator[Stand]
     try:
         raise_file_limit()
         with on_core(LAST):
-            yield Stand(process, json.loads(await process.stdout.readline())["port"])
+            yield ServerProcess(process, json.loads(await process.stdout.readline())["port"])
     finally:
         process.stdin.close()
         try:

@@ -4,7 +4,7 @@ import asyncio
 
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, WSUpgradeRequest, ws_create_server
 
-from refimpl.profiling.peers.standing import BACKLOG, JOINED, LIMIT, announce, named
+from refimpl.bench.peers.standing import BACKLOG, JOINED, LIMIT, announce, named
 
 __all__ = ["main"]
 

@@ -7,8 +7,8 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from refimpl.profiling.bench_record import Middle, Record
-from refimpl.profiling.report import Report, Row
+from refimpl.bench.record import Middle, Record
+from refimpl.bench.report import Report, Row
 
 __all__ = ["GOALS", "TIE", "Goal", "goals", "goals_report", "verdict"]
 

@@ -1,7 +1,7 @@
 """The loads that must hold: many that are silent, a crowd, a revolving door, and one slow reader.
 
-Each opens its own server on a stand, says how far it is, and returns a Report. Sizes and durations
-are arguments, so that the same load is a check of seconds and a soak of minutes.
+Each starts a server in its own process, says how far it is, and returns a Report. Sizes and
+durations are arguments, so that the same load is a check of seconds and a soak of minutes.
 """
 
 import asyncio
@@ -11,10 +11,10 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from refimpl.bench.report import Report, Row, quantile
+from refimpl.bench.server_process import ROOM_LIMIT, Health, ServerProcess, server_process
 from refimpl.handshake import build_request, make_key, parse_uri
 from refimpl.lifecycle.client import ClientConnection, connect
-from refimpl.profiling.report import Report, Row, quantile
-from refimpl.profiling.stand import ROOM_LIMIT, Health, Stand, stand
 
 __all__ = ["churn", "idle", "room", "slow_reader"]
 
@@ -49,7 +49,7 @@ async def crowd(uri: str, size: int, tell: Tell) -> AsyncIterator[list[ClientCon
                 group.create_task(connection.close())
 
 
-async def watch(on: Stand, seconds: float, tell: Tell) -> list[tuple[float, int]]:
+async def watch(on: ServerProcess, seconds: float, tell: Tell) -> list[tuple[float, int]]:
     """Let seconds pass; return (elapsed, RSS) of the server, about sixty times."""
     loop, seen = asyncio.get_running_loop(), []
     start, step = loop.time(), max(0.25, seconds / 60)
@@ -60,7 +60,7 @@ async def watch(on: Stand, seconds: float, tell: Tell) -> list[tuple[float, int]
     return seen
 
 
-async def settle(on: Stand, done: Callable[[Health], bool], limit: float = 30) -> Health:
+async def settle(on: ServerProcess, done: Callable[[Health], bool], limit: float = 30) -> Health:
     """Return the server's health once done(health) holds, or after limit seconds."""
     end = asyncio.get_running_loop().time() + limit
     while True:
@@ -73,7 +73,7 @@ async def settle(on: Stand, done: Callable[[Health], bool], limit: float = 30) -
 async def idle(connections: int = 8000, seconds: float = 300, tell: Tell = silent) -> Report:
     """Hold connections that say nothing, with heartbeats: none may drop, each may cost 6 KiB."""
     report = Report(f"{connections:,} idle connections for {seconds:g} s", series_unit="KiB")
-    async with stand("idle", ping_interval=20) as on:
+    async with server_process("idle", ping_interval=20) as on:
         async with crowd(on.uri, 50, silent):
             pass  # code paths, caches and pools are there before the base is taken
         base = await settle(on, lambda health: health.connections == 0)
@@ -127,7 +127,7 @@ async def speak(
 
 
 async def talk(
-    on: Stand, members: int, rate: float, seconds: float, tell: Tell, padding: int = 0
+    on: ServerProcess, members: int, rate: float, seconds: float, tell: Tell, padding: int = 0
 ) -> tuple[list[float], int, int]:
     """Hold a room; return how late the deliveries were, how many were wrong, how many expected."""
     late: list[float] = []
@@ -143,7 +143,7 @@ async def room(
 ) -> Report:
     """Say messages in a room: everyone hears all of them, in order, p99 within 250 ms."""
     report = Report(f"a room of {members:,} at {rate:g} messages/s for {seconds:g} s")
-    async with stand("room") as on:
+    async with server_process("room") as on:
         late, wrong, expected = await talk(on, members, rate, seconds, tell)
         health = await on.health()
     report.series_unit = "milliseconds"
@@ -170,7 +170,7 @@ async def churn(rate: float = 50, seconds: float = 600, tell: Tell = silent) -> 
     """Connect, speak and leave, rate times a second: nothing may be left behind."""
     report = Report(f"{rate:g} connects and disconnects a second for {seconds:g} s")
     loop, visits = asyncio.get_running_loop(), round(rate * seconds)
-    async with stand("echo") as on:
+    async with server_process("echo") as on:
         for _ in range(100):
             await visit(on.uri)
         base = await settle(on, lambda health: health.connections == 0)
@@ -205,7 +205,7 @@ async def slow_reader(
     report.series_unit = "milliseconds"
     for name in ("without", "with"):
         async with AsyncExitStack() as stack:
-            on = await stack.enter_async_context(stand("room"))
+            on = await stack.enter_async_context(server_process("room"))
             if name == "with":
                 reader = asyncio.create_task(read_slowly(on.port))
                 stack.callback(reader.cancel)

@@ -22,9 +22,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
-from refimpl.profiling.asking import Asker, Tell, all_or_first_error, asking
+from refimpl.bench.echo_client import EchoClient, Tell, all_or_first_error, echo_clients
+from refimpl.bench.report import Report, Row
 from refimpl.profiling.histogram import Histogram
-from refimpl.profiling.report import Report, Row
 
 __all__ = ["Outcome", "arrivals", "closed_loop", "open_loop"]
 
@@ -121,10 +121,10 @@ async def open_loop(
     pace = "a second" if seed is None else "a second on average"
     pace = "a second" if seed is None else "a second on average"
     outcome = Outcome(f"{rate:g} messages {pace} on {connections:,} connections to {uri}")
-    async with asking(uri, connections, size, tell) as askers:
+    async with echo_clients(uri, connections, size, tell) as clients:
         schedule = Schedule(outcome)
         plan = arrivals(rate=rate, seconds=seconds, seed=seed)
-        await schedule.run(askers, plan, seconds, tell)
+        await schedule.run(clients, plan, seconds, tell)
     return outcome
 
 
@@ -137,23 +137,25 @@ class Schedule:
         self._planned = 0
 
     async def run(
-        self, askers: list[Asker], plan: Iterator[float], seconds: float, tell: Tell
+        self, clients: list[EchoClient], plan: Iterator[float], seconds: float, tell: Tell
     ) -> None:
         """Make messages due as planned until all are answered, or nothing comes any more."""
         start = time.perf_counter()
         try:
             async with asyncio.timeout(seconds + PATIENCE):
-                planning = partial(self._plan, start, plan, seconds, len(askers), tell)
-                await all_or_first_error([planning, *(partial(self._serve, one) for one in askers)])
+                planning = partial(self._plan, start, plan, seconds, len(clients), tell)
+                await all_or_first_error(
+                    [planning, *(partial(self._serve, one) for one in clients)]
+                )
         except TimeoutError:
             pass
         self._outcome.unanswered = self._planned - self._outcome.latency.count
         self._outcome.seconds = time.perf_counter() - start
 
     async def _plan(
-        self, start: float, plan: Iterator[float], seconds: float, askers: int, tell: Tell
+        self, start: float, plan: Iterator[float], seconds: float, clients: int, tell: Tell
     ) -> None:
-        """Put each message into the queue when it is due, then a None for each asker."""
+        """Put each message into the queue when it is due, then a None for each client."""
         told = 0.0
         for due in plan:
             await until(start + due)
@@ -163,13 +165,13 @@ class Schedule:
             if due >= told:
                 told = due + 0.5
                 tell(due / seconds, f"{self._outcome.latency.count} answers")
-        for _ in range(askers):
+        for _ in range(clients):
             self._due.put_nowait(None)
 
-    async def _serve(self, asker: Asker) -> None:
+    async def _serve(self, client: EchoClient) -> None:
         """Send what is due, the longest waiting first, until the plan is through."""
         while (due := await self._due.get()) is not None:
-            left = await asker.ask()
+            left = await client.ask()
             answered = time.perf_counter()
             self._outcome.latency.record(answered - due)
             self._outcome.uncorrected.record(answered - left)
@@ -194,11 +196,11 @@ async def closed_loop(
     outcome.is_open = False
     waiting = 0
 
-    async def keep_asking(asker: Asker) -> None:
+    async def keep_asking(client: EchoClient) -> None:
         nonlocal waiting
         while time.perf_counter() < start + seconds:
             waiting += 1
-            left = await asker.ask()
+            left = await client.ask()
             waiting -= 1
             outcome.latency.record(time.perf_counter() - left)
 
@@ -207,11 +209,11 @@ async def closed_loop(
             tell(elapsed / seconds, f"{outcome.latency.count} answers")
             await asyncio.sleep(min(0.5, seconds - elapsed))
 
-    async with asking(uri, connections, size, tell) as askers:
+    async with echo_clients(uri, connections, size, tell) as clients:
         start = time.perf_counter()
         try:
             async with asyncio.timeout(seconds + PATIENCE):
-                asked = [partial(keep_asking, asker) for asker in askers]
+                asked = [partial(keep_asking, client) for client in clients]
                 await all_or_first_error([tell_now_and_then, *asked])
         except TimeoutError:
             pass

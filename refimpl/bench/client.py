@@ -14,10 +14,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from refimpl.bench.peers.standing import JOINED
 from refimpl.errors import WebSocketError
 from refimpl.framing import Frame, Opcode, serialize_frame
 from refimpl.handshake import accept_key, build_request, parse_uri
-from refimpl.profiling.peers.standing import JOINED
 
 __all__ = ["Client", "PeerFailed", "Traffic", "make_traffic"]
 

@@ -18,17 +18,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from refimpl.profiling.bench_client import Client, PeerFailed
-from refimpl.profiling.bench_machine import FIRST, describe_machine, on_core, raise_file_limit
-from refimpl.profiling.bench_record import HANDSHAKE, MEMORY, Record, Sample
-from refimpl.profiling.bench_workloads import (
+from refimpl.bench.client import Client, PeerFailed
+from refimpl.bench.machine import FIRST, describe_machine, on_core, raise_file_limit
+from refimpl.bench.peers import Peer, find_peers
+from refimpl.bench.record import HANDSHAKE, MEMORY, Record, Sample
+from refimpl.bench.workloads import (
     WARM_CONNECTIONS,
     WORKLOADS,
     Workload,
     hold,
     run_leg,
 )
-from refimpl.profiling.peers import Peer, find_peers
 
 __all__ = ["bench", "running"]
 

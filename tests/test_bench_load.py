@@ -9,12 +9,12 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from refimpl.bench import closed_loop, open_loop
+from refimpl.bench import load as traffic_module
+from refimpl.bench.echo_client import WrongAnswer
+from refimpl.bench.load import arrivals
 from refimpl.errors import HandshakeError
 from refimpl.lifecycle import ServerConnection, serve
-from refimpl.profiling import closed_loop, open_loop
-from refimpl.profiling import traffic as traffic_module
-from refimpl.profiling.asking import WrongAnswer
-from refimpl.profiling.traffic import arrivals
 
 
 @asynccontextmanager

@@ -14,20 +14,20 @@ from pathlib import Path
 
 import pytest
 
-from refimpl.framing import ACCELERATED, parse_frame
-from refimpl.profiling import Record, Sample, bench, goals_report
-from refimpl.profiling.bench_client import PATIENCE, PeerFailed, make_traffic
-from refimpl.profiling.bench_goals import GOALS, verdict
-from refimpl.profiling.bench_machine import (
+from refimpl.bench import Record, Sample, bench, goals_report
+from refimpl.bench.client import PATIENCE, PeerFailed, make_traffic
+from refimpl.bench.goals import GOALS, verdict
+from refimpl.bench.machine import (
     cpu_seconds,
     family,
     kept_waiting,
     on_core,
     resident_bytes,
 )
-from refimpl.profiling.bench_record import middle
-from refimpl.profiling.bench_workloads import WORKLOADS
-from refimpl.profiling.peers import PEERS, VARIANTS, Peer, find_peers, gorilla, node
+from refimpl.bench.peers import PEERS, VARIANTS, Peer, find_peers, gorilla, node
+from refimpl.bench.record import middle
+from refimpl.bench.workloads import WORKLOADS
+from refimpl.framing import ACCELERATED, parse_frame
 from tests.bench.planted import plant
 
 
@@ -210,7 +210,7 @@ class TestMachine:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         ours = cpu_seconds(os.getpid())
-        monkeypatch.setattr("refimpl.profiling.bench_machine.LINUX", False)
+        monkeypatch.setattr("refimpl.bench.machine.LINUX", False)
         assert cpu_seconds(os.getpid()) == pytest.approx(ours, abs=0.1)
 
     @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="no cores to choose here")
@@ -285,7 +285,7 @@ class TestRun:
     async def test_crowds_are_smaller_where_few_files_may_be_open(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("refimpl.profiling.bench_run.raise_file_limit", lambda: 180)
+        monkeypatch.setattr("refimpl.bench.run.raise_file_limit", lambda: 180)
         record = await bench(
             [PEERS["raw"], PEERS["refimpl"]],
             ["bcast", "mem"],
@@ -331,11 +331,11 @@ class TestFaults:
         assert str(failed.value).startswith(f"{kind}: ")
 
     async def test_a_mute_server_is_given_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("refimpl.profiling.bench_client.PATIENCE", 1)
+        monkeypatch.setattr("refimpl.bench.client.PATIENCE", 1)
         assert PATIENCE > 1
         with socket.create_server(("127.0.0.1", 0)) as mute:
             program = (
-                f"from refimpl.profiling.peers.standing import *; announce({mute.getsockname()[1]},"
+                f"from refimpl.bench.peers.standing import *; announce({mute.getsockname()[1]},"
                 " 'mute'); import time; time.sleep(60)"
             )
             peer = Peer("mute", lambda mode, folder: [sys.executable, "-c", program])
@@ -368,7 +368,7 @@ class TestMissing:
             await bench(["picows"], ["pp1"])
 
     def test_packages_are_looked_for(self) -> None:
-        from refimpl.profiling.peers import packages
+        from refimpl.bench.peers import packages
 
         assert packages("asyncio", "json")() is None
         assert packages("json", "no_such_thing")() == "pip install json no_such_thing"
@@ -404,15 +404,15 @@ class TestMissing:
 
 def test_a_peer_loads_nothing_of_ours_that_it_does_not_need() -> None:
     program = (
-        "import sys, refimpl.profiling.peers.echo_raw; "
+        "import sys, refimpl.bench.peers.echo_raw; "
         "print(*sorted(name for name in sys.modules if name.startswith('refimpl.')))"
     )
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     floors = {name.split(".")[1] for name in told.stdout.split()}
-    assert floors == {"errors", "profiling"}
-    import refimpl.profiling
+    assert floors == {"bench", "errors"}
+    import refimpl.bench
 
-    for name in refimpl.profiling.__all__:
-        assert getattr(refimpl.profiling, name) is not None
+    for name in refimpl.bench.__all__:
+        assert getattr(refimpl.bench, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
-        refimpl.profiling.nothing  # noqa: B018
+        refimpl.bench.nothing  # noqa: B018

@@ -8,7 +8,7 @@ streams and nothing else, which knows lines and no WebSocket. Memory is what the
 counts as resident in the server's process; the kernel's own buffers for a socket come on top, the
 same for all three.
 
-    python -m refimpl.lab.crowd 10000     gather all three, write tests/bench/crowd.json
+    python -m tools.record.crowd 10000     gather all three, write records/crowd.json (a checkout)
 
 >>> sorted(SERVERS)
 ['bare', 'refimpl', 'websockets']
@@ -18,23 +18,22 @@ from __future__ import annotations
 
 import asyncio
 import json
-import platform
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import psutil
 
 from refimpl.handshake import build_request, make_key, parse_uri
-from refimpl.lab.odometer import TESTS
 
-__all__ = ["Crowd", "gather_crowd", "recorded_crowds"]
+__all__ = ["RECORD", "SERVERS", "Crowd", "gather_crowd", "recorded_crowds"]
 
-RECORD = TESTS / "bench" / "crowd.json"
+RECORD = Path(__file__).with_name("records") / "crowd.json"
 WARM_UP = 50  # connections before the count begins, so that what a server does once is not in it
 AT_A_TIME = 50  # connections that open side by side
 BACKLOG = 1024
@@ -134,7 +133,7 @@ async def gather_crowd(name: str, connections: int) -> Crowd:
 
 def start_process(name: str) -> subprocess.Popen[bytes]:
     """Return a process that runs a server; its first line is the port."""
-    command = [sys.executable, "-m", "refimpl.lab.crowd", "serve", name]
+    command = [sys.executable, "-m", "refimpl.bench.crowd", name]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
 
@@ -196,21 +195,5 @@ def recorded_crowds() -> dict[str, Crowd]:
     return {row["server"]: Crowd(**row) for row in rows}
 
 
-async def record(connections: int) -> None:
-    """Gather a crowd at each server and write the record."""
-    crowds = []
-    for name in SERVERS:
-        crowds.append(await gather_crowd(name, connections))
-        print(crowds[-1])
-    about = {"command": f"python -m refimpl.lab.crowd {connections}"}
-    about["python"] = platform.python_version()
-    about["websockets"] = import_module("websockets").__version__
-    rows = {**about, "crowds": [asdict(crowd) for crowd in crowds]}
-    RECORD.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
-
-
 if __name__ == "__main__":
-    if sys.argv[1] == "serve":
-        asyncio.run(run_server(sys.argv[2]))
-    else:
-        asyncio.run(record(int(sys.argv[1])))
+    asyncio.run(run_server(sys.argv[1]))

@@ -5,7 +5,7 @@ from typing import Any
 
 import uvicorn
 
-from refimpl.profiling.peers.standing import (
+from refimpl.bench.peers.standing import (
     BACKLOG,
     JOINED,
     LIMIT,

@@ -10,11 +10,11 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+from refimpl.bench.machine import raise_file_limit
 from refimpl.errors import ConnectionClosed, WebSocketError
 from refimpl.lifecycle.client import ClientConnection, connect
-from refimpl.profiling.bench_machine import raise_file_limit
 
-__all__ = ["Asker", "Tell", "WrongAnswer", "all_or_first_error", "asking"]
+__all__ = ["EchoClient", "Tell", "WrongAnswer", "all_or_first_error", "echo_clients"]
 
 Tell = Callable[[float, str], None]
 AT_ONCE = 50  # handshakes on their way
@@ -27,7 +27,7 @@ class WrongAnswer(WebSocketError):
     """
 
 
-class Asker:
+class EchoClient:
     """One connection that sends numbered messages and checks what comes back for each."""
 
     def __init__(self, connection: ClientConnection, name: int, size: int) -> None:
@@ -58,7 +58,9 @@ class Asker:
 
 
 @asynccontextmanager
-async def asking(uri: str, count: int, size: int, tell: Tell) -> AsyncIterator[list[Asker]]:
+async def echo_clients(
+    uri: str, count: int, size: int, tell: Tell
+) -> AsyncIterator[list[EchoClient]]:
     """Open connections for the block; the first alone, so that a dead server is one error."""
     raise_file_limit()
     opened: list[ClientConnection] = []
@@ -73,7 +75,7 @@ async def asking(uri: str, count: int, size: int, tell: Tell) -> AsyncIterator[l
     try:
         await open_one()
         await all_or_first_error([open_one for _ in range(count - 1)])
-        yield [Asker(each, number, size) for number, each in enumerate(opened)]
+        yield [EchoClient(each, number, size) for number, each in enumerate(opened)]
     finally:
         await asyncio.gather(*(each.close() for each in opened), return_exceptions=True)
 

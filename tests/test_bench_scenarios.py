@@ -2,8 +2,8 @@
 
 import pytest
 
-from refimpl.profiling import Report, Row, churn, idle, room, slow_reader
-from refimpl.profiling.report import quantile
+from refimpl.bench import Report, Row, churn, idle, room, slow_reader
+from refimpl.bench.report import quantile
 
 
 def value(report: Report, name: str) -> float:

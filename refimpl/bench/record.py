@@ -16,11 +16,15 @@ import re
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Any, Self
 
-from refimpl.profiling.peers import SUBJECT
+from refimpl.bench.peers import SUBJECT
 
-__all__ = ["UNITS", "Middle", "Record", "Sample", "middle"]
+__all__ = ["RECORDS", "UNITS", "Middle", "Record", "Sample", "middle"]
+
+RECORDS = Path(__file__).with_name("records")
+"""The folder of the committed results."""
 
 NUMBERS = re.compile(r"\[\s+([^][{}\"]+?)\s+\]")
 HANDSHAKE, MEMORY = "handshake", "memory"

@@ -18,7 +18,7 @@ from wsproto.events import (
     TextMessage,
 )
 
-from refimpl.profiling.peers.standing import BACKLOG, JOINED, announce, named
+from refimpl.bench.peers.standing import BACKLOG, JOINED, announce, named
 
 __all__ = ["main"]
 

@@ -4,7 +4,7 @@ import asyncio
 
 from websockets.asyncio.server import ServerConnection, broadcast, serve
 
-from refimpl.profiling.peers.standing import BACKLOG, JOINED, LIMIT, announce, heartbeat, named
+from refimpl.bench.peers.standing import BACKLOG, JOINED, LIMIT, announce, heartbeat, named
 
 __all__ = ["main"]
 

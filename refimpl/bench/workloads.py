@@ -9,8 +9,8 @@ import threading
 import time
 from dataclasses import dataclass
 
-from refimpl.profiling.bench_client import Client, Traffic, make_traffic
-from refimpl.profiling.bench_machine import LAST, cpu_seconds, kept_waiting, on_core, resident_bytes
+from refimpl.bench.client import Client, Traffic, make_traffic
+from refimpl.bench.machine import LAST, cpu_seconds, kept_waiting, on_core, resident_bytes
 
 __all__ = ["WORKLOADS", "Held", "Leg", "Workload", "hold", "run_leg"]
 

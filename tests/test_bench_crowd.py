@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from refimpl.bench.crowd import SERVERS, gather_crowd, recorded_crowds
 from refimpl.lab import assert_nothing_left
-from refimpl.lab.crowd import SERVERS, gather_crowd, recorded_crowds
 
 
 @pytest.mark.parametrize("name", SERVERS)

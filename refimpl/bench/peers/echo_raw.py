@@ -6,7 +6,7 @@ It does not shake hands and does not know frames: what comes back is what was se
 import asyncio
 import platform
 
-from refimpl.profiling.peers.standing import BACKLOG, JOINED, announce
+from refimpl.bench.peers.standing import BACKLOG, JOINED, announce
 
 __all__ = ["main"]
 

@@ -4,7 +4,7 @@ import asyncio
 
 from aiohttp import WSMsgType, web
 
-from refimpl.profiling.peers.standing import BACKLOG, JOINED, LIMIT, announce, listen, named
+from refimpl.bench.peers.standing import BACKLOG, JOINED, LIMIT, announce, listen, named
 
 __all__ = ["main"]
 

@@ -6,9 +6,9 @@ The parent takes the C mask away before this module is imported; see `peers.with
 import asyncio
 
 from refimpl import __version__
+from refimpl.bench.peers.standing import BACKLOG, JOINED, LIMIT, announce, heartbeat, named
 from refimpl.framing import ACCELERATED
 from refimpl.lifecycle import ServerConnection, broadcast, serve
-from refimpl.profiling.peers.standing import BACKLOG, JOINED, LIMIT, announce, heartbeat, named
 
 __all__ = ["main", "main_on_uvloop"]
 

@@ -1,0 +1,68 @@
+"""What a server costs and where it breaks, measured from outside. No floor imports this package.
+
+`run` measures servers side by side in the `workloads`; `peers` are the servers, `record` is what
+came out, `goals` what it should be, `records` the committed results.
+
+`server_process` runs a server in a process of its own and asks it what it holds; `scenarios` are
+the four loads that must hold, `load` loads any server, `crowd` opens idle connections; `report` is
+what came out.
+
+The public names load what they need when first asked for: a server under test is started through
+this package, and should hold no more than it needs.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from refimpl.bench.goals import goals_report
+    from refimpl.bench.load import Outcome, closed_loop, open_loop
+    from refimpl.bench.record import Record, Sample
+    from refimpl.bench.report import Report, Row
+    from refimpl.bench.run import bench
+    from refimpl.bench.scenarios import churn, idle, room, slow_reader
+
+__all__ = [
+    "Outcome",
+    "Record",
+    "Report",
+    "Row",
+    "Sample",
+    "bench",
+    "churn",
+    "closed_loop",
+    "goals_report",
+    "idle",
+    "open_loop",
+    "room",
+    "slow_reader",
+]
+
+_HOMES = {
+    "goals_report": "goals",
+    "Outcome": "load",
+    "closed_loop": "load",
+    "open_loop": "load",
+    "Record": "record",
+    "Sample": "record",
+    "Report": "report",
+    "Row": "report",
+    "bench": "run",
+    "churn": "scenarios",
+    "idle": "scenarios",
+    "room": "scenarios",
+    "slow_reader": "scenarios",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Return a public name, loading its module the first time (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'refimpl.bench' has no attribute {name!r}")
+    value = getattr(import_module(f"refimpl.bench.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

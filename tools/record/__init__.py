@@ -1,0 +1,1 @@
+"""Recorders: each writes captures, a picture or a record that the notebooks read."""

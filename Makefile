@@ -111,10 +111,10 @@ exercises: $(READY)  ## generate exercises/ from solutions/
 	@$(BIN)/python -m refimpl.classroom.exercises
 
 captures: $(BROWSER_READY) $(NODE_READY)  ## record the programs of notebooks/captures, the chat and the crowd again
-	@$(BIN)/python -m refimpl.lab.record
-	@$(BIN)/python -m refimpl.lab.record_handshakes
-	@$(BIN)/python -m refimpl.lab.record_auth
-	@$(BIN)/python -m refimpl.lab.record_chat
+	@$(BIN)/python -m tools.record.programs
+	@$(BIN)/python -m tools.record.handshakes
+	@$(BIN)/python -m tools.record.auth
+	@$(BIN)/python -m tools.record.chat
 	@$(BIN)/python -m tools.record.crowd 10000
 
 bench: $(BENCH_READY)  ## parsing, then the whole server, beside their peers (five minutes)

@@ -13,8 +13,8 @@ from refimpl.framing import Frame, Opcode, serialize_frame
 from refimpl.handshake import Request, Response
 from refimpl.lab import Body, Capture, End, Malformed, Step, Unfinished
 from refimpl.lab.decode import Chunk
-from refimpl.lab.record import RECORDINGS
 from refimpl.lab.sides import INFLATE_LIMIT
+from tools.record.programs import RECORDINGS
 
 FOLDER = Path(__file__).parents[1] / "notebooks" / "captures"
 KEY = bytes.fromhex("37fa213d")
@@ -352,7 +352,7 @@ class TestRecordings:
     def test_decodes_completely_and_breaks_no_rule(self, name: str) -> None:
         capture = Capture.load(name)
         assert capture.program and capture.version
-        assert capture.command == f"python -m refimpl.lab.record {name}"
+        assert capture.command == f"python -m tools.record.programs {name}"
         for step in capture.decode():
             assert not isinstance(step.item, (Malformed, Unfinished))
             assert step.problem == ""
@@ -366,7 +366,7 @@ class TestRecordings:
     def test_each_file_says_how_it_was_made_and_is_read_to_the_end(self, path: Path) -> None:
         capture = Capture.load(path)
         assert capture.program and capture.version
-        assert capture.command.startswith("python -m refimpl.lab.record")
+        assert capture.command.startswith("python -m tools.record.programs")
         steps = capture.decode()
         assert not any(isinstance(step.item, (Malformed, Unfinished)) for step in steps)
         for side in ("client", "server"):

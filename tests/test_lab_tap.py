@@ -10,8 +10,8 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from refimpl.handshake import build_request, check_request, parse_uri
 from refimpl.lab import Capture, Wire, assert_nothing_left, expect_error, wiretap
-from refimpl.lab.page import serve_page
 from refimpl.messages import Protocol, Role, Text
+from tools.record.page import serve_page
 
 
 async def echo(connection: ServerConnection) -> None:
@@ -190,7 +190,7 @@ class TestNothingLeft:
 
 
 async def test_recording_is_made_with_our_own_server(tmp_path: object) -> None:
-    from refimpl.lab.record import record
+    from tools.record.programs import record
 
     capture = await record("websockets_deflate")
     assert isinstance(capture, Capture)

@@ -47,7 +47,7 @@ Code, errors, time, order
     await assert_nothing_left()             the last cell: 'nothing left: no task, no socket'
 
 `Frame`, `Request` and `Response` show themselves annotated once this package is imported.
-Matplotlib is imported when the first figure is drawn. `python -m refimpl.lab.record` makes the
+Matplotlib is imported when the first figure is drawn. `python -m tools.record.programs` makes the
 recordings.
 
 >>> annotate(b"GET / HTTP/1.1\\r\\nHost: example.org\\r\\n\\r\\n")

@@ -1,6 +1,6 @@
 """Make the recordings of chapter 09: a browser at the door, by each way that it has.
 
-    python -m refimpl.lab.record_auth
+    python -m tools.record.auth
 
 A page of https://chat.example.com signs in, then opens a WebSocket by cookie, by subprotocol, by a
 ticket and by its first message. TLS ends at a proxy in front of the wiretap, as it does in front of
@@ -37,11 +37,11 @@ from refimpl.auth import (
     cookie_header,
 )
 from refimpl.lab.capture import FOLDER, Capture
-from refimpl.lab.record import ROOT, TIME_LIMIT, MissingProgram, which
 from refimpl.lab.tap import wiretap
 from refimpl.middleware.asgi import Receive, Scope, Send
 from refimpl.middleware.context import User, current
 from refimpl.middleware.serving import running
+from tools.record.programs import ROOT, TIME_LIMIT, MissingProgram, which
 
 HOST = "chat.example.com"
 ORIGIN = f"https://{HOST}"
@@ -217,14 +217,14 @@ async def record() -> dict[str, Capture]:
         await tap.idle()
     for capture in captures.values():
         capture.program, capture.version = "Chromium", version
-        capture.command = "python -m refimpl.lab.record_auth"
+        capture.command = "python -m tools.record.auth"
     return captures
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Record; return the exit status."""
     about_it = (__doc__ or "").split("\n")[0]
-    parser = argparse.ArgumentParser(prog="python -m refimpl.lab.record_auth", description=about_it)
+    parser = argparse.ArgumentParser(prog="python -m tools.record.auth", description=about_it)
     parser.add_argument("--folder", type=Path, default=ROOT / FOLDER, help="where to write")
     options = parser.parse_args(arguments)
 

@@ -1,7 +1,7 @@
 """Make the recordings of notebooks/captures: real programs, our echo server, a wiretap between.
 
-    python -m refimpl.lab.record                all of them
-    python -m refimpl.lab.record wscat curl     only these
+    python -m tools.record.programs                all of them
+    python -m tools.record.programs wscat curl     only these
 
 Needs Node.js with the packages of tests/interop/node (`npm ci` there), Chromium with the
 `playwright` package, and curl: what is missing is an error. Notebooks and tests only read the
@@ -22,8 +22,8 @@ from pathlib import Path
 
 from refimpl import ServerConnection, serve
 from refimpl.lab.capture import FOLDER, Capture
-from refimpl.lab.page import serve_page
 from refimpl.lab.tap import Wiretap, wiretap
+from tools.record.page import serve_page
 
 ROOT = Path(__file__).parents[2]
 NODE_MODULES = ROOT / "tests" / "interop" / "node" / "node_modules"
@@ -144,7 +144,7 @@ async def record(name: str) -> Capture:
         await tap.idle()
         capture = tap.capture
     capture.program, capture.version = recording.program, program_version
-    capture.command = f"python -m refimpl.lab.record {name}"
+    capture.command = f"python -m tools.record.programs {name}"
     return capture
 
 
@@ -193,7 +193,7 @@ def node_version(name: str) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Record what was asked for; return 0, or 1 where a program is missing or fails."""
     parser = argparse.ArgumentParser(
-        prog="python -m refimpl.lab.record", description=__doc__.split("\n")[0]
+        prog="python -m tools.record.programs", description=__doc__.split("\n")[0]
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of: {', '.join(RECORDINGS)}")
     parser.add_argument(

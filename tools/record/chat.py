@@ -1,6 +1,6 @@
 """Takes the README's picture of the chat: two people in a room, and a frame on the wire panel.
 
-    python -m refimpl.lab.record_chat
+    python -m tools.record.chat
 
 It starts `refimpl demo` on a free port and drives the system's Chromium; `make captures` runs it.
 """

@@ -1,7 +1,7 @@
 """Make the recordings of chapter 01: opening handshakes, and a page that rides on a cookie.
 
-    python -m refimpl.lab.record_handshakes                 all of them
-    python -m refimpl.lab.record_handshakes node            only these
+    python -m tools.record.handshakes                 all of them
+    python -m tools.record.handshakes node            only these
 
 node: the WebSocket that Node.js has built in. curl_http2: a request that asks for an upgrade, but
 not to us. chromium_login, chromium_neighbour, chromium_stranger: Chromium signs in at
@@ -26,8 +26,8 @@ from typing import TYPE_CHECKING
 from refimpl import serve
 from refimpl.handshake import GUID, Headers, Response, parse_request
 from refimpl.lab.capture import FOLDER, Capture
-from refimpl.lab.record import ROOT, TIME_LIMIT, MissingProgram, echo, run, which
 from refimpl.lab.tap import wiretap
+from tools.record.programs import ROOT, TIME_LIMIT, MissingProgram, echo, run, which
 
 if TYPE_CHECKING:
     from websockets.asyncio.server import ServerConnection
@@ -165,7 +165,7 @@ async def record_wrong_accept() -> dict[str, Capture]:
 def about(capture: Capture, program: str, version: str) -> Capture:
     """Return the capture with a note of what was recorded."""
     capture.program, capture.version = program, version
-    capture.command = "python -m refimpl.lab.record_handshakes"
+    capture.command = "python -m tools.record.handshakes"
     return capture
 
 
@@ -197,9 +197,7 @@ async def record(names: Sequence[str], folder: Path) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Record what was asked for; return the exit status."""
     about_it = (__doc__ or "").split("\n")[0]
-    parser = argparse.ArgumentParser(
-        prog="python -m refimpl.lab.record_handshakes", description=about_it
-    )
+    parser = argparse.ArgumentParser(prog="python -m tools.record.handshakes", description=about_it)
     parser.add_argument(
         "names", nargs="*", metavar="NAME", help=f"some of: {', '.join(RECORDINGS)}"
     )

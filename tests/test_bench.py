@@ -381,7 +381,6 @@ class TestMissing:
         assert "golang-github-gorilla-websocket-dev" in str(gorilla.missing())
         assert "npm install ws" in str(node.missing())
         monkeypatch.setattr(shutil, "which", lambda name: name)
-        monkeypatch.setattr(node, "CHECKOUT", tmp_path)
         monkeypatch.chdir(tmp_path)
         assert "npm install ws" in str(node.missing())
         (tmp_path / "lib" / "ws").mkdir(parents=True)

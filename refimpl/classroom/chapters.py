@@ -62,16 +62,15 @@ def chapter(name: str | int) -> Chapter:
 
 
 def project_root() -> Path:
-    """The folder that holds notebooks/ and solutions/: around this package, or around us.
+    """The folder that holds notebooks/ and solutions/: the working directory, or one above it.
 
-    REFIMPL_ROOT overrides both. Raises FileNotFoundError where there is none, as for a wheel used
-    far from a checkout.
+    REFIMPL_ROOT names another. Raises FileNotFoundError where there is none.
     """
     named = os.environ.get("REFIMPL_ROOT")
     if named:
         return Path(named)
     here = Path.cwd()
-    for folder in (Path(__file__).resolve().parents[2], here, *here.parents):
+    for folder in (here, *here.parents):
         if (folder / "solutions").is_dir() or (folder / "notebooks").is_dir():
             return folder
     raise FileNotFoundError(

@@ -95,9 +95,9 @@ def declared() -> set[str]:
 
 
 def find_lock() -> Path | None:
-    """Return the requirements.lock of the project around us or around this package."""
+    """Return the requirements.lock of the working directory, or of one above it."""
     here = Path.cwd()
-    for folder in (here, *here.parents, Path(__file__).resolve().parents[2]):
+    for folder in (here, *here.parents):
         if (folder / "requirements.lock").is_file():
             return folder / "requirements.lock"
     return None

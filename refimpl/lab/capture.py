@@ -10,6 +10,7 @@ server -> client  PONG         fin                 0 bytes
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -144,17 +145,20 @@ class Capture:
 
 
 def find(path: str | Path) -> Path:
-    """Return the file of a capture; a bare name is looked for in notebooks/captures."""
+    """Return the file of a capture.
+
+    A bare name is looked for in notebooks/captures of the working directory, of those above it, and
+    of the project's folder where REFIMPL_ROOT names it.
+    """
     given = Path(path)
     if given.suffix == ".json" and given.exists():
         return given
-    here = Path.cwd()
-    for folder in (
-        *(each / FOLDER for each in (here, *here.parents)),
-        Path(__file__).parents[2] / FOLDER,
-    ):
+    here, root = Path.cwd(), os.environ.get("REFIMPL_ROOT")
+    places = [here, *here.parents, *([Path(root)] if root else [])]
+    folders = [each / FOLDER for each in places]
+    for folder in folders:
         candidate = folder / f"{given.stem}.json"
         if candidate.exists():
             return candidate
-    known = sorted(each.stem for each in (Path(__file__).parents[2] / FOLDER).glob("*.json"))
+    known = sorted({each.stem for folder in folders for each in folder.glob("*.json")})
     raise FileNotFoundError(f"no capture {str(path)!r}; there are: {', '.join(known) or 'none'}")

@@ -67,8 +67,6 @@ def test_reset_of_what_is_not_there(root):
 def test_without_a_project_the_error_says_where_to_go(tmp_path, monkeypatch):
     monkeypatch.delenv("REFIMPL_ROOT", raising=False)
     monkeypatch.chdir(tmp_path)
-    package = tmp_path / "site" / "refimpl" / "classroom" / "chapters.py"
-    monkeypatch.setattr(chapters, "__file__", str(package))
     with pytest.raises(FileNotFoundError, match="start in the project's folder"):
         start()
     (tmp_path / "notebooks").mkdir()

@@ -7,7 +7,7 @@ from pathlib import Path
 __all__ = ["command", "missing"]
 
 SERVER = Path(__file__).with_name("echo_ws.cjs")
-CHECKOUT = Path(__file__).parents[3] / "tests" / "interop" / "node" / "node_modules"
+CHECKOUT = Path("tests") / "interop" / "node" / "node_modules"
 
 
 def missing() -> str | None:
@@ -20,9 +20,9 @@ def missing() -> str | None:
 
 
 def find() -> Path | None:
-    """Return where `ws` is: on NODE_PATH, in this folder, or in the checkout."""
+    """Return where `ws` is: on NODE_PATH, in this folder, or in the checkout that it is."""
     named = [Path(each) for each in os.environ.get("NODE_PATH", "").split(os.pathsep) if each]
-    for folder in (*named, Path.cwd() / "node_modules", CHECKOUT):
+    for folder in (*named, Path.cwd() / "node_modules", Path.cwd() / CHECKOUT):
         if (folder / "ws" / "package.json").is_file():
             return folder / "ws"
     return None

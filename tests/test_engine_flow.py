@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from refimpl.middleware.engine import Engine
-from refimpl.middleware.engine_stages import Disconnected
+from refimpl.middleware.engine.order import Disconnected
 from tests import wire
 from tests.clockwork import settle, virtual_time
 from tests.engine_pair import Script, asked, new_client, opened, text

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import pytest
 
 from refimpl.errors import ConcurrencyError, ConnectionClosed, LocalProtocolError
-from refimpl.middleware.engine_stages import EXPECTED, Disconnected, Stage
+from refimpl.middleware.engine.order import EXPECTED, Disconnected, Stage
 from tests import wire
 from tests.clockwork import settle, virtual_time
 from tests.engine_pair import Script, asked, new_client, opened, text

@@ -23,8 +23,8 @@ from refimpl.chat.lobby import HangUp, Lobby, Visitor
 from refimpl.chat.outbox import Outbox
 from refimpl.concurrency import Slow
 from refimpl.middleware.asgi import Receive, Scope, Send, deny
+from refimpl.middleware.closable import Connection
 from refimpl.middleware.context import User, current
-from refimpl.middleware.session import Connection
 
 __all__ = ["Record", "Records", "WireFeed"]
 

@@ -13,8 +13,8 @@ from refimpl.chat.outbox import Outbox
 from refimpl.chat.records import Records
 from refimpl.framing import CloseCode
 from refimpl.middleware.asgi import Receive, Scope, Send
+from refimpl.middleware.closable import Connection
 from refimpl.middleware.context import current
-from refimpl.middleware.session import Connection
 
 __all__ = ["Talk"]
 

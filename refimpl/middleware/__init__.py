@@ -6,6 +6,7 @@ imported by their own names, so that nobody pays for what is not used.
 """
 
 from refimpl.middleware.asgi import App, Message, Receive, Scope, Send, deny, header_values
+from refimpl.middleware.closable import Connection, Ended
 from refimpl.middleware.context import (
     AddContext,
     Context,
@@ -19,7 +20,6 @@ from refimpl.middleware.context import (
 )
 from refimpl.middleware.headers import CacheRules, SecurityHeaders, cache_control, security_headers
 from refimpl.middleware.registry import Registry
-from refimpl.middleware.session import Connection, Ended
 
 __all__ = [
     "AddContext",

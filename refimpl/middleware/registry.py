@@ -33,8 +33,8 @@ from refimpl.middleware.asgi import (
     header_values,
     route_path,
 )
+from refimpl.middleware.closable import Connection, Session
 from refimpl.middleware.context import bind
-from refimpl.middleware.session import Connection, Session
 
 __all__ = ["Endpoint", "Guard", "Registry", "endpoint_name"]
 

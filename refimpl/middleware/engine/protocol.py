@@ -2,7 +2,7 @@
 
 Run it with `uvicorn --ws refimpl.middleware.engine:Engine app:app`. It is `ServerConnection` in
 another suit: the same core, wire, closing and heartbeat, with an application where the handler was.
-What an application may say is a table in `engine_stages`; what a peer may send is the core's.
+What an application may say is a table in `order`; what a peer may send is the core's.
 
 uvicorn reads the head of the request, writes it out again for us, and drops whatever came in the
 same segment behind it; a client has to wait for 101 anyway (RFC 6455 section 4.1).
@@ -18,16 +18,16 @@ from refimpl.framing import CloseCode
 from refimpl.handshake import Acceptance, Request, Response, check_request, parse_subprotocols
 from refimpl.messages import State
 from refimpl.middleware.asgi import Message, Scope
-from refimpl.middleware.engine_answers import Denial, HeaderLines, accept_with, with_headers
-from refimpl.middleware.engine_host import Host, host_of
-from refimpl.middleware.engine_scope import (
+from refimpl.middleware.engine.answers import Denial, HeaderLines, accept_with, with_headers
+from refimpl.middleware.engine.host import Host, host_of
+from refimpl.middleware.engine.observe import Watched
+from refimpl.middleware.engine.order import Disconnected, Stage, check_order, is_disconnect
+from refimpl.middleware.engine.scope import (
     client_name,
     describe_request,
     describe_transport,
     safe_path,
 )
-from refimpl.middleware.engine_stages import Disconnected, Stage, check_order, is_disconnect
-from refimpl.middleware.engine_watching import Watched
 
 if TYPE_CHECKING:
     from uvicorn.config import Config

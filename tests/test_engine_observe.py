@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refimpl.middleware.engine_watching import FrameSplitter, Tap, Watch
+from refimpl.middleware.engine.observe import FrameSplitter, Tap, Watch
 from tests import wire
 from tests.clockwork import settle, virtual_time
 from tests.engine_pair import Script, asked, opened, text

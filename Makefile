@@ -105,10 +105,10 @@ CORE_TESTS = $(wildcard tests/test_errors.py tests/test_handshake*.py tests/test
 # --- for builders -----------------------------------------------------------------------------
 
 notebooks: $(READY)  ## execute and normalise all notebooks
-	@$(BIN)/python -m refimpl.classroom.notebooks
+	@$(BIN)/python -m refimpl.classroom.authoring.notebooks
 
 exercises: $(READY)  ## generate exercises/ from solutions/
-	@$(BIN)/python -m refimpl.classroom.exercises
+	@$(BIN)/python -m refimpl.classroom.authoring.generate
 
 captures: $(BROWSER_READY) $(NODE_READY)  ## record the programs of notebooks/captures, the chat and the crowd again
 	@$(BIN)/python -m tools.record.programs

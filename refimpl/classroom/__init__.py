@@ -14,9 +14,10 @@ For authors. A chapter's notebook, notebooks/02_framing.ipynb:
 
 1. Tag a code cell `refimpl:framing.mask_int` and leave it empty (a function, class, method or
    assignment, qualified below the package; several tags give several definitions).
-   `python -m refimpl.classroom.weave` fills it; `--check` says what differs.
-2. `python -m refimpl.classroom.notebooks notebooks/02_framing.ipynb` weaves, executes from top to
-   bottom and normalises; a notebook in which a cell fails stays as it was. `make notebooks`: all.
+   `python -m refimpl.classroom.authoring.weave` fills it; `--check` says what differs.
+2. `python -m refimpl.classroom.authoring.notebooks notebooks/02_framing.ipynb` weaves, executes
+   from top to bottom and normalises; a notebook in which a cell fails stays as it was. `make
+   notebooks`: all.
 
 Its exercises: solutions/02_framing.ipynb is written by hand, exercises/02_framing.ipynb generated.
 
@@ -29,8 +30,9 @@ Its exercises: solutions/02_framing.ipynb is written by hand, exercises/02_frami
    `return ...` that the learner deletes.
 3. A cell tagged `solution` (why the answer is right, say) is left out of the exercise.
 4. Describe each exercise in refimpl/classroom/checks/<chapter>.py: see `refimpl.classroom.checks`.
-5. `python -m refimpl.classroom.exercises` writes exercises/ and stamps nbgrader's metadata on both;
-   `python -m refimpl.classroom.notebooks solutions/02_framing.ipynb` executes. In either order.
+5. `python -m refimpl.classroom.authoring.generate` writes exercises/ and stamps nbgrader's metadata
+   on both; `python -m refimpl.classroom.authoring.notebooks solutions/02_framing.ipynb` executes.
+   In either order.
 6. Put three or more plausible wrong answers to each exercise into tests/teaching/wrong/<chapter>.py
    with words that its report must contain (see framing.py there). `pytest tests/teaching` checks
    all of this: every stub is *not attempted*, every solution passes, every mistake is named.
@@ -42,8 +44,8 @@ Its exercises: solutions/02_framing.ipynb is written by hand, exercises/02_frami
 Import floors: this package may import any chapter and the lab; nothing imports it.
 """
 
-from refimpl.classroom.checking import check, hint
-from refimpl.classroom.grafting import GraftFailed, graft
-from refimpl.classroom.reports import CheckFailed
+from refimpl.classroom.checking.check import check, hint
+from refimpl.classroom.checking.reports import CheckFailed
+from refimpl.classroom.grafting.graft import GraftFailed, graft
 
 __all__ = ["CheckFailed", "GraftFailed", "check", "graft", "hint"]

@@ -14,12 +14,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from refimpl.classroom import notebook_file
+from refimpl.classroom.authoring import notebook_file
+from refimpl.classroom.authoring.generate import find_check
+from refimpl.classroom.authoring.notebooks import execute
+from refimpl.classroom.authoring.stubs import StubError
 from refimpl.classroom.chapters import CHAPTERS, Chapter, chapter, project_root
-from refimpl.classroom.exercises import find_check
-from refimpl.classroom.notebooks import execute
-from refimpl.classroom.stubs import StubError
-from refimpl.classroom.verdicts import State
+from refimpl.classroom.checking.verdicts import State
 from refimpl.classroom.workspace import workspace_folder
 
 CELL_LIMIT = 30.0  # seconds

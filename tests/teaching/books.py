@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from refimpl.classroom import notebook_file
+from refimpl.classroom.authoring import notebook_file
 from refimpl.classroom.chapters import CHAPTERS
 
 ROOT = Path(__file__).resolve().parents[2]

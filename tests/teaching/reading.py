@@ -9,7 +9,7 @@ import re
 import statistics
 from dataclasses import dataclass, field
 
-from refimpl.classroom import notebook_file
+from refimpl.classroom.authoring import notebook_file
 
 WORDS = (2000, 5500)
 LINES_IN_HALF, LINES_IN_NINE_OF_TEN, LINES_AT_MOST = 5, 15, 30

@@ -10,13 +10,17 @@ from dataclasses import dataclass
 
 import pytest
 
-from refimpl.classroom import CheckFailed, check, checking, hint, wire
-from refimpl.classroom.cases import Answer, Case, Exercise, Wrong, call, raises
+from refimpl.classroom import CheckFailed, check, hint
 from refimpl.classroom.chapters import CHAPTERS
-from refimpl.classroom.checking import examine
-from refimpl.classroom.registry import UnknownExercise, find_exercise
-from refimpl.classroom.reports import report
-from refimpl.classroom.verdicts import State
+from refimpl.classroom.checking import check as check_module
+from refimpl.classroom.checking import frame_report
+from refimpl.classroom.checking.cases import Answer, Case, Exercise, Wrong, call, raises
+from refimpl.classroom.checking.check import (
+    examine,
+)
+from refimpl.classroom.checking.lookup import UnknownExercise, find_exercise
+from refimpl.classroom.checking.reports import report
+from refimpl.classroom.checking.verdicts import State
 from refimpl.errors import HandshakeError, RemoteProtocolError
 from refimpl.framing import Frame, Opcode, serialize_frame
 
@@ -70,8 +74,8 @@ def test_a_report_on_bytes_points_at_the_field_that_decides():
         ),
         name="parse_frame",
         rule='RFC 6455 5.2 "Payload length"',
-        explain=wire.frame_result,
-        show=wire.show_result,
+        explain=frame_report.frame_result,
+        show=frame_report.show_result,
     )
     assert said(task, naive).splitlines() == [
         "parse_frame - wrong (case 1 of 1: a 300-byte text frame, fed whole)",
@@ -466,8 +470,8 @@ def test_a_coroutine_that_an_async_function_returns_is_to_be_awaited():
 def known(monkeypatch):
     """Makes the exercises of these tests known by name."""
     tasks = {task.name: (CHAPTERS[2], task) for task in (TWO, WAITS, COUNT)}
-    monkeypatch.setattr(checking, "find_exercise", tasks.__getitem__)
-    checking.forget_hints()
+    monkeypatch.setattr(check_module, "find_exercise", tasks.__getitem__)
+    check_module.forget_hints()
 
 
 def test_check_prints_one_line_or_raises_the_report(known, capsys):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from refimpl.classroom import wire
-from refimpl.classroom.cases import Case, call
-from refimpl.classroom.difference import differences, same
-from refimpl.classroom.rendering import render
+from refimpl.classroom.checking import frame_report
+from refimpl.classroom.checking.cases import Case, call
+from refimpl.classroom.checking.difference import differences, same
+from refimpl.classroom.checking.rendering import render
 from refimpl.framing import Frame, Opcode, serialize_frame
 
 KEY = bytes.fromhex("37fa213d")
@@ -94,7 +94,7 @@ def test_an_object_that_claims_another_class_is_not_the_same(expected):
 
 def explain(data, expect, got, position=0):
     case = Case("x", call(data, position), expect=expect)
-    return dict(wire.frame_result(case, got))
+    return dict(frame_report.frame_result(case, got))
 
 
 def parsed(end=11, **changes):
@@ -164,7 +164,7 @@ def test_other_results_of_a_parser():
     assert "not complete" in explain(data[:5], None, (HELLO, 11))["expected"]
     assert list(explain(data, (HELLO, 11), ValueError())) == ["bytes"]
     refused = Case("x", call(b"\x83\x00"), error=object())
-    assert "reserved" in dict(wire.frame_result(refused, None))["bytes"]
+    assert "reserved" in dict(frame_report.frame_result(refused, None))["bytes"]
 
 
 def test_a_position_is_respected_and_an_empty_buffer_drawn():
@@ -187,15 +187,15 @@ def test_a_position_is_respected_and_an_empty_buffer_drawn():
 )
 def test_serialised_bytes_are_compared_bit_by_bit(got, words):
     case = Case("x", call(HELLO), expect=serialize_frame(HELLO))
-    rows = dict(wire.frame_bytes(case, bytes.fromhex(got)))
+    rows = dict(frame_report.frame_bytes(case, bytes.fromhex(got)))
     assert rows["expected"] == "81 | 85 | 37 fa 21 3d | 7f 9f 4d 51 58"
     assert words in rows["got"]
 
 
 def test_serialised_things_that_are_no_bytes_get_the_general_difference():
     case = Case("x", call(HELLO), expect=serialize_frame(HELLO))
-    assert "of type str" in dict(wire.frame_bytes(case, "x"))["differs"]
-    equal = dict(wire.frame_bytes(case, bytearray(serialize_frame(HELLO))))
+    assert "of type str" in dict(frame_report.frame_bytes(case, "x"))["differs"]
+    equal = dict(frame_report.frame_bytes(case, bytearray(serialize_frame(HELLO))))
     assert "equal, but of type bytearray" in equal["differs"]
 
 

@@ -6,12 +6,16 @@ import json
 
 import pytest
 
-from refimpl.classroom import exercises, notebook_file, progress, registry
-from refimpl.classroom.cases import Answer, Case, Exercise, call
-from refimpl.classroom.checking import examine
-from refimpl.classroom.reports import report
-from refimpl.classroom.stubs import StubError, has_solution, stub
-from refimpl.classroom.verdicts import State, Verdict
+from refimpl.classroom import progress
+from refimpl.classroom.authoring import generate, notebook_file
+from refimpl.classroom.authoring.stubs import StubError, has_solution, stub
+from refimpl.classroom.checking import lookup
+from refimpl.classroom.checking.cases import Answer, Case, Exercise, call
+from refimpl.classroom.checking.check import (
+    examine,
+)
+from refimpl.classroom.checking.reports import report
+from refimpl.classroom.checking.verdicts import State, Verdict
 from tests.teaching.books import book, chapter_of, code, found, markdown, save
 
 SOLUTIONS, EXERCISES = found("solutions"), found("exercises")
@@ -27,7 +31,7 @@ def named(path):
 
 @pytest.mark.parametrize("path", SOLUTIONS, ids=named)
 def test_exercises_are_as_generated_and_solutions_as_stamped(path):
-    assert exercises.generate(path, check_only=True) == []
+    assert generate.generate(path, check_only=True) == []
 
 
 def test_each_side_has_the_other():
@@ -45,25 +49,25 @@ def test_exercises_have_no_outputs_and_no_solution(path):
 @pytest.mark.parametrize("path", SOLUTIONS, ids=named)
 def test_a_chapter_has_exercises_enough(path):
     known = chapter_of(path)
-    count = len(registry.exercises_of(known))
+    count = len(lookup.exercises_of(known))
     assert count >= (FEWEST_IN_BACKBONE if known.number in BACKBONE else FEWEST)
 
 
 def test_every_chapter_with_checks_has_solutions():
-    with_checks = {known.label for known in registry.chapters_with_exercises()}
+    with_checks = {known.label for known in lookup.chapters_with_exercises()}
     assert with_checks == {path.stem for path in SOLUTIONS}
 
 
 @pytest.mark.parametrize("path", EXERCISES, ids=named)
 def test_every_untouched_exercise_is_not_attempted(path):
     said = progress.run_checks(path)
-    assert said == {task.name: "not attempted" for task in registry.exercises_of(chapter_of(path))}
+    assert said == {task.name: "not attempted" for task in lookup.exercises_of(chapter_of(path))}
 
 
 @pytest.mark.parametrize("path", SOLUTIONS, ids=named)
 def test_every_solution_passes_every_case_there_is_now(path):
-    tasks = {task.name: task for task in registry.exercises_of(chapter_of(path))}
-    for _, cell, check in exercises.checks_in(notebook_file.read(path)):
+    tasks = {task.name: task for task in lookup.exercises_of(chapter_of(path))}
+    for _, cell, check in generate.checks_in(notebook_file.read(path)):
         printed = "".join("".join(output.get("text", "")) for output in cell["outputs"])
         assert printed == report(tasks[check.name], Verdict(State.PASSED)) + "\n"
 
@@ -187,7 +191,7 @@ def known(monkeypatch):
     """Sets the exercises of chapter 02."""
 
     def set_exercises(*tasks):
-        monkeypatch.setattr(exercises, "exercises_of", lambda chapter: tasks)
+        monkeypatch.setattr(generate, "exercises_of", lambda chapter: tasks)
 
     set_exercises(TASK)
     return set_exercises
@@ -204,8 +208,8 @@ def test_both_sides_are_stamped_for_nbgrader(known):
         code('check("count", count)', count=4),
         code("1", count=5, nbgrader={"grade_id": "stale"}),
     )
-    stamped = exercises.stamped(solved, "02_framing")
-    for made in (stamped, exercises.exercise_of(stamped)):
+    stamped = generate.stamped(solved, "02_framing")
+    for made in (stamped, generate.exercise_of(stamped)):
         cells = [cell for cell in made["cells"] if cell["cell_type"] == "code"]
         stamps = [cell["metadata"].get("nbgrader") for cell in cells]
         assert stamps[0] == {
@@ -238,7 +242,7 @@ def test_an_exercise_keeps_ids_and_loses_outputs_answers_and_explanations(known)
         code("### BEGIN SOLUTION\nparts = 1\ncount = 3\n### END SOLUTION", count=3),
         code('check("count", count)', count=4),
     )
-    made = exercises.exercise_of(exercises.stamped(solved, "02_framing"))
+    made = generate.exercise_of(generate.stamped(solved, "02_framing"))
     assert [cell["id"] for cell in made["cells"]] == ["c0", "c1", "c3", "c4"]
     assert notebook_file.source(made["cells"][2]) == "count = ...  # your answer here"
     assert [cell["execution_count"] for cell in made["cells"]] == [None] * 4
@@ -265,7 +269,7 @@ def test_an_exercise_keeps_ids_and_loses_outputs_answers_and_explanations(known)
 def test_cells_that_do_not_fit_together_are_named(known, tasks, cells, words):
     known(*tasks)
     with pytest.raises(StubError, match=words):
-        exercises.stamped(book(*map(code, cells)), "02_framing")
+        generate.stamped(book(*map(code, cells)), "02_framing")
 
 
 def test_the_command_writes_once_and_then_finds_nothing_to_do(tmp_path, known, capsys):
@@ -273,28 +277,28 @@ def test_the_command_writes_once_and_then_finds_nothing_to_do(tmp_path, known, c
         tmp_path / "solutions" / "02_framing.ipynb", code(ANSWER), code("check(parse_frame)")
     )
     target = tmp_path / "exercises" / "02_framing.ipynb"
-    assert exercises.main(["--check", str(path)]) == 1
+    assert generate.main(["--check", str(path)]) == 1
     assert not target.exists()
-    assert exercises.main([str(path)]) == 0
-    assert exercises.main(["--check", str(path)]) == 0
+    assert generate.main([str(path)]) == 0
+    assert generate.main(["--check", str(path)]) == 0
     assert "up to date" in capsys.readouterr().out
     stale = json.loads(target.read_text(encoding="utf-8"))
     stale["cells"].pop()
     target.write_text(json.dumps(stale), encoding="utf-8")
-    assert exercises.main(["--check", str(path)]) == 1
+    assert generate.main(["--check", str(path)]) == 1
     assert "out of date: exercises/02_framing.ipynb" in capsys.readouterr().out
 
 
 def test_the_command_names_a_notebook_that_does_not_fit(tmp_path, known, capsys):
     path = save(tmp_path / "solutions" / "02_framing.ipynb", code(ANSWER))
-    assert exercises.main([str(path)]) == 1
+    assert generate.main([str(path)]) == 1
     assert "02_framing.ipynb: a cell with a solution has no check" in capsys.readouterr().err
 
 
 def test_a_teacher_gets_assignments_with_answers_and_without_explanations(tmp_path, known):
     cells = code(ANSWER), code("check(parse_frame)"), markdown("Because.", tags=["solution"])
     path = save(tmp_path / "solutions" / "02_framing.ipynb", *cells)
-    assert exercises.main([str(path), "--nbgrader", str(tmp_path / "source")]) == 0
+    assert generate.main([str(path), "--nbgrader", str(tmp_path / "source")]) == 0
     made = notebook_file.read(tmp_path / "source" / "02_framing" / "02_framing.ipynb")
     assert notebook_file.source(made["cells"][0]) == ANSWER
     assert [cell["metadata"]["nbgrader"]["solution"] for cell in made["cells"]] == [True, False]

@@ -12,8 +12,12 @@ import pytest
 import websockets
 
 from refimpl import connect, serve
-from refimpl.classroom import CheckFailed, GraftFailed, graft, guarding
-from refimpl.classroom.grafting import find, swap
+from refimpl.classroom import CheckFailed, GraftFailed, graft
+from refimpl.classroom.grafting import guard
+from refimpl.classroom.grafting.graft import (
+    find,
+    swap,
+)
 from refimpl.errors import RemoteProtocolError
 from refimpl.framing import Frame, mask_int
 from refimpl.framing import parse_frame as real_parse_frame
@@ -178,8 +182,8 @@ def leave(buffer, position=0):
 async def test_when_it_fails_the_packages_own_takes_over_and_the_report_follows(
     port, monkeypatch, function, words
 ):
-    monkeypatch.setattr(guarding, "CALL_LIMIT", 0.3)
-    monkeypatch.setattr("refimpl.classroom.grafting.CALL_LIMIT", 0.3)
+    monkeypatch.setattr(guard, "CALL_LIMIT", 0.3)
+    monkeypatch.setattr("refimpl.classroom.grafting.graft.CALL_LIMIT", 0.3)
     monkeypatch.setattr(function, "__name__", "parse_frame")
     answers = []
     with pytest.raises(GraftFailed) as failed:

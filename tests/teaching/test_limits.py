@@ -11,15 +11,15 @@ import time
 
 import pytest
 
-from refimpl.classroom import limits
-from refimpl.classroom.limits import (
+from refimpl.classroom.checking.check import limits
+from refimpl.classroom.checking.limits import (
     MAX_PRINTED,
     TimeLimitReached,
     run_coroutine,
     run_limited,
     wait_in_thread,
 )
-from refimpl.classroom.watchdog import Watchdog
+from refimpl.classroom.grafting.watchdog import Watchdog
 
 LIMIT = 0.2
 

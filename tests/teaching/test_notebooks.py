@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from refimpl.classroom import notebook_file, notebooks
+from refimpl.classroom.authoring import notebook_file, notebooks
 from refimpl.classroom.chapters import CHAPTERS, chapter, notebook_paths
 from tests.teaching import reading
 from tests.teaching.books import ROOT, book, chapter_of, code, found, markdown, save, stream
@@ -294,4 +294,4 @@ def test_a_path_that_is_nothing_is_an_error(tmp_path):
 def test_reading_and_checking_need_no_notebook_package():
     assert "nbformat" not in vars(notebook_file)
     assert "nbclient" not in vars(notebooks)
-    assert "refimpl.classroom.notebooks" in sys.modules
+    assert "refimpl.classroom.authoring.notebooks" in sys.modules

@@ -6,8 +6,8 @@ import textwrap
 
 import pytest
 
-from refimpl.classroom import notebook_file, weave
-from refimpl.classroom.definitions import find_definition
+from refimpl.classroom.authoring import notebook_file, weave
+from refimpl.classroom.authoring.definitions import find_definition
 from tests.teaching.books import book, code, found, markdown, save
 
 WOVEN = [path for folder in ("notebooks", "solutions") for path in found(folder)]

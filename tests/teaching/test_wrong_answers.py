@@ -8,11 +8,11 @@ import importlib.util
 
 import pytest
 
-from refimpl.classroom.cases import Answer, Exercise
-from refimpl.classroom.checking import examine
-from refimpl.classroom.registry import all_exercises, chapters_with_exercises, exercises_of
-from refimpl.classroom.reports import report
-from refimpl.classroom.verdicts import State
+from refimpl.classroom.checking.cases import Answer, Exercise
+from refimpl.classroom.checking.check import examine
+from refimpl.classroom.checking.lookup import all_exercises, chapters_with_exercises, exercises_of
+from refimpl.classroom.checking.reports import report
+from refimpl.classroom.checking.verdicts import State
 
 FEWEST = 3
 

@@ -4,7 +4,7 @@ How to write one; `framing.parse_frame` is the worked example.
 
     from refimpl.errors import RemoteProtocolError
     from refimpl.framing import mask
-    from refimpl.classroom.cases import Answer, Case, Exercise, Wrong, call, raises
+    from refimpl.classroom.checking.cases import Answer, Case, Exercise, Wrong, call, raises
 
     EXERCISES = (
         Exercise(

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
-from refimpl.classroom.cases import Answer, Case, Exercise, Wrong, call
-from refimpl.classroom.rendering import quantity, render
+from refimpl.classroom.checking.cases import Answer, Case, Exercise, Wrong, call
+from refimpl.classroom.checking.rendering import quantity, render
 from refimpl.errors import ConnectionClosed
 from refimpl.lifecycle import ClientConnection, ServerConnection, memory_pipe
 

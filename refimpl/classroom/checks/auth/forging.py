@@ -11,7 +11,7 @@ import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from refimpl.classroom.cases import Case, Exercise, Wrong
+from refimpl.classroom.checking.cases import Case, Exercise, Wrong
 
 CLAIMS: dict[int, dict[str, object]] = {
     1: {"room": 1},

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from refimpl.auth import AuthError, Key, Keyring
-from refimpl.classroom.cases import Case, Exercise, Wrong, raises
+from refimpl.classroom.checking.cases import Case, Exercise, Wrong, raises
 
 NOW = 1_800_000_000
 # One kid is a digit, so that a number taken for a text finds a key.

@@ -3,7 +3,7 @@
 import base64
 import json
 
-from refimpl.classroom.cases import Answer, Case, Exercise, call
+from refimpl.classroom.checking.cases import Answer, Case, Exercise, call
 
 
 def _token(claims: dict[str, object]) -> str:

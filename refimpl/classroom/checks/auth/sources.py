@@ -1,7 +1,7 @@
 """Exactly one credential in a request."""
 
 from refimpl.auth import AuthError
-from refimpl.classroom.cases import Case, Exercise, call, raises
+from refimpl.classroom.checking.cases import Case, Exercise, call, raises
 
 # Like a real one: letters of both cases, and its first is one of those in "bearer.".
 TOKEN = "eyJhbGci.eyJzdWIi.Xy-Z"

@@ -5,7 +5,7 @@ import itertools
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from refimpl.classroom.cases import Case, Exercise, Wrong
+from refimpl.classroom.checking.cases import Case, Exercise, Wrong
 
 Take = Callable[["FarStore", str], Awaitable[object]]
 

@@ -3,7 +3,7 @@
 import math
 
 from refimpl.auth import AuthError
-from refimpl.classroom.cases import Case, Exercise, call, raises
+from refimpl.classroom.checking.cases import Case, Exercise, call, raises
 
 NOW = 1_800_000_000
 LEFT_OUT = "(left out)"

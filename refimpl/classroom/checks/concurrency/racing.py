@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
-from refimpl.classroom.cases import Case, Exercise, Wrong, raises
+from refimpl.classroom.checking.cases import Case, Exercise, Wrong, raises
 
 SILENT = object()
 

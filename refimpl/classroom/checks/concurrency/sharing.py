@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from refimpl.classroom.cases import Case, Exercise, Wrong, call
+from refimpl.classroom.checking.cases import Case, Exercise, Wrong, call
 
 
 def _chances(*numbers: float) -> Callable[[], float]:

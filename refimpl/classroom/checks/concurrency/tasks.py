@@ -1,6 +1,6 @@
 """Deadlines and leaks: which end comes first, and whose tasks outlive their visitor."""
 
-from refimpl.classroom.cases import Answer, Case, Exercise, call
+from refimpl.classroom.checking.cases import Answer, Case, Exercise, call
 
 END_OF = Exercise(
     "end_of",

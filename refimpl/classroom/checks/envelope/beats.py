@@ -1,6 +1,6 @@
 """The heartbeat's numbers: distance on a circle, and what a log of arrivals says."""
 
-from refimpl.classroom.cases import Answer, Case, Exercise, call
+from refimpl.classroom.checking.cases import Answer, Case, Exercise, call
 
 TOP = 2**32 - 1
 

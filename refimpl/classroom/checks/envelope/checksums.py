@@ -4,8 +4,8 @@ import random
 import zlib
 from collections.abc import Callable
 
-from refimpl.classroom.cases import Case, Exercise, Wrong, call
-from refimpl.classroom.checks.envelope.words import by_kind
+from refimpl.classroom.checking.cases import Case, Exercise, Wrong, call
+from refimpl.classroom.checks.envelope.explain import by_kind
 from refimpl.envelope import BadChecksum, encode, parse_message
 
 HELLO, EMPTY = encode(0x10, b"Hello"), encode(0x11, b"")

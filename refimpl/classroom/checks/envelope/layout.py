@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from refimpl.classroom.cases import Answer, Case, Exercise, Wrong, call, raises
-from refimpl.classroom.checks.envelope.words import by_kind, by_refusal
-from refimpl.classroom.rendering import render, show_error
+from refimpl.classroom.checking.cases import Answer, Case, Exercise, Wrong, call, raises
+from refimpl.classroom.checking.rendering import render, show_error
+from refimpl.classroom.checks.envelope.explain import by_kind, by_refusal
 from refimpl.envelope import NEED_MORE, BadChecksum, Envelope, EnvelopeError, TooLong, encode
 from refimpl.errors import LocalProtocolError
 

@@ -5,7 +5,9 @@ import tracemalloc
 from itertools import pairwise
 from typing import Any
 
-from refimpl.classroom.cases import Case, Exercise, Wrong, raises
+from refimpl.classroom.checking.cases import Case, Exercise, Wrong, raises
+from refimpl.classroom.checking.rendering import render
+from refimpl.classroom.checks.framing.explain import unless_words_differ
 from refimpl.classroom.checks.framing.parsing import (
     FRAGMENT,
     HELLO,
@@ -14,8 +16,6 @@ from refimpl.classroom.checks.framing.parsing import (
     MASKED_HELLO,
     PING,
 )
-from refimpl.classroom.checks.framing.words import unless_words_differ
-from refimpl.classroom.rendering import render
 from refimpl.errors import RemoteProtocolError
 from refimpl.framing import Frame, Opcode, serialize_frame
 

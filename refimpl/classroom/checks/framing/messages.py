@@ -4,8 +4,8 @@ import copy
 from collections.abc import Iterable
 from typing import Any
 
-from refimpl.classroom.cases import Case, Exercise
-from refimpl.classroom.checks.framing.words import unless_words_differ
+from refimpl.classroom.checking.cases import Case, Exercise
+from refimpl.classroom.checks.framing.explain import unless_words_differ
 from refimpl.framing import Frame, Opcode
 
 HELLO = Frame(Opcode.TEXT, b"Hello")

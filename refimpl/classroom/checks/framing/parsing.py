@@ -1,8 +1,8 @@
 """Chapter 02: the parser."""
 
-from refimpl.classroom import wire
-from refimpl.classroom.adapters import header_and_payload
-from refimpl.classroom.cases import Case, Exercise, call, raises
+from refimpl.classroom.checking import frame_report
+from refimpl.classroom.checking.cases import Case, Exercise, call, raises
+from refimpl.classroom.grafting.adapters import header_and_payload
 from refimpl.errors import RemoteProtocolError
 from refimpl.framing import Frame, Opcode, serialize_frame
 
@@ -148,8 +148,8 @@ PARSE_FRAME = Exercise(
             why="a control frame has at most 125 bytes (5.5), and the head alone says so",
         ),
     ),
-    show=wire.show_result,
-    explain=wire.frame_result,
+    show=frame_report.show_result,
+    explain=frame_report.frame_result,
     replaces="framing.parse_frame",
     adapt=header_and_payload,
 )

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from refimpl.classroom.cases import Answer, Case, Exercise
+from refimpl.classroom.checking.cases import Answer, Case, Exercise
 
 
 def _size_case(name: str, second: int, expect: int, why: str = "") -> Case:

@@ -2,8 +2,8 @@
 
 import struct
 
-from refimpl.classroom.cases import Case, Exercise, Wrong, call
-from refimpl.classroom.rendering import render
+from refimpl.classroom.checking.cases import Case, Exercise, Wrong, call
+from refimpl.classroom.checking.rendering import render
 from refimpl.errors import RemoteProtocolError
 
 

@@ -3,10 +3,10 @@
 import inspect
 from typing import Any
 
-from refimpl.classroom import wire
-from refimpl.classroom.cases import Case, Exercise, Row, Wrong, call
-from refimpl.classroom.difference import differences
-from refimpl.classroom.rendering import render
+from refimpl.classroom.checking import frame_report
+from refimpl.classroom.checking.cases import Case, Exercise, Row, Wrong, call
+from refimpl.classroom.checking.difference import differences
+from refimpl.classroom.checking.rendering import render
 from refimpl.framing import Frame, Opcode, mask, serialize_frame
 
 KEY = bytes.fromhex("37fa213d")  # the masking key of the RFC's own example (5.7)
@@ -25,7 +25,7 @@ def _borrowed(text_frame: Any) -> list[str]:
 
 
 def _explain_frame(case: Case, got: object) -> list[Row]:
-    return [] if isinstance(case.expect, list) else wire.frame_bytes(case, got)
+    return [] if isinstance(case.expect, list) else frame_report.frame_bytes(case, got)
 
 
 def _in_words(result: object) -> str:

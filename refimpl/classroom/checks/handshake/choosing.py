@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from refimpl.classroom.cases import UNSET, Case, Exercise, Row, call, raises
-from refimpl.classroom.difference import differences
+from refimpl.classroom.checking.cases import UNSET, Case, Exercise, Row, call, raises
+from refimpl.classroom.checking.difference import differences
 from refimpl.errors import HandshakeError
 from refimpl.handshake import Headers
 

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 
-from refimpl.classroom.cases import Answer, Case, Exercise, call
+from refimpl.classroom.checking.cases import Answer, Case, Exercise, call
 from refimpl.handshake import GUID, parse_request, parse_response
 from refimpl.lab import Capture
 

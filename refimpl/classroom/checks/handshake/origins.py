@@ -2,7 +2,7 @@
 
 import copy
 
-from refimpl.classroom.cases import Case, Exercise, call, raises
+from refimpl.classroom.checking.cases import Case, Exercise, call, raises
 from refimpl.errors import HandshakeError
 from refimpl.handshake import Headers, Policy
 

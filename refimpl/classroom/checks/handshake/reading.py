@@ -1,6 +1,6 @@
 """Chapter 01: reading recorded heads, and reading header lines strictly."""
 
-from refimpl.classroom.cases import Answer, Case, Exercise
+from refimpl.classroom.checking.cases import Answer, Case, Exercise
 from refimpl.lab import Capture
 
 SAID = Capture.load("chromium").sent("client")

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from websockets.exceptions import InvalidStatus
 
 from refimpl import Request, Response, ServerConnection, serve
-from refimpl.classroom.cases import Case, Exercise, Wrong, call, raises
+from refimpl.classroom.checking.cases import Case, Exercise, Wrong, call, raises
 from refimpl.handshake.server import ORIGIN
 
 Steal = Callable[[str, str], Awaitable[object]]

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from refimpl.classroom.cases import Answer, Case, Exercise, Wrong, call
+from refimpl.classroom.checking.cases import Answer, Case, Exercise, Wrong, call
 from refimpl.errors import Close, ConnectionClosed
 from refimpl.messages import Role
 

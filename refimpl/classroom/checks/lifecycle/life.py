@@ -1,6 +1,6 @@
 """Chapter 05: what shows life, and when a silent peer is declared dead."""
 
-from refimpl.classroom.cases import Answer, Case, Exercise, call
+from refimpl.classroom.checking.cases import Answer, Case, Exercise, call
 from refimpl.lifecycle.pings import Progress
 
 DECLARED_DEAD = Answer(

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from refimpl.classroom.cases import Case, Exercise, Wrong
-from refimpl.classroom.rendering import render
+from refimpl.classroom.checking.cases import Case, Exercise, Wrong
+from refimpl.classroom.checking.rendering import render
 from refimpl.handshake import build_request, parse_uri
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="

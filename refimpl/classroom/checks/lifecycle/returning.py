@@ -3,7 +3,7 @@
 from ssl import SSLCertVerificationError, SSLError
 from typing import Any
 
-from refimpl.classroom.cases import Case, Exercise, Wrong, call
+from refimpl.classroom.checking.cases import Case, Exercise, Wrong, call
 from refimpl.errors import HandshakeError
 
 

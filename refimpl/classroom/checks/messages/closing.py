@@ -1,6 +1,6 @@
 """The end: a reason that fits, and what a program reads when none came."""
 
-from refimpl.classroom.cases import Answer, Case, Exercise, call
+from refimpl.classroom.checking.cases import Answer, Case, Exercise, call
 
 FIT_REASON = Exercise(
     "fit_reason",

@@ -6,8 +6,8 @@ import zlib
 from collections.abc import Callable
 from typing import Any
 
-from refimpl.classroom.cases import Case, Exercise, Wrong, raises
-from refimpl.classroom.rendering import render
+from refimpl.classroom.checking.cases import Case, Exercise, Wrong, raises
+from refimpl.classroom.checking.rendering import render
 from refimpl.errors import RemoteProtocolError
 
 TAIL = b"\x00\x00\xff\xff"

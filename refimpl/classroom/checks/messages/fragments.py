@@ -1,6 +1,6 @@
 """Fragments: what may come next, and what a streamed message cost."""
 
-from refimpl.classroom.cases import Answer, Case, Exercise, call, raises
+from refimpl.classroom.checking.cases import Answer, Case, Exercise, call, raises
 from refimpl.errors import RemoteProtocolError
 
 BROKEN_RULE = raises(RemoteProtocolError, close_code=1002)

@@ -4,8 +4,8 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from refimpl.classroom.cases import Case, Exercise, Wrong, call
-from refimpl.classroom.rendering import render
+from refimpl.classroom.checking.cases import Case, Exercise, Wrong, call
+from refimpl.classroom.checking.rendering import render
 
 
 def read_lax(data: bytes) -> str:

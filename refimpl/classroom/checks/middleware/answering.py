@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from refimpl.classroom.cases import Case, Exercise, Wrong, call
+from refimpl.classroom.checking.cases import Case, Exercise, Wrong, call
 
 START = "http.response.start"
 DEFAULTS = {"x-frame-options": "DENY", "referrer-policy": "same-origin"}

@@ -1,6 +1,6 @@
 """What a request wants, and through which layers it went."""
 
-from refimpl.classroom.cases import Answer, Case, Exercise, call
+from refimpl.classroom.checking.cases import Answer, Case, Exercise, call
 
 WHOLE = "a token is a whole word: cut at commas, take blanks off, then compare"
 

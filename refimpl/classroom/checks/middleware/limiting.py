@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from refimpl.classroom.cases import Case, Exercise, Wrong
+from refimpl.classroom.checking.cases import Case, Exercise, Wrong
 
 Message = dict[str, Any]
 Middleware = Callable[[Any, int], Any]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote
 
-from refimpl.classroom.cases import Case, Exercise, Wrong, call
+from refimpl.classroom.checking.cases import Case, Exercise, Wrong, call
 
 
 def _knock(name: str) -> Callable[[Any], object]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from refimpl.classroom.cases import Answer, Case, Exercise, Row, call
+from refimpl.classroom.checking.cases import Answer, Case, Exercise, Row, call
 
 
 def _no_name(case: Case, got: Any) -> Iterable[Row]:

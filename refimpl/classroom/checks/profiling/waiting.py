@@ -1,6 +1,6 @@
 """Waiting, in numbers: a bound for a queue, and the questions that a closed loop omitted."""
 
-from refimpl.classroom.cases import Case, Exercise, call
+from refimpl.classroom.checking.cases import Case, Exercise, call
 
 BOUND = Exercise(
     "bound",

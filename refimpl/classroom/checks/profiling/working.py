@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from refimpl.classroom.cases import Case, Exercise, Wrong
+from refimpl.classroom.checking.cases import Case, Exercise, Wrong
 
 LATE = [3, 4]  # the stroke at which a draw that is told to fail does so
 

@@ -2,13 +2,14 @@
 
 An exercise is a cell with a solution in it (see `stubs`) and, below it, a cell that holds nothing
 but its check: `check(parse_frame)`, `await check(read_head)` or `check("broken_frame",
-broken_frame)`. Its points come from the registry. A cell tagged `solution` stays out of the
+broken_frame)`. Its points come from `lookup`. A cell tagged `solution` stays out of the
 exercises.
 
-    python -m refimpl.classroom.exercises                write exercises/, stamp solutions/
-    python -m refimpl.classroom.exercises --check        change nothing; exit 1 and say what differs
-    python -m refimpl.classroom.exercises solutions/02_framing.ipynb
-    python -m refimpl.classroom.exercises --nbgrader course/source
+    python -m refimpl.classroom.authoring.generate           write exercises/, stamp solutions/
+    python -m refimpl.classroom.authoring.generate --check   change nothing; exit 1 and say what
+                                                             differs
+    python -m refimpl.classroom.authoring.generate solutions/02_framing.ipynb
+    python -m refimpl.classroom.authoring.generate --nbgrader course/source
 
 The last is for a teacher: each chapter an assignment, as nbgrader wants its source. The stamps are
 nbgrader's own (schema 3), so solutions/ itself will do as well; what the last form leaves out is
@@ -23,12 +24,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from refimpl.classroom import notebook_file
-from refimpl.classroom.cases import Exercise
+from refimpl.classroom.authoring import notebook_file
+from refimpl.classroom.authoring.notebook_file import Cell, Notebook
+from refimpl.classroom.authoring.stubs import StubError, has_solution, stub
 from refimpl.classroom.chapters import chapter, notebook_paths
-from refimpl.classroom.notebook_file import Cell, Notebook
-from refimpl.classroom.registry import exercises_of
-from refimpl.classroom.stubs import StubError, has_solution, stub
+from refimpl.classroom.checking.cases import Exercise
+from refimpl.classroom.checking.lookup import exercises_of
 
 SOLUTION_ONLY = "solution"
 
@@ -101,7 +102,7 @@ def _stamp(grade_id: str, *, points: int | None = None) -> Cell:
 def stamped(book: Notebook, stem: str) -> Notebook:
     """A copy of a solutions notebook with the right metadata on each solution and check cell.
 
-    Raises StubError where cells, checks and the registry of the chapter do not fit together.
+    Raises StubError where cells, checks and the exercises of the chapter do not fit together.
     """
     result = notebook_file.normalise(copy.deepcopy(book))
     for cell in result["cells"]:
@@ -207,7 +208,8 @@ def hand_over(path: Path, source: Path) -> Path:
 def main(arguments: list[str] | None = None) -> int:
     """The command line: exit status 1 where a notebook is unsound or, with --check, out of date."""
     parser = argparse.ArgumentParser(
-        prog="python -m refimpl.classroom.exercises", description=(__doc__ or "").split("\n\n")[0]
+        prog="python -m refimpl.classroom.authoring.generate",
+        description=(__doc__ or "").split("\n\n")[0],
     )
     parser.add_argument("paths", nargs="*", help="solutions notebooks (default: all)")
     parser.add_argument("--check", action="store_true", help="change nothing, say what differs")

@@ -1,14 +1,15 @@
 """Fills notebook cells with source from the package, so that no second copy of it can drift.
 
 A code cell tagged `refimpl:framing.mask_int` holds, to the letter, the source of that definition
-(how names are found: `refimpl.classroom.definitions`). Several such tags in one cell give several
-definitions, two blank lines apart; constants of one line each stand below one another.
+(how names are found: `definitions`). Several such tags in one cell give several definitions, two
+blank lines apart; constants of one line each stand below one another.
 
-    python -m refimpl.classroom.weave               fill the cells of notebooks/ and solutions/
-    python -m refimpl.classroom.weave --check       change nothing; exit 1 naming each cell that
-    differs python -m refimpl.classroom.weave notebooks/02_framing.ipynb
+    python -m refimpl.classroom.authoring.weave           fill the cells of notebooks/, solutions/
+    python -m refimpl.classroom.authoring.weave --check   change nothing; exit 1 naming each cell
+                                                          that differs
+    python -m refimpl.classroom.authoring.weave notebooks/02_framing.ipynb
 
-A cell that changes loses its outputs; `python -m refimpl.classroom.notebooks` makes them anew.
+A cell that changes loses its outputs; `notebooks` makes them anew.
 """
 
 import argparse
@@ -16,9 +17,9 @@ import sys
 from itertools import zip_longest
 from pathlib import Path
 
-from refimpl.classroom import notebook_file
+from refimpl.classroom.authoring import notebook_file
+from refimpl.classroom.authoring.definitions import PACKAGE, find_definition
 from refimpl.classroom.chapters import notebook_paths
-from refimpl.classroom.definitions import PACKAGE, find_definition
 
 PREFIX = "refimpl:"
 
@@ -76,7 +77,8 @@ def fill(book: notebook_file.Notebook, *, package: Path = PACKAGE) -> int:
 def main(arguments: list[str] | None = None) -> int:
     """The command line: exit status 1 where a cell differs or a name is unknown."""
     parser = argparse.ArgumentParser(
-        prog="python -m refimpl.classroom.weave", description=(__doc__ or "").split("\n\n")[0]
+        prog="python -m refimpl.classroom.authoring.weave",
+        description=(__doc__ or "").split("\n\n")[0],
     )
     parser.add_argument(
         "paths", nargs="*", help="notebooks or folders (default: notebooks and solutions)"

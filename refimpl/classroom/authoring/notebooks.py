@@ -1,9 +1,9 @@
 """Weaves notebooks, executes them from top to bottom in fresh kernels, and normalises them.
 
-    python -m refimpl.classroom.notebooks                           notebooks/ and solutions/, one
-    after the other python -m refimpl.classroom.notebooks notebooks/02_framing.ipynb python -m
-    refimpl.classroom.notebooks --check                   execute nothing; exit 1 and say what is
-    wrong
+    python -m refimpl.classroom.authoring.notebooks               notebooks/ and solutions/
+    python -m refimpl.classroom.authoring.notebooks notebooks/02_framing.ipynb
+    python -m refimpl.classroom.authoring.notebooks --check       execute nothing; exit 1 and
+                                                                  say what is wrong
 
 A notebook in which a cell fails is left as it was, and the cell's error is shown. Needs nbformat,
 nbclient and ipykernel, which come with JupyterLab.
@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from refimpl.classroom import notebook_file, weave
+from refimpl.classroom.authoring import notebook_file, weave
 from refimpl.classroom.chapters import notebook_paths
 
 CELL_LIMIT = 120  # seconds; a whole notebook should take less than 60
@@ -145,7 +145,8 @@ def _progress(path: Path, place: str) -> Step | None:
 def main(arguments: list[str] | None = None) -> int:
     """The command line: exit status 1 where a notebook fails or is unsound."""
     parser = argparse.ArgumentParser(
-        prog="python -m refimpl.classroom.notebooks", description=(__doc__ or "").split("\n\n")[0]
+        prog="python -m refimpl.classroom.authoring.notebooks",
+        description=(__doc__ or "").split("\n\n")[0],
     )
     parser.add_argument(
         "paths", nargs="*", help="notebooks or folders (default: notebooks and solutions)"

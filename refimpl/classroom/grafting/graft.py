@@ -12,12 +12,12 @@ from collections.abc import Callable, Mapping
 from types import FunctionType, ModuleType, TracebackType
 from typing import Any, Self
 
-from refimpl.classroom.cases import Exercise
-from refimpl.classroom.checking import check
-from refimpl.classroom.guarding import CALL_LIMIT, Guard, unless_inside
-from refimpl.classroom.registry import find_exercise
-from refimpl.classroom.reports import CheckFailed, lay_out
-from refimpl.classroom.watchdog import Watchdog
+from refimpl.classroom.checking.cases import Exercise
+from refimpl.classroom.checking.check import check
+from refimpl.classroom.checking.lookup import find_exercise
+from refimpl.classroom.checking.reports import CheckFailed, lay_out
+from refimpl.classroom.grafting.guard import CALL_LIMIT, Guard, unless_inside
+from refimpl.classroom.grafting.watchdog import Watchdog
 
 PACKAGE = "refimpl"
 UNTOUCHED = (f"{PACKAGE}.lab", f"{PACKAGE}.classroom")

@@ -10,8 +10,8 @@ import pkgutil
 from collections.abc import Iterator
 
 from refimpl.classroom import checks
-from refimpl.classroom.cases import Answer, Exercise
 from refimpl.classroom.chapters import CHAPTERS, Chapter
+from refimpl.classroom.checking.cases import Answer, Exercise
 
 Task = Exercise | Answer
 

@@ -10,8 +10,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from enum import Enum
 
-from refimpl.classroom.cases import Row
-from refimpl.classroom.rendering import quantity, render
+from refimpl.classroom.checking.cases import Row
+from refimpl.classroom.checking.rendering import quantity, render
 
 HEAD_END = b"\r\n"
 SHOWN = 20  # characters on each side of a difference in text

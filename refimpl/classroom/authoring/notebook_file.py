@@ -3,7 +3,7 @@
 The normal form keeps what a reader needs (cells, ids, tags, nbgrader's metadata, outputs) and drops
 what an editor, a clock or a machine leaves behind, so that a second run changes nothing but
 outputs. Plain JSON: no notebook package is needed to read or check, only to execute
-(`refimpl.classroom.notebooks`).
+(`refimpl.classroom.authoring.notebooks`).
 """
 
 import json

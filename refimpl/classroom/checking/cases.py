@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Final
 
-from refimpl.classroom.rendering import render
+from refimpl.classroom.checking.rendering import render
 
 Row = tuple[str, str]
 """One entry of a report: a label ("expected") and a text, which may have several lines."""
@@ -113,10 +113,10 @@ class Exercise:
     name: of the function, and of the exercise in the whole series. rule: the section that decides,
     read after "rule". hints: the idea; the RFC section with worked bytes; the outline in words.
     show: a result in words, in place of its repr. explain: more entries for the report of a wrong
-    result, from the case and the result ("expected" and "got" replace the usual ones); see `wire`
-    for frames and `difference` for the rest, which is what happens without it. limit: seconds for
-    one case. replaces: the definition that `graft` puts the learner's in place of
-    ("framing.parse_frame").
+    result, from the case and the result ("expected" and "got" replace the usual ones); see
+    `frame_report` for frames and `difference` for the rest, which is what happens without it.
+    limit: seconds for one case. replaces: the definition that `graft` puts the learner's in place
+    of ("framing.parse_frame").
     """
 
     name: str

@@ -9,8 +9,8 @@ from enum import Enum
 from types import TracebackType
 from typing import Any
 
-from refimpl.classroom.cases import Row
-from refimpl.classroom.rendering import show_error
+from refimpl.classroom.checking.cases import Row
+from refimpl.classroom.checking.rendering import show_error
 
 # What the compiler puts around an empty body, in one version of Python or another.
 FRAMEWORK = (

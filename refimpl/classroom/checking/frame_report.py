@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
-from refimpl.classroom.cases import Case, Row
-from refimpl.classroom.difference import differences, same
-from refimpl.classroom.rendering import quantity, render
+from refimpl.classroom.checking.cases import Case, Row
+from refimpl.classroom.checking.difference import differences, same
+from refimpl.classroom.checking.rendering import quantity, render
 from refimpl.framing import Frame, Opcode
 
 BITS = (

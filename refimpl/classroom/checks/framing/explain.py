@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from refimpl.classroom.cases import UNSET, Case, Row
-from refimpl.classroom.difference import differences
+from refimpl.classroom.checking.cases import UNSET, Case, Row
+from refimpl.classroom.checking.difference import differences
 
 
 def unless_words_differ(show: Callable[[Any], str]) -> Callable[[Case, Any], Iterable[Row]]:

@@ -11,7 +11,7 @@ own, and raises `TimeLimitReached` inside the call.
 ...     watchdog.call(endless)
 Traceback (most recent call last):
 ...
-refimpl.classroom.limits.TimeLimitReached
+refimpl.classroom.checking.limits.TimeLimitReached
 """
 
 import threading
@@ -20,7 +20,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from refimpl.classroom.limits import TimeLimitReached, interrupt, withdraw_interrupt
+from refimpl.classroom.checking.limits import TimeLimitReached, interrupt, withdraw_interrupt
 
 T = TypeVar("T")
 

@@ -4,13 +4,13 @@ import textwrap
 from collections.abc import Generator
 from typing import Any
 
-from refimpl.classroom.cases import Answer, Exercise
-from refimpl.classroom.judging import judge, judge_value
-from refimpl.classroom.limits import wait_in_thread
-from refimpl.classroom.registry import NAME_A_VALUE, UnknownExercise, find_exercise
-from refimpl.classroom.rendering import quantity, render
-from refimpl.classroom.reports import HINTS, CheckFailed, report
-from refimpl.classroom.verdicts import State, Verdict
+from refimpl.classroom.checking.cases import Answer, Exercise
+from refimpl.classroom.checking.judge import judge, judge_value
+from refimpl.classroom.checking.limits import wait_in_thread
+from refimpl.classroom.checking.lookup import NAME_A_VALUE, UnknownExercise, find_exercise
+from refimpl.classroom.checking.rendering import quantity, render
+from refimpl.classroom.checking.reports import HINTS, CheckFailed, report
+from refimpl.classroom.checking.verdicts import State, Verdict
 
 _hints_given: dict[str, int] = {}  # in this kernel; a restart forgives
 

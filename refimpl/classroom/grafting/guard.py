@@ -10,11 +10,11 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from refimpl.classroom.cases import Row, call
-from refimpl.classroom.limits import TimeLimitReached
-from refimpl.classroom.reports import lay_out
-from refimpl.classroom.verdicts import State, crash
-from refimpl.classroom.watchdog import Watchdog
+from refimpl.classroom.checking.cases import Row, call
+from refimpl.classroom.checking.limits import TimeLimitReached
+from refimpl.classroom.checking.reports import lay_out
+from refimpl.classroom.checking.verdicts import State, crash
+from refimpl.classroom.grafting.watchdog import Watchdog
 from refimpl.errors import WebSocketError
 
 CALL_LIMIT = 5.0  # seconds for one call

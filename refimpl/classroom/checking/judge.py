@@ -10,11 +10,11 @@ import inspect
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from refimpl.classroom.cases import UNSET, Answer, Case, Exercise, Raises, Row, Wrong
-from refimpl.classroom.difference import differences, same
-from refimpl.classroom.limits import Outcome, TimeLimitReached, run_coroutine, run_limited
-from refimpl.classroom.rendering import render, show_error
-from refimpl.classroom.verdicts import (
+from refimpl.classroom.checking.cases import UNSET, Answer, Case, Exercise, Raises, Row, Wrong
+from refimpl.classroom.checking.difference import differences, same
+from refimpl.classroom.checking.limits import Outcome, TimeLimitReached, run_coroutine, run_limited
+from refimpl.classroom.checking.rendering import render, show_error
+from refimpl.classroom.checking.verdicts import (
     NotAttempted,
     State,
     Verdict,

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from refimpl.classroom.cases import Answer, Exercise, Row
-from refimpl.classroom.rendering import quantity
-from refimpl.classroom.verdicts import State, Verdict
+from refimpl.classroom.checking.cases import Answer, Exercise, Row
+from refimpl.classroom.checking.rendering import quantity
+from refimpl.classroom.checking.verdicts import State, Verdict
 
 LABEL = 10  # columns
 HINTS = 3

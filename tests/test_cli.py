@@ -12,7 +12,7 @@ import pytest
 from refimpl import __version__
 from refimpl.cli import doctor, main
 from refimpl.cli.inspect import parse_hex
-from refimpl.lab.capture import Capture
+from refimpl.lab.wire.capture import Capture
 from tests import wire
 
 COMMANDS = list(main.COMMANDS)

@@ -15,7 +15,7 @@ import pytest
 import websockets.asyncio.client as peer_client
 
 from refimpl import Response, ServerConnection, connect, serve
-from refimpl.lab.capture import Capture
+from refimpl.lab.wire.capture import Capture
 from tests.certificates import HERE as CERTIFICATES
 
 PATIENCE = 30.0

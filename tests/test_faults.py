@@ -20,7 +20,7 @@ import pytest
 
 from refimpl import ConnectionClosed, connect, serve
 from refimpl.concurrency import Hub, Slow
-from refimpl.lab.chaos import chaos
+from refimpl.lab.wire.chaos import chaos
 from refimpl.lifecycle import WebSocket
 from tests import wire
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from refimpl.framing import Frame, Opcode, serialize_frame
 from refimpl.handshake import Request, Response
 from refimpl.lab import Body, Capture, End, Malformed, Step, Unfinished
-from refimpl.lab.decode import Chunk
-from refimpl.lab.sides import INFLATE_LIMIT
+from refimpl.lab.wire.decode import Chunk
+from refimpl.lab.wire.direction import INFLATE_LIMIT
 from tools.record.programs import RECORDINGS
 
 FOLDER = Path(__file__).parents[1] / "notebooks" / "captures"

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from refimpl import ConnectionClosed, HandshakeError, connect, serve
-from refimpl.lab.chaos import chaos
+from refimpl.lab.wire.chaos import chaos
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from refimpl.errors import RemoteProtocolError
 from refimpl.framing import Frame, Opcode, parse_frame, serialize_frame
 from refimpl.lab import annotate, annotate_head, dissect, dissect_all, hexdump
-from refimpl.lab.heads import stable_line
 from refimpl.lab.text import Text, preview, quoted
+from refimpl.lab.wire.heads import stable_line
 
 KEY = bytes.fromhex("37fa213d")
 MASKED_HELLO = bytes.fromhex("818537fa213d7f9f4d5158")  # RFC 6455 5.7

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from refimpl.lab.ratios import ratio_chart
+from refimpl.lab.draw.ratios import ratio_chart
 from tests.test_bench import made_up
 
 

@@ -84,7 +84,7 @@ class TestWiretap:
             assert tap.capture.chunks == []
 
     async def test_closing_cuts_what_does_not_end(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("refimpl.lab.tap.GRACE", 0.01)
+        monkeypatch.setattr("refimpl.lab.wire.tap.GRACE", 0.01)
         async with serve(echo, "127.0.0.1", 0) as server:
             async with wiretap("127.0.0.1", port_of(server)) as tap:
                 connection = await connect(tap.uri)

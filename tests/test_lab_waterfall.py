@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
-from refimpl.lab.waterfall import waterfall
+from refimpl.lab.draw.waterfall import waterfall
 
 STEPS = [("as written", 900.0), ("one write", 300.0), ("nothing gained", 300.0), ("worse", 330.0)]
 

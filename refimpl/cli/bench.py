@@ -209,7 +209,7 @@ def remarks(record: Record) -> Iterable[str]:
 def draw(record: Record, path: str) -> None:
     """Write the ratios as a chart; needs matplotlib, from the lab's packages."""
     try:
-        from refimpl.lab.ratios import ratio_chart
+        from refimpl.lab.draw.ratios import ratio_chart
     except ImportError as error:
         raise click.ClickException("a chart needs matplotlib: pip install matplotlib") from error
     ratio_chart(record).save(path)

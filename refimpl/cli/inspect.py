@@ -96,8 +96,8 @@ def refuse(what: str) -> NoReturn:
 
 def explain(data: bytes, compressed: bool) -> str:
     """Return a head and the frames behind it, or frames alone, annotated."""
-    from refimpl.lab.annotate import annotate
-    from refimpl.lab.heads import is_head
+    from refimpl.lab.wire.annotate import annotate
+    from refimpl.lab.wire.heads import is_head
 
     if not is_head(data):
         return annotate(data, compressed=compressed)
@@ -110,8 +110,8 @@ def explain(data: bytes, compressed: bool) -> str:
 
 def show_capture(path: str, bits: bool) -> None:
     """Print a capture's conversation, and its frames bit by bit where asked to."""
-    from refimpl.lab.annotate import annotate
-    from refimpl.lab.capture import Capture
+    from refimpl.lab.wire.annotate import annotate
+    from refimpl.lab.wire.capture import Capture
 
     try:
         capture = Capture.load(path)

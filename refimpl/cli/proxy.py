@@ -13,12 +13,12 @@ import click
 
 from refimpl.framing import Frame
 from refimpl.handshake import Request, Response, parse_uri
-from refimpl.lab.annotate import annotate
-from refimpl.lab.capture import Capture
-from refimpl.lab.decode import Chunk, Decoder, Step
-from refimpl.lab.heads import head_lines
-from refimpl.lab.sides import Direction
-from refimpl.lab.transcript import ARROWS, describe
+from refimpl.lab.wire.annotate import annotate
+from refimpl.lab.wire.capture import Capture
+from refimpl.lab.wire.decode import Chunk, Decoder, Step
+from refimpl.lab.wire.direction import Direction
+from refimpl.lab.wire.heads import head_lines
+from refimpl.lab.wire.transcript import ARROWS, describe
 
 __all__ = ["Proxy"]
 

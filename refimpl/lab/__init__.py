@@ -56,30 +56,30 @@ Host: example.org  which site is meant
                    the empty line: the head ends here
 """
 
-from refimpl.lab.annotate import annotate
-from refimpl.lab.bitfields import draw_frame
-from refimpl.lab.capture import Capture
-from refimpl.lab.chaos import Chaos, Faults, chaos
-from refimpl.lab.charts import bars, histogram, lines, timeline
-from refimpl.lab.decode import Body, Chunk, End, Malformed, Step, Unfinished
 from refimpl.lab.displays import register as _register
-from refimpl.lab.dissect import Dissection, Field, dissect, dissect_all
-from refimpl.lab.dots import dots, points
-from refimpl.lab.figures import Picture, canvas, figure_with_alt
-from refimpl.lab.flames import draw_flame
-from refimpl.lab.grids import chain, grid, stacked
-from refimpl.lab.heads import annotate_head
+from refimpl.lab.draw.bitfields import draw_frame
+from refimpl.lab.draw.charts import bars, histogram, lines, timeline
+from refimpl.lab.draw.figures import Picture, canvas, figure_with_alt
+from refimpl.lab.draw.flames import draw_flame
+from refimpl.lab.draw.grids import chain, grid, stacked
+from refimpl.lab.draw.odometer import odometer
+from refimpl.lab.draw.scatter import dots, points
+from refimpl.lab.draw.sequence import draw_sequence
+from refimpl.lab.draw.states import draw_states, mermaid_states
 from refimpl.lab.leaks import assert_nothing_left
 from refimpl.lab.leaks import start_counting as _start_counting
-from refimpl.lab.odometer import odometer
-from refimpl.lab.sequence import draw_sequence
-from refimpl.lab.showing import expect_error, show
-from refimpl.lab.states import draw_states, mermaid_states
-from refimpl.lab.tap import Wire, Wiretap, wiretap
+from refimpl.lab.source import expect_error, show
 from refimpl.lab.text import Text, hexdump, preview
 from refimpl.lab.timing import Comparison, compare, duration
-from refimpl.lab.transcript import transcript
 from refimpl.lab.valkey import valkey
+from refimpl.lab.wire.annotate import annotate
+from refimpl.lab.wire.capture import Capture
+from refimpl.lab.wire.chaos import Chaos, Faults, chaos
+from refimpl.lab.wire.decode import Body, Chunk, End, Malformed, Step, Unfinished
+from refimpl.lab.wire.dissect import Dissection, Field, dissect, dissect_all
+from refimpl.lab.wire.heads import annotate_head
+from refimpl.lab.wire.tap import Wire, Wiretap, wiretap
+from refimpl.lab.wire.transcript import transcript
 
 __all__ = [
     "Body",

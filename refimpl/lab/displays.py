@@ -9,8 +9,8 @@ import html
 import sys
 from typing import TYPE_CHECKING, Any
 
-from refimpl.lab.annotate import annotate
-from refimpl.lab.heads import annotate_head
+from refimpl.lab.wire.annotate import annotate
+from refimpl.lab.wire.heads import annotate_head
 
 if TYPE_CHECKING:
     from refimpl.framing import Frame

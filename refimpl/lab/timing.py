@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from refimpl.lab.charts import bars
-from refimpl.lab.figures import Picture, readable
+from refimpl.lab.draw.charts import bars
+from refimpl.lab.draw.figures import Picture, readable
 from refimpl.lab.text import Text
 
 SYMBOLS = {"nanoseconds": "ns", "microseconds": "us", "milliseconds": "ms", "seconds": "s"}

@@ -15,8 +15,8 @@ import pytest_asyncio
 from refimpl.chat import DEMO, Chat
 from refimpl.chat.app import PAGE
 from refimpl.framing import Frame, Opcode, serialize_frame
-from refimpl.lab.chaos import Chaos, chaos
-from refimpl.lab.dissect import dissect
+from refimpl.lab.wire.chaos import Chaos, chaos
+from refimpl.lab.wire.dissect import dissect
 from tests.browser.audit import audit
 from tests.browser.chromium import ARGUMENTS, find_chromium
 from tests.chatting import Clock, chatting
@@ -630,7 +630,7 @@ class TestWirePanel:
                 assert "refimpl.middleware.engine:Engine" in told
 
     async def test_its_reading_of_frames_is_the_dissectors(self, browser: Any) -> None:
-        """Every length form, masked and not, data and control, against `refimpl.lab.dissect`."""
+        """Every length form, masked and not, data and control, against `lab.wire.dissect`."""
         payloads = [(Opcode.BINARY, bytes(size)) for size in (0, 1, 125, 126, 127, 65535, 65536)]
         payloads += [(Opcode.CLOSE, b"\x03\xe8bye"), (Opcode.PING, b"?"), (Opcode.TEXT, b"Gr\xc3")]
         frames = [b"\x01\x01A", b"\xc1\x03\x2a\x00\x00", b"\x83\x80\x00\x00\x00\x00"]

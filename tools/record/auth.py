@@ -36,8 +36,8 @@ from refimpl.auth import (
     Verifier,
     cookie_header,
 )
-from refimpl.lab.capture import FOLDER, Capture
-from refimpl.lab.tap import wiretap
+from refimpl.lab.wire.capture import FOLDER, Capture
+from refimpl.lab.wire.tap import wiretap
 from refimpl.middleware.asgi import Receive, Scope, Send
 from refimpl.middleware.context import User, current
 from refimpl.middleware.serving import running

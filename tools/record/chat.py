@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from refimpl.lab.capture import FOLDER
+from refimpl.lab.wire.capture import FOLDER
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING
 
 from refimpl import serve
 from refimpl.handshake import GUID, Headers, Response, parse_request
-from refimpl.lab.capture import FOLDER, Capture
-from refimpl.lab.tap import wiretap
+from refimpl.lab.wire.capture import FOLDER, Capture
+from refimpl.lab.wire.tap import wiretap
 from tools.record.programs import ROOT, TIME_LIMIT, MissingProgram, echo, run, which
 
 if TYPE_CHECKING:

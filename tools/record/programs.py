@@ -21,8 +21,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from refimpl import ServerConnection, serve
-from refimpl.lab.capture import FOLDER, Capture
-from refimpl.lab.tap import Wiretap, wiretap
+from refimpl.lab.wire.capture import FOLDER, Capture
+from refimpl.lab.wire.tap import Wiretap, wiretap
 from tools.record.page import serve_page
 
 ROOT = Path(__file__).parents[2]

@@ -13,7 +13,7 @@ from refimpl.framing import Frame, Opcode, mask_int, parse_frame
 from refimpl.handshake import Headers, Request
 from refimpl.lab import compare, duration, expect_error, show
 from refimpl.lab.displays import frame_html, head_html, register
-from refimpl.lab.figures import readable
+from refimpl.lab.draw.figures import readable
 from refimpl.messages import Protocol
 
 

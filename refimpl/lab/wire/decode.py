@@ -15,8 +15,8 @@ from typing import NamedTuple
 from refimpl.errors import HandshakeError
 from refimpl.framing import Frame, Opcode
 from refimpl.handshake import Request, Response, parse_request, parse_response
-from refimpl.lab.dissect import OPCODES, Dissection, dissect
-from refimpl.lab.sides import CannotInflate, Direction, Side, inflaters
+from refimpl.lab.wire.direction import CannotInflate, Direction, Side, inflaters
+from refimpl.lab.wire.dissect import OPCODES, Dissection, dissect
 
 
 class Chunk(NamedTuple):

@@ -10,10 +10,10 @@ from collections.abc import Iterable
 
 from refimpl.framing import Frame, Opcode
 from refimpl.handshake import Request, Response
-from refimpl.lab.decode import Body, End, Malformed, Step, Unfinished
-from refimpl.lab.dissect import close_name
-from refimpl.lab.heads import head_lines, stable_line
 from refimpl.lab.text import Text, is_readable, plural, preview, quoted, spaced_hex
+from refimpl.lab.wire.decode import Body, End, Malformed, Step, Unfinished
+from refimpl.lab.wire.dissect import close_name
+from refimpl.lab.wire.heads import head_lines, stable_line
 
 ARROWS = {"client": "client -> server", "server": "server -> client"}
 

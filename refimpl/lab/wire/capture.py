@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from refimpl.framing import Frame
-from refimpl.lab.decode import Chunk, Decoder, Step
-from refimpl.lab.sides import Direction
 from refimpl.lab.text import Text
-from refimpl.lab.transcript import transcript
+from refimpl.lab.wire.decode import Chunk, Decoder, Step
+from refimpl.lab.wire.direction import Direction
+from refimpl.lab.wire.transcript import transcript
 
 if TYPE_CHECKING:
-    from refimpl.lab.figures import Picture
+    from refimpl.lab.draw.figures import Picture
 
 FOLDER = Path("notebooks") / "captures"
 
@@ -123,7 +123,7 @@ class Capture:
 
     def draw(self, claim: str = "", **options: Any) -> Picture:
         """Return the conversation as a sequence diagram; see `draw_sequence` for the options."""
-        from refimpl.lab.sequence import draw_sequence
+        from refimpl.lab.draw.sequence import draw_sequence
 
         return draw_sequence(self.decode(), claim or self._claim(), **options)
 

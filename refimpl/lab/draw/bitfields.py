@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from refimpl.lab.annotate import to_bytes
-from refimpl.lab.dissect import OPCODES, Dissection, Field, close_name, dissect, opcode_name
-from refimpl.lab.figures import BLACK, GREY, RED, WIDTH, Picture, canvas
+from refimpl.lab.draw.figures import BLACK, GREY, RED, WIDTH, Picture, canvas
 from refimpl.lab.text import plural, preview
+from refimpl.lab.wire.annotate import to_bytes
+from refimpl.lab.wire.dissect import OPCODES, Dissection, Field, close_name, dissect, opcode_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

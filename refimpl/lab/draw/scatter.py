@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from refimpl.lab.charts import name_rows, plain_numbers
-from refimpl.lab.figures import (
+from refimpl.lab.draw.charts import name_rows, plain_numbers
+from refimpl.lab.draw.figures import (
     BLACK,
     COLOURS,
     DASHES,

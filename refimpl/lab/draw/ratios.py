@@ -13,8 +13,8 @@ from __future__ import annotations
 from refimpl.bench.goals import verdict
 from refimpl.bench.peers import SUBJECT, VARIANTS
 from refimpl.bench.record import RECORDS, Record
-from refimpl.lab.figures import Picture
-from refimpl.lab.grids import grid
+from refimpl.lab.draw.figures import Picture
+from refimpl.lab.draw.grids import grid
 
 __all__ = ["ratio_chart", "recorded_bench"]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from refimpl.lab.figures import (
+from refimpl.lab.draw.figures import (
     BLACK,
     COLOURS,
     DASHES,

@@ -11,11 +11,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from refimpl.lab.figures import BLUE, GREY, HATCHES, ORANGE, PALE, WIDTH, Picture, canvas
+from refimpl.lab.draw.figures import BLUE, GREY, HATCHES, ORANGE, PALE, WIDTH, Picture, canvas
 
 __all__ = ["odometer"]
 
-RECORDS = Path(__file__).with_name("records")
+RECORDS = Path(__file__).parents[1] / "records"
 AUTOBAHN_CHAPTER = {
     "1": 2,  # frames of every length
     "2": 2,  # ping and pong

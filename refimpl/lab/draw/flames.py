@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from refimpl.lab.figures import BLACK, GREY, WIDTH, Picture, canvas
+from refimpl.lab.draw.figures import BLACK, GREY, WIDTH, Picture, canvas
 from refimpl.profiling.flame import COLOURS, Box, boxes
 from refimpl.profiling.stacks import ORIGINS, Profile
 

@@ -12,8 +12,8 @@ import socket
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from refimpl.lab.capture import Capture
-from refimpl.lab.sides import Direction
+from refimpl.lab.wire.capture import Capture
+from refimpl.lab.wire.direction import Direction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

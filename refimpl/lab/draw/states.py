@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from refimpl.lab.figures import BLACK, BLUE, GREY, WIDTH, Picture, canvas
+from refimpl.lab.draw.figures import BLACK, BLUE, GREY, WIDTH, Picture, canvas
 from refimpl.lab.text import Text
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from refimpl.lab.figures import BLUE, GREY, ORANGE, PALE, WIDTH, Picture, canvas, readable
+from refimpl.lab.draw.figures import BLUE, GREY, ORANGE, PALE, WIDTH, Picture, canvas, readable
 
 __all__ = ["waterfall"]
 

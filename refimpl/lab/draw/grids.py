@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from refimpl.lab.figures import (
+from refimpl.lab.draw.figures import (
     BLACK,
     COLOURS,
     GREY,

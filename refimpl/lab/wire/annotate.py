@@ -14,9 +14,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from refimpl.lab.dissect import Dissection, Field, close_name, dissect_all, unmask
-from refimpl.lab.heads import annotate_head, is_head
 from refimpl.lab.text import Text, characters, plural, quoted, spaced_hex
+from refimpl.lab.wire.dissect import Dissection, Field, close_name, dissect_all, unmask
+from refimpl.lab.wire.heads import annotate_head, is_head
 
 if TYPE_CHECKING:
     from refimpl.framing import Frame

@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from refimpl.framing import Frame, Opcode
 from refimpl.handshake import Request, Response
-from refimpl.lab.decode import Body, End, Malformed, Step, Unfinished
-from refimpl.lab.dissect import close_name
-from refimpl.lab.figures import (
+from refimpl.lab.draw.figures import (
     BLACK,
     BLUE,
     GREEN,
@@ -21,9 +19,11 @@ from refimpl.lab.figures import (
     canvas,
     text_colour,
 )
-from refimpl.lab.heads import head_lines
 from refimpl.lab.text import plural, quoted
-from refimpl.lab.transcript import carried
+from refimpl.lab.wire.decode import Body, End, Malformed, Step, Unfinished
+from refimpl.lab.wire.dissect import close_name
+from refimpl.lab.wire.heads import head_lines
+from refimpl.lab.wire.transcript import carried
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

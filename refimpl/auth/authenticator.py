@@ -1,14 +1,14 @@
 """The decision, without any server: a request in, the caller's Claims out, or a refusal.
 
 Missing is 401, invalid or expired is 401, a foreign page is 403, an ambiguous request is 400; what
-remains is somebody. The same decision serves ASGI (`guard`) and `refimpl.serve` (`doorkeeper`).
+remains is somebody. The same decision serves ASGI (`asgi`) and `refimpl.serve` (`serve`).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from refimpl.auth.refusals import AuthError
-from refimpl.auth.sources import COOKIE, ON_HTTP, Credential, Source, find_credential
+from refimpl.auth.credentials import COOKIE, ON_HTTP, Credential, Source, find_credential
+from refimpl.auth.errors import AuthError
 from refimpl.auth.tickets import Tickets
 from refimpl.auth.tokens import Claims, Verifier
 from refimpl.errors import HandshakeError

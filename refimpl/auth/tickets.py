@@ -24,7 +24,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-from refimpl.auth.refusals import AuthError
+from refimpl.auth.errors import AuthError
 from refimpl.auth.tokens import Claims
 from refimpl.middleware.asgi import Receive, Scope, Send
 from refimpl.middleware.context import TenantID, User, current

@@ -24,9 +24,9 @@ from typing import Any
 import jwt
 from jwt.types import Options
 
+from refimpl.auth.credentials import MAX_CREDENTIAL
+from refimpl.auth.errors import AuthError
 from refimpl.auth.keys import Key, Keyring
-from refimpl.auth.refusals import AuthError
-from refimpl.auth.sources import MAX_CREDENTIAL
 from refimpl.middleware.context import TenantID, User
 
 __all__ = ["ACCESS", "LIFETIME", "Claims", "Issuer", "Verifier"]

@@ -14,8 +14,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from refimpl.auth import Authenticator, AuthError, Claims, Issuer, TicketOffice, Tickets
-from refimpl.auth.session import TOKEN_OVER
-from refimpl.auth.sources import cookie_header
+from refimpl.auth.credentials import cookie_header
+from refimpl.auth.expiry import TOKEN_OVER
 from refimpl.chat.lobby import Lobby
 from refimpl.chat.people import Crowded, People
 from refimpl.errors import HandshakeError, LocalProtocolError

@@ -24,7 +24,7 @@ from refimpl.auth import (
     Tickets,
     Verifier,
 )
-from refimpl.auth.sources import without_secrets
+from refimpl.auth.credentials import without_secrets
 from refimpl.chat.api import PUBLIC, Api
 from refimpl.chat.lobby import Lobby
 from refimpl.chat.people import DEMO, People

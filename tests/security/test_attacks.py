@@ -10,7 +10,7 @@ import pytest
 
 from refimpl import HandshakeError, connect
 from refimpl.auth import AuthError, redact
-from refimpl.auth.sources import read_message
+from refimpl.auth.credentials import read_message
 from refimpl.chat.rooms import Room, size_of
 from refimpl.cli.demo import serve_until_stopped
 from refimpl.middleware.asgi import Receive, Scope, Send
@@ -20,7 +20,7 @@ from refimpl.middleware.static import is_public
 from tests.asgi import Exchange, scope_of
 from tests.chatting import Guest, chatting, guest, new_ticket, signed_in, user
 from tests.rawhttp import asked as asked_raw
-from tests.test_auth_guard import guarded
+from tests.test_auth_asgi import guarded
 
 LONG = 60_000  # characters: what a server still takes as the head of a request
 

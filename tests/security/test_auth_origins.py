@@ -8,7 +8,7 @@ from refimpl.auth import Authenticate
 from tests.asgi import Exchange, scope_of
 from tests.clockwork import virtual_time
 from tests.signing import authenticator, forge
-from tests.test_auth_guard import Echo
+from tests.test_auth_asgi import Echo
 
 COOKIE = ("Cookie", f"__Host-session={forge()}")
 HOST = "chat.example"  # reached over TLS

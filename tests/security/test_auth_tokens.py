@@ -9,7 +9,7 @@ from typing import ClassVar
 import pytest
 
 from refimpl.auth import AuthError, Credential, Issuer, Key, Keyring, Source, Tickets, cookie_header
-from refimpl.auth.sources import COOKIE, MAX_CREDENTIAL, find_credential, without_credentials
+from refimpl.auth.credentials import COOKIE, MAX_CREDENTIAL, find_credential, without_credentials
 from refimpl.auth.tickets import MemoryStore
 from refimpl.auth.tokens import check_signature
 from refimpl.handshake import Headers

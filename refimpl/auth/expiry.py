@@ -8,7 +8,7 @@ looks at the clock in between, because the clock of a machine that slept has jum
 import asyncio
 from collections.abc import Callable
 
-from refimpl.auth.refusals import AuthError
+from refimpl.auth.errors import AuthError
 from refimpl.auth.tokens import Claims
 from refimpl.middleware.asgi import App, Message, Receive, Scope, Send
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from urllib.parse import parse_qsl, urlencode
 
-from refimpl.auth.refusals import AuthError
+from refimpl.auth.errors import AuthError
 from refimpl.handshake import Headers, parse_list
 
 __all__ = [

@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 
 from refimpl.auth.authenticator import Authenticator
-from refimpl.auth.refusals import AuthError
-from refimpl.auth.session import CHECK_EVERY, REASON, TOKEN_OVER
+from refimpl.auth.errors import AuthError
+from refimpl.auth.expiry import CHECK_EVERY, REASON, TOKEN_OVER
 from refimpl.auth.tokens import Claims
 from refimpl.handshake import Request, Response
 from refimpl.lifecycle import ServerConnection

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from refimpl.auth import Authenticate, AuthError, Claims, Source, TicketOffice, Tickets
-from refimpl.auth.session import Session
+from refimpl.auth.expiry import Session
 from refimpl.auth.tickets import MAX_OF_USER, MemoryStore
 from refimpl.middleware.asgi import App, Receive, Scope, Send
 from refimpl.middleware.context import TenantID, User, current, find

@@ -14,9 +14,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from refimpl.auth.authenticator import Authenticator
-from refimpl.auth.refusals import AuthError
-from refimpl.auth.session import CHECK_EVERY, Session
-from refimpl.auth.sources import read_message, without_credentials, without_secrets
+from refimpl.auth.credentials import read_message, without_credentials, without_secrets
+from refimpl.auth.errors import AuthError
+from refimpl.auth.expiry import CHECK_EVERY, Session
 from refimpl.auth.tickets import answer
 from refimpl.auth.tokens import Claims
 from refimpl.errors import LocalProtocolError

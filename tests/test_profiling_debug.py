@@ -15,9 +15,9 @@ from contextlib import asynccontextmanager
 import pytest
 
 from refimpl.lifecycle import ServerConnection, connect, serve
-from refimpl.profiling import allocs, looks
+from refimpl.profiling import allocs, profiles
 from refimpl.profiling.debug import DebugServer, serve_debug
-from refimpl.profiling.documents import Finding
+from refimpl.profiling.render import Finding
 from tests.asking import ask, head, until
 
 LEAK: list[bytes] = []
@@ -200,7 +200,7 @@ class TestTasks:
         assert "1 task waits for the task 'the last in the row'" in text
 
     async def test_counts_over_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(looks, "COUNT_EVERY", 0.01)
+        monkeypatch.setattr(profiles, "COUNT_EVERY", 0.01)
         async with serve_debug() as debug:
             await until(debug, "1 tasks")
             tasks = [asyncio.create_task(asyncio.Event().wait()) for _ in range(30)]
@@ -235,8 +235,8 @@ class TestTasks:
     async def test_a_profile_of_a_blocked_loop_is_given_up(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(looks, "START_LIMIT", 0.1)
-        monkeypatch.setattr(looks, "STOP_LIMIT", 0.1)
+        monkeypatch.setattr(profiles, "START_LIMIT", 0.1)
+        monkeypatch.setattr(profiles, "STOP_LIMIT", 0.1)
         statuses = []
         async with serve_debug() as debug:
 

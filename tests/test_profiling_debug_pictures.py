@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refimpl.profiling.documents import CONTENT_TYPES, SCHEMA, Finding, render, speedscope
 from refimpl.profiling.flame import DEEPEST, boxes, flame_graph, hot_path
+from refimpl.profiling.render import CONTENT_TYPES, SCHEMA, Finding, render, speedscope
 from refimpl.profiling.stacks import Call, Profile, hottest_table, measured, place
 
 SVG = "{http://www.w3.org/2000/svg}"

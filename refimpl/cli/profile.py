@@ -12,8 +12,8 @@ from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_ope
 import click
 
 from refimpl.cli.options import reason
-from refimpl.profiling.documents import Finding, render
-from refimpl.profiling.door import MAX_SECONDS, ROOT, is_loopback
+from refimpl.profiling.debug_request import MAX_SECONDS, ROOT, is_loopback
+from refimpl.profiling.render import Finding, render
 
 __all__ = ["profile"]
 

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from refimpl.profiling.allocs import AllocationRecorder
     from refimpl.profiling.cpu import BusyProfiler, MissingProfiler, sample_cpu
     from refimpl.profiling.debug import DebugServer, serve_debug
-    from refimpl.profiling.documents import Finding
     from refimpl.profiling.flame import flame_graph, hot_path
     from refimpl.profiling.heap import HeapWatch
     from refimpl.profiling.histogram import Histogram
+    from refimpl.profiling.render import Finding
     from refimpl.profiling.stacks import Call, Profile, hottest_table
     from refimpl.profiling.taskdump import dump_tasks, grouped
 
@@ -50,7 +50,7 @@ _HOMES = {
     "sample_cpu": "cpu",
     "DebugServer": "debug",
     "serve_debug": "debug",
-    "Finding": "documents",
+    "Finding": "render",
     "flame_graph": "flame",
     "hot_path": "flame",
     "HeapWatch": "heap",

@@ -30,7 +30,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from refimpl.profiling.cpu import BusyProfiler, MissingProfiler, above_the_loop
-from refimpl.profiling.documents import Finding
+from refimpl.profiling.render import Finding
 from refimpl.profiling.stacks import Call, Profile, hottest_table, place
 
 if TYPE_CHECKING:
@@ -42,7 +42,8 @@ MAX_RECORD = 32 * 1024 * 1024
 """Bytes of a recording; a busy server writes 10 MiB a second."""
 
 DEEPEST = 48  # calls of a stack
-OURS = tuple(f"refimpl/profiling/{name}.py" for name in ("allocs", "debug", "door", "looks"))
+NAMES = ("allocs", "debug", "debug_request", "profiles")
+OURS = tuple(f"refimpl/profiling/{name}.py" for name in NAMES)
 READ = "import sys; from refimpl.profiling.allocs import main; main(sys.argv[1])"
 READ_LIMIT = 120.0  # seconds for the process that reads a recording
 

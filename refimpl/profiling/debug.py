@@ -8,10 +8,11 @@
 (True, 43)
 
 It is off unless it is asked for, listens on this machine only, and answers only who has the token:
-see `door`. A token that is not given is made and handed to the caller, and never logged: logs are
-kept, copied and read by many. Whoever starts the server shows it once, as `refimpl serve` does.
+see `debug_request`. A token that is not given is made and handed to the caller, and never logged:
+logs are kept, copied and read by many. Whoever starts the server shows it once, as `refimpl serve`
+does.
 
-The server has a thread and a loop of its own; see `looks` for why. It looks at the loop in which
+The server has a thread and a loop of its own; see `profiles` for why. It looks at the loop in which
 `serve_debug` was entered, notes for that loop where each task is made (1 us a task), and ends with
 the block, with whatever profile is under way.
 """
@@ -30,10 +31,9 @@ from typing import Any
 
 from refimpl.concurrency.tasks import trace_tasks
 from refimpl.profiling.debug_page import index
-from refimpl.profiling.documents import CONTENT_TYPES, Finding, render
-from refimpl.profiling.door import (
-    LOOKS,
+from refimpl.profiling.debug_request import (
     MIN_TOKEN,
+    PROFILES,
     ROOT,
     SEND_TIMEOUT,
     Answer,
@@ -43,7 +43,8 @@ from refimpl.profiling.door import (
     read_request,
     refusal,
 )
-from refimpl.profiling.looks import Looks
+from refimpl.profiling.profiles import Profiles
+from refimpl.profiling.render import CONTENT_TYPES, Finding, render
 
 __all__ = ["DebugServer", "serve_debug"]
 
@@ -64,7 +65,7 @@ class DebugServer:
         """The port listened on; chosen by the system where 0 was asked for."""
         self._ssl = ssl
         self._door = Door(token, host)
-        self._looks = Looks(asyncio.get_running_loop(), threading.get_ident())
+        self._looks = Profiles(asyncio.get_running_loop(), threading.get_ident())
         self._tasks: set[asyncio.Task[None]] = set()
         self._ready: concurrent.futures.Future[None] = concurrent.futures.Future()
         self._loop: asyncio.AbstractEventLoop
@@ -173,7 +174,7 @@ class DebugServer:
 
 def _known(path: str) -> str:
     """Return a path for the log: one that is not ours may hold what no log should."""
-    return path if path.startswith(ROOT) and path[len(ROOT) :] in LOOKS else "an unknown path"
+    return path if path.startswith(ROOT) and path[len(ROOT) :] in PROFILES else "an unknown path"
 
 
 async def _unless_gone(

@@ -4,10 +4,10 @@ import os
 import platform
 from html import escape
 
-from refimpl.profiling.documents import CONTENT_TYPES, page
-from refimpl.profiling.door import MAX_SECONDS, ROOT
+from refimpl.profiling.debug_request import MAX_SECONDS, ROOT
 from refimpl.profiling.heap import rss
-from refimpl.profiling.looks import BASE_LIMIT, USUAL_SECONDS, Looks
+from refimpl.profiling.profiles import BASE_LIMIT, USUAL_SECONDS, Profiles
+from refimpl.profiling.render import CONTENT_TYPES, page
 from refimpl.profiling.stacks import measured
 
 __all__ = ["index"]
@@ -46,7 +46,7 @@ ENTRIES = (
 )
 
 
-async def index(looks: Looks) -> str:
+async def index(looks: Profiles) -> str:
     """Return the page as HTML, with the state of the process."""
     lag = await looks.lag()
     tasks = looks.history.looks[-1][1].total() if looks.history.looks else 0

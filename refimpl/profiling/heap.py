@@ -27,7 +27,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from time import monotonic
 
-from refimpl.profiling.documents import Finding
+from refimpl.profiling.render import Finding
 from refimpl.profiling.stacks import Call, Profile, Sample, measured, place
 
 __all__ = ["Heap", "HeapWatch", "census", "rss"]

@@ -26,7 +26,7 @@ from types import AsyncGeneratorType, CodeType, CoroutineType, FrameType, Genera
 from typing import Any
 
 from refimpl.concurrency.tasks import birth
-from refimpl.profiling.documents import Finding
+from refimpl.profiling.render import Finding
 from refimpl.profiling.stacks import Call, Profile, place
 
 __all__ = ["Group", "History", "TaskState", "dump_tasks", "grouped", "tasks_finding"]

@@ -8,9 +8,9 @@ import ssl
 import pytest
 
 from refimpl.profiling import debug as debug_module
-from refimpl.profiling import door
+from refimpl.profiling import debug_request
 from refimpl.profiling.debug import DebugServer, serve_debug
-from refimpl.profiling.door import LOOKS, MAX_HEAD, MIN_TOKEN, is_loopback
+from refimpl.profiling.debug_request import MAX_HEAD, MIN_TOKEN, PROFILES, is_loopback
 from tests.asking import PATIENCE, ask, head, send
 from tests.certificates import HERE as CERTIFICATES
 
@@ -18,7 +18,7 @@ CANARY = "canary-0123456789-0123456789-0123456789"
 
 
 class TestToken:
-    @pytest.mark.parametrize("look", LOOKS)
+    @pytest.mark.parametrize("look", PROFILES)
     async def test_no_path_is_open_without_it(self, look: str) -> None:
         async with serve_debug() as debug:
             reply = await ask(debug, look, authorization=None)
@@ -301,7 +301,7 @@ class TestSlowClients:
     async def test_half_a_request_is_waited_for_only_so_long(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(door, "HEAD_TIMEOUT", 0.1)
+        monkeypatch.setattr(debug_request, "HEAD_TIMEOUT", 0.1)
         async with serve_debug() as debug:
             assert (await send(debug, head(debug, "tasks")[:-2])).status == 408
             assert (await send(debug, b"")).status == 408
@@ -310,7 +310,7 @@ class TestSlowClients:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(debug_module, "SEND_TIMEOUT", 0.1)
-        huge = door.Answer("text/plain", "x" * 20_000_000)
+        huge = debug_request.Answer("text/plain", "x" * 20_000_000)
 
         async def large(looks: object) -> str:
             return huge.body

@@ -1,4 +1,4 @@
-"""The looks into a running loop, taken from another thread: CPU, heap, allocations, tasks.
+"""Profiles of a running loop, taken from another thread: CPU, heap, allocations, tasks.
 
 Whoever profiles must not be the one who is profiled: the looks run in a thread of their own, beside
 the loop they look at, so that they work, and answer, while that loop is busy or blocked. Only what
@@ -15,13 +15,13 @@ from time import monotonic
 
 from refimpl.profiling.allocs import MAX_RECORD, AllocationRecorder
 from refimpl.profiling.cpu import BusyProfiler, CPUSampler, MissingProfiler
-from refimpl.profiling.documents import Finding
-from refimpl.profiling.door import Query, Refused
+from refimpl.profiling.debug_request import Query, Refused
 from refimpl.profiling.heap import HeapWatch
+from refimpl.profiling.render import Finding
 from refimpl.profiling.stacks import Profile, hottest_table
 from refimpl.profiling.taskdump import History, dump_tasks, tasks_finding
 
-__all__ = ["Looks"]
+__all__ = ["Profiles"]
 
 USUAL_SECONDS = 5.0  # where a request names none
 BASE_LIMIT = 600.0  # seconds after which a first look at the heap is given up, and its tracing ends
@@ -32,8 +32,8 @@ COUNT_EVERY = 5.0
 POLL = 0.1
 
 
-class Looks:
-    """Looks into a loop that runs in another thread. thread: that thread's identity."""
+class Profiles:
+    """Profiles of a loop that runs in another thread. thread: that thread's identity."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, thread: int) -> None:
         self._loop = loop

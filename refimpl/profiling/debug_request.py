@@ -12,7 +12,7 @@ fails one is told why, in one line, and logged:
 
 >>> Door("x" * 32).check(Request("/", Headers([("Host", "evil.example")])))
 Traceback (most recent call last):
-refimpl.profiling.door.Refused: got a Host that is not this machine
+refimpl.profiling.debug_request.Refused: got a Host that is not this machine
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from refimpl.errors import HandshakeError
 from refimpl.handshake import Headers, Request, Response, parse_request
-from refimpl.profiling.documents import CONTENT_TYPES
+from refimpl.profiling.render import CONTENT_TYPES
 
 __all__ = ["MAX_SECONDS", "MIN_TOKEN", "ROOT", "Answer", "Door", "Query", "Refused", "is_loopback"]
 
@@ -36,7 +36,7 @@ MAX_SECONDS = 30.0
 HEAD_TIMEOUT = 5.0  # seconds for a whole request
 SEND_TIMEOUT = 10.0  # seconds for a client to take the answer
 SECONDS = re.compile(r"[0-9]{1,3}(\.[0-9]{1,6})?")  # no sign, no exponent, no nan
-LOOKS = {
+PROFILES = {
     "": (),
     "profile": ("seconds", "format"),
     "heap": ("seconds", "base", "format"),
@@ -68,7 +68,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What is asked for. look: a key of LOOKS; seconds: None where not given."""
+    """What is asked for. look: a key of PROFILES; seconds: None where not given."""
 
     look: str
     seconds: float | None = None
@@ -164,15 +164,15 @@ def _query(request: Request) -> Query:
     """Return what a target asks for: 404 for an unknown path, 400 for a wrong parameter."""
     path, _, text = request.target.partition("?")
     look = path.removeprefix(ROOT) if path.startswith(ROOT) else None
-    if look is None or look not in LOOKS:
-        known = ", ".join(ROOT + name for name in LOOKS)
+    if look is None or look not in PROFILES:
+        known = ", ".join(ROOT + name for name in PROFILES)
         raise Refused(404, f"no such path; expected one of {known}")
     pairs = parse_qsl(text, keep_blank_values=True)
     given = dict(pairs)
     if "token" in given or "access_token" in given:
         raise Refused(400, "the token goes into the Authorization header: URLs are logged")
-    if len(given) < len(pairs) or not given.keys() <= set(LOOKS[look]):
-        allowed = ", ".join(LOOKS[look]) or "none"
+    if len(given) < len(pairs) or not given.keys() <= set(PROFILES[look]):
+        allowed = ", ".join(PROFILES[look]) or "none"
         raise Refused(400, f"got an unknown or repeated parameter, expected: {allowed}")
     form = given.get("format", "text")
     if form not in FORMATS:

@@ -14,9 +14,9 @@ from refimpl.auth.expiry import Session
 from refimpl.auth.tickets import MAX_OF_USER, MemoryStore
 from refimpl.middleware.asgi import App, Receive, Scope, Send
 from refimpl.middleware.context import TenantID, User, current, find
-from tests.asgi import Exchange, scope_of
-from tests.clockwork import virtual_time
-from tests.signing import ADA, NOW, Clock, authenticator, forge, issuer, unsigned
+from tests.support.asgi import Exchange, scope_of
+from tests.support.clockwork import virtual_time
+from tests.support.signing import ADA, NOW, Clock, authenticator, forge, issuer, unsigned
 
 COOKIE = "__Host-session"
 OWN = ("Origin", "https://chat.example")

@@ -26,9 +26,9 @@ from refimpl.auth.tickets import MemoryStore
 from refimpl.lifecycle import ServerConnection, serve
 from refimpl.middleware.asgi import Receive, Scope, Send
 from refimpl.middleware.context import User, current
-from tests.asgi import served
-from tests.rawhttp import asked
-from tests.signing import NOW, Clock, authenticator, forge, unsigned
+from tests.support.asgi import served
+from tests.support.rawhttp import asked
+from tests.support.signing import NOW, Clock, authenticator, forge, unsigned
 
 ENGINES = ["refimpl.middleware.engine:Engine", "websockets-sansio", "wsproto"]
 

@@ -21,8 +21,8 @@ from refimpl.chat.people import IN_LINE, Crowded, People
 from refimpl.chat.rooms import Room
 from refimpl.concurrency import Slow
 from refimpl.middleware.context import User
-from tests.chatting import CHEAP
-from tests.clockwork import settle, virtual_time
+from tests.support.chatting import CHEAP
+from tests.support.clockwork import settle, virtual_time
 
 
 class TestSchema:

@@ -20,7 +20,7 @@ from refimpl.chat import DEMO, MAX_FRAME
 from refimpl.chat.app import PAGE
 from refimpl.framing import parse_frame
 from refimpl.middleware.serving import Running
-from tests.chatting import (
+from tests.support.chatting import (
     COOKIE,
     PATIENCE,
     Clock,

@@ -13,7 +13,7 @@ from refimpl import __version__
 from refimpl.cli import doctor, main
 from refimpl.cli.inspect import parse_hex
 from refimpl.lab.wire.capture import Capture
-from tests import wire
+from tests.support import wire
 
 COMMANDS = list(main.COMMANDS)
 

@@ -9,10 +9,10 @@ import pytest
 
 from refimpl.middleware.engine import Engine
 from refimpl.middleware.engine.order import Disconnected
-from tests import wire
-from tests.clockwork import settle, virtual_time
-from tests.engine_pair import Script, asked, new_client, opened, text
-from tests.rawpeer import client_close, client_frame
+from tests.support import wire
+from tests.support.clockwork import settle, virtual_time
+from tests.support.engine_pair import Script, asked, new_client, opened, text
+from tests.support.rawpeer import client_close, client_frame
 
 KIB = 1024
 

@@ -24,12 +24,12 @@ from websockets.exceptions import ConnectionClosed
 import refimpl
 from refimpl.middleware.engine import Engine
 from refimpl.middleware.serving import Running, running
-from tests import wire
 from tests.bench.engine import main as bench_engines
 from tests.certificates import HERE as CERTIFICATES
 from tests.certificates import client_context
-from tests.engine_pair import until
-from tests.handshakes import MALFORMED
+from tests.support import wire
+from tests.support.engine_pair import until
+from tests.support.handshakes import MALFORMED
 
 TLS = {
     "ssl_certfile": str(CERTIFICATES / "localhost.pem"),

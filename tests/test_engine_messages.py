@@ -10,11 +10,11 @@ import pytest
 
 from refimpl.errors import ConcurrencyError, ConnectionClosed, LocalProtocolError
 from refimpl.middleware.engine.order import EXPECTED, Disconnected, Stage
-from tests import wire
-from tests.clockwork import settle, virtual_time
-from tests.engine_pair import Script, asked, new_client, opened, text
-from tests.handshakes import MALFORMED, Bad
-from tests.rawpeer import client_close, client_frame
+from tests.support import wire
+from tests.support.clockwork import settle, virtual_time
+from tests.support.engine_pair import Script, asked, new_client, opened, text
+from tests.support.handshakes import MALFORMED, Bad
+from tests.support.rawpeer import client_close, client_frame
 
 START = "websocket.http.response.start"
 BODY = "websocket.http.response.body"

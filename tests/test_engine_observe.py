@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refimpl.middleware.engine.observe import FrameSplitter, Tap, Watch
-from tests import wire
-from tests.clockwork import settle, virtual_time
-from tests.engine_pair import Script, asked, opened, text
-from tests.rawpeer import client_close, client_frame
+from tests.support import wire
+from tests.support.clockwork import settle, virtual_time
+from tests.support.engine_pair import Script, asked, opened, text
+from tests.support.rawpeer import client_close, client_frame
 
 
 def observe(script: Script, seen: list[tuple[str, bytes]]) -> Any:

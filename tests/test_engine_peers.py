@@ -19,8 +19,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from refimpl.middleware.serving import OUR_ENGINE, Running, running
-from tests import wire
-from tests.engine_pair import until
+from tests.support import wire
+from tests.support.engine_pair import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -22,7 +22,7 @@ from refimpl import ConnectionClosed, connect, serve
 from refimpl.concurrency import Hub, Slow
 from refimpl.lab.wire.chaos import chaos
 from refimpl.lifecycle import WebSocket
-from tests import wire
+from tests.support import wire
 
 KEY = b"\x37\xfa\x21\x3d"
 

@@ -20,8 +20,8 @@ from refimpl.framing import (
     parse_frame,
     serialize_frame,
 )
-from tests import wire
-from tests.wire import BINARY, CLOSE, CONTINUATION, KEY, PING, PONG, TEXT
+from tests.support import wire
+from tests.support.wire import BINARY, CLOSE, CONTINUATION, KEY, PING, PONG, TEXT
 
 DATA = (CONTINUATION, TEXT, BINARY)
 CONTROL = (CLOSE, PING, PONG)

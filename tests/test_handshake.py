@@ -28,9 +28,9 @@ from refimpl.handshake import (
     refuse,
     serialize_extension,
 )
-from tests import wire
-from tests.handshakes import MALFORMED, STILL_GOOD, Bad, Good
-from tests.wire import ACCEPT, request_head
+from tests.support import wire
+from tests.support.handshakes import MALFORMED, STILL_GOOD, Bad, Good
+from tests.support.wire import ACCEPT, request_head
 
 SAME_ORIGIN = Policy()
 SAMPLE_KEY = "dGhlIHNhbXBsZSBub25jZQ=="

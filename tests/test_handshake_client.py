@@ -22,8 +22,8 @@ from refimpl.handshake import (
     parse_uri,
     read_response,
 )
-from tests import wire
-from tests.wire import REQUEST_HEADERS, RESPONSE_HEADERS, changed
+from tests.support import wire
+from tests.support.wire import REQUEST_HEADERS, RESPONSE_HEADERS, changed
 
 SAMPLE_KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 PROTOCOL, EXTENSIONS = "Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions"

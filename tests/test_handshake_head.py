@@ -19,8 +19,8 @@ from refimpl.handshake import (
     parse_request,
     parse_response,
 )
-from tests import wire
-from tests.wire import REQUEST_HEADERS, REQUEST_LINE, request_head, response_head
+from tests.support import wire
+from tests.support.wire import REQUEST_HEADERS, REQUEST_LINE, request_head, response_head
 
 END = b"\r\n\r\n"
 TOKEN_BYTES = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"

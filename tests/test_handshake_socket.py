@@ -16,9 +16,9 @@ import pytest
 
 from refimpl import Server, WebSocket, serve
 from refimpl.handshake import Response, accept_key, parse_response
-from tests import wire
 from tests.certificates import client_context, server_context
-from tests.handshakes import MALFORMED, SMUGGLED, STILL_GOOD, Bad, Good
+from tests.support import wire
+from tests.support.handshakes import MALFORMED, SMUGGLED, STILL_GOOD, Bad, Good
 
 SECOND = 1.0
 WITH_BODY = [bad for bad in MALFORMED if SMUGGLED in bad.head]

@@ -9,9 +9,9 @@ import pytest
 
 from refimpl import ConnectionClosed, State, broadcast, memory_pipe
 from refimpl.lifecycle import Settings, broadcasting
-from tests import wire
-from tests.clockwork import settle, virtual_time
-from tests.rawpeer import PLAIN, client_close, open_client, open_server
+from tests.support import wire
+from tests.support.clockwork import settle, virtual_time
+from tests.support.rawpeer import PLAIN, client_close, open_client, open_server
 
 
 class TestBroadcast:

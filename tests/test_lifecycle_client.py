@@ -24,10 +24,10 @@ from refimpl.handshake import build_request, make_key, parse_uri
 from refimpl.lifecycle import Backoff, ClientConnection, Settings
 from refimpl.lifecycle.reconnect import is_fatal
 from refimpl.lifecycle.transport import join
-from tests import wire
 from tests.certificates import client_context, server_context
-from tests.clockwork import settle, virtual_time
-from tests.rawpeer import RawPeer
+from tests.support import wire
+from tests.support.clockwork import settle, virtual_time
+from tests.support.rawpeer import RawPeer
 
 LOCAL = "127.0.0.1"
 

@@ -8,9 +8,9 @@ import pytest
 
 from refimpl import ConnectionClosed, LocalProtocolError, State, memory_pipe
 from refimpl.lifecycle import Settings
-from tests import wire
-from tests.clockwork import settle, timers, virtual_time
-from tests.rawpeer import PLAIN, client_close, client_frame, open_client, open_server
+from tests.support import wire
+from tests.support.clockwork import settle, timers, virtual_time
+from tests.support.rawpeer import PLAIN, client_close, client_frame, open_client, open_server
 
 QUICK = Settings(ping_interval=None, close_timeout=3)
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from refimpl import ConcurrencyError, ConnectionClosed, LocalProtocolError, State, memory_pipe
 from refimpl.lifecycle import Settings
-from tests import wire
-from tests.clockwork import VirtualLoop, settle, virtual_time
-from tests.rawpeer import PLAIN, client_close, client_frame, open_client, open_server
+from tests.support import wire
+from tests.support.clockwork import VirtualLoop, settle, virtual_time
+from tests.support.rawpeer import PLAIN, client_close, client_frame, open_client, open_server
 
 
 class TestRecv:

@@ -9,9 +9,9 @@ import pytest
 from refimpl import ConnectionClosed, memory_pipe
 from refimpl.lifecycle import ServerConnection, Settings
 from refimpl.lifecycle import wire as wire_module
-from tests import wire
-from tests.clockwork import settle, virtual_time
-from tests.rawpeer import PLAIN, RawPeer, client_close, client_frame, open_server
+from tests.support import wire
+from tests.support.clockwork import settle, virtual_time
+from tests.support.rawpeer import PLAIN, RawPeer, client_close, client_frame, open_server
 
 
 async def echo(server: ServerConnection) -> None:

@@ -11,9 +11,16 @@ from refimpl.handshake import build_request, parse_uri
 from refimpl.lifecycle import ClientConnection, Settings
 from refimpl.lifecycle.pings import Heartbeat, Progress, shared_heartbeat
 from refimpl.lifecycle.transport import join
-from tests import wire
-from tests.clockwork import timers, virtual_time
-from tests.rawpeer import RawPeer, client_close, client_frame, new_server, open_client, open_server
+from tests.support import wire
+from tests.support.clockwork import timers, virtual_time
+from tests.support.rawpeer import (
+    RawPeer,
+    client_close,
+    client_frame,
+    new_server,
+    open_client,
+    open_server,
+)
 
 BEATING = Settings(ping_interval=20, ping_timeout=5, close_timeout=3)
 

@@ -22,9 +22,9 @@ from refimpl import (
 )
 from refimpl.handshake import parse_response
 from refimpl.lifecycle import Settings
-from tests import wire
-from tests.clockwork import settle, timers, virtual_time
-from tests.rawpeer import RawPeer, client_frame, new_server, open_server
+from tests.support import wire
+from tests.support.clockwork import settle, timers, virtual_time
+from tests.support.rawpeer import RawPeer, client_frame, new_server, open_server
 
 LOCAL = "127.0.0.1"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from refimpl import Server, ServerConnection, connect, serve
-from tests import wire
+from tests.support import wire
 
 LOCAL = "127.0.0.1"
 

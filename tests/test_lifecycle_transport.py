@@ -11,8 +11,8 @@ import pytest
 from refimpl import memory_pipe
 from refimpl.lifecycle import Settings
 from refimpl.lifecycle.transport import join
-from tests.clockwork import settle, virtual_time
-from tests.rawpeer import PLAIN
+from tests.support.clockwork import settle, virtual_time
+from tests.support.rawpeer import PLAIN
 
 
 class Recorder(asyncio.Protocol):

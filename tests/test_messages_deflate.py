@@ -27,9 +27,9 @@ from refimpl.messages import (
     negotiate,
 )
 from refimpl.messages.deflate import MAX_FINAL_BLOCKS, agree, parse_parameters
-from tests import wire
-from tests.pair import EXTENSIONS, Pair, opened
-from tests.wire import BINARY, CLOSE, CONTINUATION, KEY, PING, PONG, TEXT
+from tests.support import wire
+from tests.support.pair import EXTENSIONS, Pair, opened
+from tests.support.wire import BINARY, CLOSE, CONTINUATION, KEY, PING, PONG, TEXT
 
 ROLES = [Role.SERVER, Role.CLIENT]
 NAME = "permessage-deflate"

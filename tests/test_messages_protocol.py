@@ -39,10 +39,10 @@ from refimpl.messages import (
     Trigger,
 )
 from refimpl.messages.state import next_state
-from tests import wire
-from tests.handshakes import MALFORMED, STILL_GOOD, Bad
-from tests.pair import Pair, opened
-from tests.wire import BINARY, CLOSE, CONTINUATION, KEY, PING, PONG, TEXT
+from tests.support import wire
+from tests.support.handshakes import MALFORMED, STILL_GOOD, Bad
+from tests.support.pair import Pair, opened
+from tests.support.wire import BINARY, CLOSE, CONTINUATION, KEY, PING, PONG, TEXT
 
 ROLES = [Role.SERVER, Role.CLIENT]
 SAMPLE_KEY = "dGhlIHNhbXBsZSBub25jZQ=="

@@ -9,9 +9,9 @@ import pytest
 from refimpl.handshake import parse_request
 from refimpl.messages import Binary, Closed, Event, Protocol, Role, State, Text
 from refimpl.messages.protocol import as_event
-from tests import wire
-from tests.pair import opened
-from tests.wire import BINARY, CLOSE, CONTINUATION, KEY, PING, TEXT
+from tests.support import wire
+from tests.support.pair import opened
+from tests.support.wire import BINARY, CLOSE, CONTINUATION, KEY, PING, TEXT
 
 LARGE = random.Random(5).randbytes(70_000)
 LONG_TEXT = "é" * 40_000

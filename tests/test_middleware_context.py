@@ -20,7 +20,7 @@ from refimpl.middleware import (
     find,
     with_state,
 )
-from tests.asgi_peer import Peer, echo, http_scope, page, websocket_scope
+from tests.support.asgi_peer import Peer, echo, http_scope, page, websocket_scope
 
 ADA = User("ada", "Ada", frozenset({"admin"}), TenantID("north"))
 

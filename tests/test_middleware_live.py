@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from refimpl.middleware import AddContext, Connection, Context, Registry, RequestID, current
 from refimpl.middleware.serving import OUR_ENGINE, running
 from refimpl.middleware.static import site
-from tests.asgi_peer import echo
+from tests.support.asgi_peer import echo
 
 ENGINES = [OUR_ENGINE, "websockets-sansio", "wsproto"]
 KEY = b"dGhlIHNhbXBsZSBub25jZQ=="

@@ -10,7 +10,7 @@ import pytest
 
 from refimpl.errors import HandshakeError, LocalProtocolError
 from refimpl.middleware import Connection, Ended, Registry, RequestID, User, bind, current, find
-from tests.asgi_peer import Peer, echo, http_scope, page, websocket_scope
+from tests.support.asgi_peer import Peer, echo, http_scope, page, websocket_scope
 
 ACCEPT = {"type": "websocket.accept"}
 

@@ -10,7 +10,7 @@ from starlette.routing import Mount, Route, WebSocketRoute
 
 from refimpl.middleware import CacheRules, SecurityHeaders, cache_control, security_headers
 from refimpl.middleware.static import Files, is_public, site
-from tests.asgi_peer import Peer, http_scope, websocket_scope
+from tests.support.asgi_peer import Peer, http_scope, websocket_scope
 
 FINGERPRINTED = "/static/js/app.3f9a1c07.js"
 

@@ -18,7 +18,7 @@ from refimpl.lifecycle import ServerConnection, connect, serve
 from refimpl.profiling import allocs, profiles
 from refimpl.profiling.debug import DebugServer, serve_debug
 from refimpl.profiling.render import Finding
-from tests.asking import ask, head, until
+from tests.support.asking import ask, head, until
 
 LEAK: list[bytes] = []
 

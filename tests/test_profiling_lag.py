@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from refimpl.profiling.lag import LagMonitor
-from tests.clockwork import virtual_time
+from tests.support.clockwork import virtual_time
 
 
 def block(seconds):

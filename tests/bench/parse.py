@@ -28,7 +28,7 @@ from wsproto.connection import Connection, ConnectionType
 from refimpl import framing
 from refimpl.framing import Frame, Opcode, serialize_frame
 from refimpl.messages import Binary, Role, quick, utf8
-from tests.pair import opened
+from tests.support.pair import opened
 
 READ = 64 * 1024
 SILENT = logging.Logger("silent", logging.CRITICAL)

@@ -19,7 +19,7 @@ from refimpl.lab.wire.chaos import Chaos, chaos
 from refimpl.lab.wire.dissect import dissect
 from tests.browser.audit import audit
 from tests.browser.chromium import ARGUMENTS, find_chromium
-from tests.chatting import Clock, chatting
+from tests.support.chatting import Clock, chatting
 
 # One Chromium for all tests of this module: to start it takes longer than most of them.
 pytestmark = [pytest.mark.chromium, pytest.mark.asyncio(loop_scope="module")]

@@ -7,8 +7,8 @@ import pytest
 from refimpl.middleware import Registry, SecurityHeaders
 from refimpl.middleware.serving import running
 from refimpl.middleware.static import site
-from tests.asgi_peer import echo
 from tests.browser.chromium import chromium_page
+from tests.support.asgi_peer import echo
 
 pytestmark = pytest.mark.chromium
 

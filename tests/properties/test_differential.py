@@ -27,10 +27,10 @@ from websockets.protocol import Protocol as Peer
 
 from refimpl.errors import RemoteProtocolError
 from refimpl.messages import Binary, Closed, Event, Ping, Pong, Protocol, Role, Text
-from tests import wire
-from tests.pair import opened
-from tests.streams import LIMIT, random_pieces, random_stream
-from tests.wire import CLOSE, CONTINUATION, TEXT
+from tests.support import wire
+from tests.support.pair import opened
+from tests.support.streams import LIMIT, random_pieces, random_stream
+from tests.support.wire import CLOSE, CONTINUATION, TEXT
 
 STREAMS = int(os.environ.get("REFIMPL_STREAMS", "12000"))
 MAX_FRAGMENTS = 10

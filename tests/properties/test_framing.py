@@ -17,7 +17,7 @@ from refimpl.framing import (
     parse_frame,
     serialize_frame,
 )
-from tests import wire
+from tests.support import wire
 
 KEYS = st.none() | st.binary(min_size=4, max_size=4)
 PAYLOADS = st.binary(max_size=300) | st.integers(65530, 65540).map(bytes)

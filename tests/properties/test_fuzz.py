@@ -38,10 +38,10 @@ from refimpl.messages import (
     negotiate,
     parse_close,
 )
-from tests import wire
-from tests.cpu import is_traced
-from tests.pair import opened
-from tests.streams import random_stream
+from tests.support import wire
+from tests.support.cpu import is_traced
+from tests.support.pair import opened
+from tests.support.streams import random_stream
 
 LIMIT_S = 0.05
 KIB_64 = 64 * 1024

@@ -30,7 +30,7 @@ from refimpl.handshake import (
     parse_uri,
     serialize_extension,
 )
-from tests import wire
+from tests.support import wire
 
 TOKENS = st.text(string.ascii_letters + string.digits + "!#$%&'*+-.^_`|~", min_size=1, max_size=12)
 VALUES = st.text(

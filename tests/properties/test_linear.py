@@ -11,10 +11,10 @@ from collections.abc import Callable
 import pytest
 
 from refimpl.messages import Protocol, Role
-from tests import wire
-from tests.cpu import quickest
-from tests.pair import opened
-from tests.wire import BINARY, CONTINUATION, KEY, TEXT
+from tests.support import wire
+from tests.support.cpu import quickest
+from tests.support.pair import opened
+from tests.support.wire import BINARY, CONTINUATION, KEY, TEXT
 
 SMALL, TIMES = 16_000, 4
 

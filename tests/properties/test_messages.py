@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from refimpl.framing import Opcode
 from refimpl.handshake import Extension, build_request, parse_uri
 from refimpl.messages import OFFER, Binary, Closed, Event, HandshakeFailed, Protocol, Role, Text
-from tests import wire
-from tests.handshakes import MALFORMED
-from tests.pair import Pair, opened
-from tests.streams import LIMIT, random_pieces, random_stream
-from tests.wire import BINARY, CONTINUATION, TEXT
+from tests.support import wire
+from tests.support.handshakes import MALFORMED
+from tests.support.pair import Pair, opened
+from tests.support.streams import LIMIT, random_pieces, random_stream
+from tests.support.wire import BINARY, CONTINUATION, TEXT
 
 ROLES = [Role.SERVER, Role.CLIENT]
 SIZES = st.lists(st.integers(1, 60), max_size=40)

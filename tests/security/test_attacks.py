@@ -17,9 +17,9 @@ from refimpl.middleware.asgi import Receive, Scope, Send
 from refimpl.middleware.engine import Engine
 from refimpl.middleware.serving import running
 from refimpl.middleware.static import is_public
-from tests.asgi import Exchange, scope_of
-from tests.chatting import Guest, chatting, guest, new_ticket, signed_in, user
-from tests.rawhttp import asked as asked_raw
+from tests.support.asgi import Exchange, scope_of
+from tests.support.chatting import Guest, chatting, guest, new_ticket, signed_in, user
+from tests.support.rawhttp import asked as asked_raw
 from tests.test_auth_asgi import guarded
 
 LONG = 60_000  # characters: what a server still takes as the head of a request

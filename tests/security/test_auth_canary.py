@@ -32,9 +32,19 @@ from refimpl.auth import (
 from refimpl.handshake import Headers
 from refimpl.lifecycle import serve
 from refimpl.middleware.asgi import Receive, Scope, Send
-from tests.asgi import served
-from tests.rawhttp import asked
-from tests.signing import HEADER, NOW, SECRET, Clock, authenticator, canary, encode, forge, verifier
+from tests.support.asgi import served
+from tests.support.rawhttp import asked
+from tests.support.signing import (
+    HEADER,
+    NOW,
+    SECRET,
+    Clock,
+    authenticator,
+    canary,
+    encode,
+    forge,
+    verifier,
+)
 
 ENGINE = "refimpl.middleware.engine:Engine"
 # Those whose own log at DEBUG shows every header line; only the filter keeps that clean.

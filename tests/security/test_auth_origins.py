@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from refimpl.auth import Authenticate
-from tests.asgi import Exchange, scope_of
-from tests.clockwork import virtual_time
-from tests.signing import authenticator, forge
+from tests.support.asgi import Exchange, scope_of
+from tests.support.clockwork import virtual_time
+from tests.support.signing import authenticator, forge
 from tests.test_auth_asgi import Echo
 
 COOKIE = ("Cookie", f"__Host-session={forge()}")

@@ -13,7 +13,7 @@ from refimpl.auth.credentials import COOKIE, MAX_CREDENTIAL, find_credential, wi
 from refimpl.auth.tickets import MemoryStore
 from refimpl.auth.tokens import check_signature
 from refimpl.handshake import Headers
-from tests.signing import (
+from tests.support.signing import (
     AUDIENCE,
     CLAIMS,
     HEADER,
@@ -156,7 +156,7 @@ class TestRule3IssuerAudienceType:
         assert verifier().verify(forge(header={"typ": typ})).user.id == "ada"
 
     def test_3_refresh_token_is_no_access_token(self) -> None:
-        from tests.signing import ADA
+        from tests.support.signing import ADA
 
         refresh = issuer().issue(ADA, type="rt+jwt")
         refused(refresh, "type")
@@ -248,7 +248,7 @@ class TestRule6Rotation:
         assert caught.value.reason == "key"
 
     def test_6_new_key_signs_at_once(self) -> None:
-        from tests.signing import ADA
+        from tests.support.signing import ADA
 
         signer = issuer()
         signer.keys.rotate(Key("k2", "HS256", bytes(32)), now=NOW, overlap=900)

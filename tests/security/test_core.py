@@ -37,11 +37,11 @@ from refimpl.messages import (
     State,
     negotiate,
 )
-from tests import wire
-from tests.cpu import is_traced, quickest
-from tests.handshakes import SMUGGLED
-from tests.pair import opened
-from tests.wire import BINARY, CONTINUATION, KEY, PING, TEXT
+from tests.support import wire
+from tests.support.cpu import is_traced, quickest
+from tests.support.handshakes import SMUGGLED
+from tests.support.pair import opened
+from tests.support.wire import BINARY, CONTINUATION, KEY, PING, TEXT
 
 ROLES = [Role.SERVER, Role.CLIENT]
 MIB = 2**20

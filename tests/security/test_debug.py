@@ -11,8 +11,8 @@ from refimpl.profiling import debug as debug_module
 from refimpl.profiling import debug_request
 from refimpl.profiling.debug import DebugServer, serve_debug
 from refimpl.profiling.debug_request import MAX_HEAD, MIN_TOKEN, PROFILES, is_loopback
-from tests.asking import PATIENCE, ask, head, send
 from tests.certificates import HERE as CERTIFICATES
+from tests.support.asking import PATIENCE, ask, head, send
 
 CANARY = "canary-0123456789-0123456789-0123456789"
 

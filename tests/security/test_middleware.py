@@ -13,7 +13,7 @@ from refimpl.middleware import Context, Registry
 from refimpl.middleware.registry import endpoint_name
 from refimpl.middleware.serving import running
 from refimpl.middleware.static import is_public, site
-from tests.asgi_peer import Peer, echo, page, websocket_scope
+from tests.support.asgi_peer import Peer, echo, page, websocket_scope
 
 # Against a server at http://a.example: what a page elsewhere, or no page at all, may send.
 FOREIGN = [

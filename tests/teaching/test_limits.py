@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from refimpl.classroom.checking.check import limits
+from refimpl.classroom.checking import limits
 from refimpl.classroom.checking.limits import (
     MAX_PRINTED,
     TimeLimitReached,

@@ -11,7 +11,7 @@ from typing import Any
 import uvicorn
 
 from refimpl.middleware.asgi import App, Message, Scope
-from tests.clockwork import settle
+from tests.support.clockwork import settle
 
 
 def scope_of(kind: str = "websocket", path: str = "/ws/chat", **extra: Any) -> Scope:

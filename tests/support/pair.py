@@ -16,7 +16,7 @@ from refimpl.handshake import (
 )
 from refimpl.messages import Event, Protocol, Role
 from refimpl.messages.deflate import negotiate
-from tests import wire
+from tests.support import wire
 
 EXTENSIONS = "Sec-WebSocket-Extensions"
 

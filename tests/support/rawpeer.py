@@ -10,8 +10,8 @@ from refimpl.handshake import Policy
 from refimpl.lifecycle import ClientConnection, ServerConnection, Settings
 from refimpl.lifecycle.memory import Owner
 from refimpl.lifecycle.transport import MemoryTransport, join
-from tests import wire
-from tests.clockwork import settle
+from tests.support import wire
+from tests.support.clockwork import settle
 
 PLAIN = Settings(ping_interval=None)
 

@@ -12,9 +12,9 @@ from uvicorn.server import ServerState
 
 from refimpl.lifecycle.transport import join
 from refimpl.middleware.engine import Engine
-from tests import wire
-from tests.clockwork import settle
-from tests.rawpeer import RawPeer
+from tests.support import wire
+from tests.support.clockwork import settle
+from tests.support.rawpeer import RawPeer
 
 Message = dict[str, Any]
 App = Callable[[Any, Any, Any], Awaitable[None]]

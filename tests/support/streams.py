@@ -10,8 +10,8 @@ from __future__ import annotations
 import random
 import zlib
 
-from tests import wire
-from tests.wire import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT
+from tests.support import wire
+from tests.support.wire import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT
 
 TEXTS = ["", "a", "Hello", "größer", "κόσμε", "\U0001f984" * 3, "x" * 124, "y" * 126, "z" * 190]
 BAD_TEXTS = [b"\xff", b"ok\xc3", b"\xc0\xaf", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\x80abc"]

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from tests import wire
-from tests.wire import REQUEST_HEADERS, REQUEST_LINE, head, request_head
+from tests.support import wire
+from tests.support.wire import REQUEST_HEADERS, REQUEST_LINE, head, request_head
 
 
 class Bad(NamedTuple):

@@ -1,0 +1,1 @@
+"""Helpers of the tests: connections without sockets, clocks that stand still, handmade peers."""

@@ -15,9 +15,7 @@ from refimpl.classroom.chapters import CHAPTERS
 from refimpl.classroom.checking import check as check_module
 from refimpl.classroom.checking import frame_report
 from refimpl.classroom.checking.cases import Answer, Case, Exercise, Wrong, call, raises
-from refimpl.classroom.checking.check import (
-    examine,
-)
+from refimpl.classroom.checking.check import examine
 from refimpl.classroom.checking.lookup import UnknownExercise, find_exercise
 from refimpl.classroom.checking.reports import report
 from refimpl.classroom.checking.verdicts import State

@@ -11,9 +11,7 @@ from refimpl.classroom.authoring import generate, notebook_file
 from refimpl.classroom.authoring.stubs import StubError, has_solution, stub
 from refimpl.classroom.checking import lookup
 from refimpl.classroom.checking.cases import Answer, Case, Exercise, call
-from refimpl.classroom.checking.check import (
-    examine,
-)
+from refimpl.classroom.checking.check import examine
 from refimpl.classroom.checking.reports import report
 from refimpl.classroom.checking.verdicts import State, Verdict
 from tests.teaching.books import book, chapter_of, code, found, markdown, save

@@ -19,8 +19,8 @@ from refimpl.middleware.serving import running
 from refimpl.middleware.static import is_public
 from tests.support.asgi import Exchange, scope_of
 from tests.support.chatting import Guest, chatting, guest, new_ticket, signed_in, user
+from tests.support.guarded import guarded
 from tests.support.rawhttp import asked as asked_raw
-from tests.test_auth_asgi import guarded
 
 LONG = 60_000  # characters: what a server still takes as the head of a request
 

@@ -7,8 +7,8 @@ import pytest
 from refimpl.auth import Authenticate
 from tests.support.asgi import Exchange, scope_of
 from tests.support.clockwork import virtual_time
+from tests.support.guarded import Echo
 from tests.support.signing import authenticator, forge
-from tests.test_auth_asgi import Echo
 
 COOKIE = ("Cookie", f"__Host-session={forge()}")
 HOST = "chat.example"  # reached over TLS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from refimpl.errors import RemoteProtocolError
 from refimpl.framing import Frame, Opcode, mask, parse_frame, serialize_frame
+from tests.teaching.wrong import framing_buffer
 
 OPCODES = set(Opcode)
 
@@ -150,9 +151,6 @@ def says_fin_with_a_number(buffer, position=0):
     return parsed
 
 
-# --- head_size ---
-
-
 def forgets_the_key(second):
     return 2 + {126: 2, 127: 8}.get(second & 127, 0)
 
@@ -167,9 +165,6 @@ def takes_eight_bytes_for_all(second):
 
 def counts_eight_in_all(second):
     return {126: 4, 127: 8}.get(second & 127, 2) + second // 128 * 4
-
-
-# --- text_frame ---
 
 
 def _frame(payload, key, size=None, first=0x81, mask_bit=0x80, order="big", edge=125):
@@ -229,9 +224,6 @@ def borrows_the_packages_writer(text, key):
     return serialize_frame(Frame(Opcode.TEXT, text.encode(), masking_key=key))
 
 
-# --- unmask_piece ---
-
-
 def ignores_the_offset(piece, key, offset):
     return mask(piece, key)
 
@@ -255,9 +247,6 @@ def counts_up_to_the_offset(piece, key, offset):
     while place < offset:
         place += 1
     return mask(piece, key[place % 4 :] + key[: place % 4])
-
-
-# --- complete_messages ---
 
 
 def looks_at_the_opcode_when_fin(frames):
@@ -366,9 +355,6 @@ def _right(frames):
     return found
 
 
-# --- length_bomb ---
-
-
 def largest_positive():
     return b"\x82\xff\x7f" + b"\xff" * 7
 
@@ -395,137 +381,6 @@ def half_a_length():
 
 def just_small():
     return b"\x82\xff" + bytes(8)
-
-
-# --- FrameBuffer ---
-
-
-class FirstFrameOnly:
-    def __init__(self, max_size=2**20):
-        self.buffer, self.max_size = bytearray(), max_size
-
-    def feed(self, data):
-        self.buffer += data
-        parsed = parse_frame(self.buffer, 0, masked=True, max_size=self.max_size)
-        if parsed is None:
-            return []
-        del self.buffer[: parsed[1]]
-        return [parsed[0]]
-
-
-class ForgetsTheRest:
-    def __init__(self, max_size=2**20):
-        self.max_size = max_size
-
-    def feed(self, data):
-        frames, position = [], 0
-        while parsed := parse_frame(data, position, masked=True, max_size=self.max_size):
-            frames.append(parsed[0])
-            position = parsed[1]
-        return frames
-
-
-class UsesNothingUp:
-    def __init__(self, max_size=2**20):
-        self.buffer, self.max_size = b"", max_size
-
-    def feed(self, data):
-        self.buffer += data
-        return ForgetsTheRest(self.max_size).feed(self.buffer)
-
-
-class SharesItsBuffer:
-    buffer = bytearray()
-
-    def __init__(self, max_size=2**20):
-        self.max_size = max_size
-
-    def feed(self, data):
-        self.buffer += data
-        frames, position = [], 0
-        while parsed := parse_frame(self.buffer, position, masked=True, max_size=self.max_size):
-            frames.append(parsed[0])
-            position = parsed[1]
-        del self.buffer[:position]
-        return frames
-
-
-class TakesAnything(SharesItsBuffer):
-    def __init__(self, max_size=2**20):
-        self.buffer = bytearray()
-
-    def feed(self, data):
-        self.buffer += data
-        frames, position = [], 0
-        while parsed := parse_frame(self.buffer, position):
-            frames.append(parsed[0])
-            position = parsed[1]
-        del self.buffer[:position]
-        return frames
-
-
-class HasNoLimit(TakesAnything):
-    def feed(self, data):
-        self.buffer += data
-        frames, position = [], 0
-        while parsed := parse_frame(self.buffer, position, masked=True):
-            frames.append(parsed[0])
-            position = parsed[1]
-        del self.buffer[:position]
-        return frames
-
-
-class ReturnsNoneForNotYet(SharesItsBuffer):
-    def __init__(self, max_size=2**20):
-        super().__init__(max_size)
-        self.buffer = bytearray()
-
-    def feed(self, data):
-        return super().feed(data) or None
-
-
-class Right(SharesItsBuffer):
-    """Right in all; the classes below break one thing each."""
-
-    def __init__(self, max_size=2**20):
-        super().__init__(max_size)
-        self.buffer = bytearray()
-
-
-class ReturnsAllThereWere(Right):
-    def __init__(self, max_size=2**20):
-        super().__init__(max_size)
-        self.frames = []
-
-    def feed(self, data):
-        self.frames += super().feed(data)
-        return self.frames
-
-
-class CountsTheHeadToo(Right):
-    def __init__(self, max_size=2**20):
-        super().__init__(max_size - 8)
-
-
-class RefusesTheLimitItself(Right):
-    def feed(self, data):
-        frames = super().feed(data)
-        if any(len(frame.payload) >= self.max_size for frame in frames):
-            raise RemoteProtocolError(f"{self.max_size} bytes", 1009)
-        return frames
-
-
-class KeepsAllBytes(Right):
-    position = 0
-
-    def feed(self, data):
-        self.buffer += data
-        frames = []
-        rules = {"masked": True, "max_size": self.max_size}
-        while parsed := parse_frame(self.buffer, self.position, **rules):
-            frame, self.position = parsed
-            frames.append(frame)
-        return frames
 
 
 WRONG = {
@@ -599,17 +454,17 @@ WRONG = {
         (just_small, "gets ready for 0 bytes only"),
     ],
     "FrameBuffer": [
-        (FirstFrameOnly, "the next may be there already"),
-        (ForgetsTheRest, "must be there at the next call"),
-        (UsesNothingUp, "bytes that became a frame are used up"),
-        (SharesItsBuffer, "each connection needs a buffer of its own"),
-        (TakesAnything, "a client masks every frame"),
-        (HasNoLimit, "the limit holds before the payload comes"),
-        (ReturnsNoneForNotYet, "None from feed(); it returns a list"),
-        (ReturnsAllThereWere, "a frame that an earlier feed() gave already"),
-        (CountsTheHeadToo, "the head does not count"),
-        (RefusesTheLimitItself, "got       raises RemoteProtocolError: 300 bytes"),
-        (KeepsAllBytes, "3 MiB still held"),
+        (framing_buffer.FirstFrameOnly, "the next may be there already"),
+        (framing_buffer.ForgetsTheRest, "must be there at the next call"),
+        (framing_buffer.UsesNothingUp, "bytes that became a frame are used up"),
+        (framing_buffer.SharesItsBuffer, "each connection needs a buffer of its own"),
+        (framing_buffer.TakesAnything, "a client masks every frame"),
+        (framing_buffer.HasNoLimit, "the limit holds before the payload comes"),
+        (framing_buffer.ReturnsNoneForNotYet, "None from feed(); it returns a list"),
+        (framing_buffer.ReturnsAllThereWere, "a frame that an earlier feed() gave already"),
+        (framing_buffer.CountsTheHeadToo, "the head does not count"),
+        (framing_buffer.RefusesTheLimitItself, "got       raises RemoteProtocolError: 300 bytes"),
+        (framing_buffer.KeepsAllBytes, "3 MiB still held"),
     ],
     "parse_frame": [
         (short_lengths_only, "126 means: the length is in the next two bytes"),

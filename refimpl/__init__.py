@@ -1,5 +1,15 @@
 """refimpl: a WebSocket stack built chapter by chapter, and used as one package.
 
+The stack, floor by floor; imports go down only:
+    errors handshake framing messages envelope      the protocol without I/O: bytes in, events out
+    lifecycle concurrency                           servers, clients and what runs them, on asyncio
+    profiling middleware auth                       what happens inside; under ASGI; who may come in
+    chat                                            an application that uses all floors
+The tools; no floor imports them:
+    cli bench                                       `refimpl ...`; a server beside its peers
+The teaching:
+    lab classroom                                   instruments of the notebooks; checks, exercises
+
 >>> import refimpl
 >>> refimpl.serve.__name__, refimpl.connect.__name__
 ('serve', 'connect')

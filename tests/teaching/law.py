@@ -1,4 +1,4 @@
-"""The law of the house, read off the source: which module may import which, and how long it may be.
+"""The law of the house, read off the source: who may import whom, how long and how many files are.
 
 Floors are numbered as the chapters; imports go down only. Each function returns what breaks a rule,
 one sentence each.
@@ -64,6 +64,8 @@ GUARDS = ("hasattr", "platform", "os.name")
 
 MOST_LINES = 350
 MOST_LINES_OF_A_FUNCTION = 40  # without signature and docstring
+MOST_LINES_OF_A_TEST = 600
+MOST_FILES = 15  # of a folder, its own only
 
 
 class Import(NamedTuple):
@@ -258,3 +260,58 @@ def body_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     documented = ast.get_docstring(function) is not None
     start = body[0].end_lineno if documented else body[0].lineno - 1
     return (body[-1].end_lineno or 0) - (start or 0)
+
+
+def size_faults(root: Path) -> list[str]:
+    """Folders of the package with more files than a glance takes in, and tests too long to read."""
+    found = []
+    package, tests = root / "refimpl", root / "tests"
+    for folder in (package, *sorted(each for each in package.rglob("*") if each.is_dir())):
+        files = [each for each in folder.iterdir() if each.is_file() and each.suffix != ".pyc"]
+        if len(files) > MOST_FILES:
+            found.append(f"{folder.relative_to(root)}: {len(files)} files")
+    for path in sorted(tests.rglob("*.py")):
+        lines = len(path.read_text(encoding="utf-8").splitlines())
+        if lines > MOST_LINES_OF_A_TEST:
+            found.append(f"{path.relative_to(root)}: {lines} lines")
+    return found
+
+
+def outside_faults(package: Path) -> list[str]:
+    """Paths that climb out of the package: a wheel has nothing there."""
+    found = []
+    for module in modules(package):
+        where = module.path.relative_to(package.parent)
+        depth = len(module.path.relative_to(package).parts)  # folders from the file to the package
+        for node, _ in walk(module.tree, ()):
+            steps = climbed(node)
+            if steps is not None and steps > depth:
+                found.append(f"{where}:{node.lineno} leaves the package")
+    return found
+
+
+def climbed(node: ast.AST) -> int | None:
+    """How many folders above `__file__` an expression is; None where it does not begin there."""
+    if isinstance(node, ast.Name):
+        return 0 if node.id == "__file__" else None
+    if isinstance(node, ast.Subscript):  # Path(__file__).parents[2]
+        held = node.value
+        if isinstance(held, ast.Attribute) and held.attr == "parents":
+            below = climbed(held.value)
+            index = node.slice.value if isinstance(node.slice, ast.Constant) else MOST_FILES
+            return None if below is None else below + index + 1
+        return None
+    if isinstance(node, ast.Attribute):  # .parent, and `refimpl.__file__`
+        if node.attr == "__file__":
+            return 0
+        below = climbed(node.value)
+        return None if below is None else below + (node.attr == "parent")
+    if isinstance(node, ast.Call):  # Path(...), .resolve(), os.path.dirname(...), .with_name(...)
+        inner = climbed(node.args[0]) if node.args else None
+        below = climbed(node.func) if inner is None else inner
+        return None if below is None else below + (name_of(node.func) == "dirname")
+    return None
+
+
+def name_of(function: ast.expr) -> str:
+    return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")

@@ -46,6 +46,23 @@ def test_no_module_has_outgrown_a_reading():
     assert law.length_faults(PACKAGE) == []
 
 
+OUTGROWN = {  # split together with what they test
+    "tests/test_lifecycle_server.py",
+    "tests/test_messages_deflate.py",
+    "tests/test_messages_protocol.py",
+}
+
+
+def test_no_folder_and_no_test_has_outgrown_a_glance():
+    found = law.size_faults(ROOT)
+    assert [fault for fault in found if fault.split(":")[0] not in OUTGROWN] == []
+    assert {fault.split(":")[0] for fault in found} == OUTGROWN
+
+
+def test_the_package_reads_nothing_beside_itself():
+    assert law.outside_faults(PACKAGE) == []
+
+
 IMPORT = """
 import json, sys, time
 before = time.perf_counter()
@@ -191,3 +208,31 @@ def test_a_long_function_is_found(tmp_path):
     for text, lines in ((head + 41 * body, 41), ("def f():\n" + 50 * body, 50)):
         root = package(tmp_path, framing=text)
         assert law.length_faults(root) == [f"refimpl/framing.py:1 f: {lines} lines"]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("A = Path(__file__).parent", 0),
+        ("A = Path(__file__).parents[1]", 0),
+        ("A = Path(__file__).resolve().parents[1] / 'data'", 0),
+        ("A = Path(__file__).with_name('data')", 0),
+        ("A = Path(__file__).parents[2]", 1),
+        ("def f():\n    return Path(__file__).resolve().parents[2] / 'tests'", 1),
+        ("A = Path(__file__).parent.parent.parent", 1),
+        ("A = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))", 1),
+        ("A = other.parents[9]", 0),
+    ],
+)
+def test_a_path_out_of_the_package_is_found(tmp_path, text, found):
+    assert len(law.outside_faults(package(tmp_path, lab__tap=text))) == found
+
+
+def test_a_full_folder_and_a_long_test_are_found(tmp_path):
+    package(tmp_path, **{f"lab__m{number}": "" for number in range(15)})
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "test_a.py").write_text("\n" * 600, encoding="utf-8")
+    assert law.size_faults(tmp_path) == []
+    (tmp_path / "refimpl" / "lab" / "page.html").write_text("", encoding="utf-8")
+    (tmp_path / "tests" / "test_a.py").write_text("\n" * 601, encoding="utf-8")
+    assert law.size_faults(tmp_path) == ["refimpl/lab: 16 files", "tests/test_a.py: 601 lines"]

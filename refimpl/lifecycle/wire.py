@@ -16,7 +16,7 @@ from typing import cast
 
 from refimpl.errors import ConnectionClosed
 from refimpl.lifecycle.settings import Settings
-from refimpl.messages import Binary, Event, Protocol, State, Text
+from refimpl.messages import Event, Protocol, State
 
 __all__ = ["Wire"]
 
@@ -136,7 +136,7 @@ class Wire(asyncio.BufferedProtocol):
             # We are closing and must read on for the peer's Close (7.1.1), so what has no room is
             # dropped.
             room = len(self._inbox)
-            self._settle(self.core.receive(data))
+            self._settle(self.core.receive_data(data))
             while len(self._inbox) > room:
                 self._inbox.pop()
 
@@ -147,38 +147,31 @@ class Wire(asyncio.BufferedProtocol):
         """
         core = self.core
         if core.agreement.extension is None:
-            if isinstance(data, memoryview):
-                self._settle(core.receive_view(data))
-            else:
-                self._settle(core.receive(data))
+            self._settle(core.receive_data(data))
             return
         for start in range(0, len(data), INFLATE_STEP):
             if start and self._is_full() and self.core.state is OPEN:
                 self._pause_reading()
                 self._unparsed = bytes(data[start:])
                 return
-            self._settle(self.core.receive(data[start : start + INFLATE_STEP]))
+            self._settle(self.core.receive_data(data[start : start + INFLATE_STEP]))
 
-    def _settle(self, events: Iterable[Event | str | bytes]) -> None:
+    def _settle(self, events: Iterable[Event]) -> None:
         """Deal with events: messages go to the inbox, answers that the core queued go out."""
         answered = self._deal_out(events)
         if not answered or self._writing_paused or (self._inbox and self.core.can_answer):
             return  # a peer that does not read gets one pong, the latest; answers go before Close
         self._flush()
 
-    def _deal_out(self, events: Iterable[Event | str | bytes]) -> bool:
+    def _deal_out(self, events: Iterable[Event]) -> bool:
         """Hand out events; return whether there was any but messages, which the core may answer."""
         answered = False
         for event in events:
             if type(event) is str or type(event) is bytes:
                 self._put(event)
-            elif type(event) is Text:
-                self._put(event.text)
-            elif type(event) is Binary:
-                self._put(event.data)
             else:
                 answered = True
-                self._handle(cast(Event, event))
+                self._handle(event)
         if self._inbox:
             self._wake_reader()
         return answered

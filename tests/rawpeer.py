@@ -9,7 +9,7 @@ from typing import cast
 from refimpl.handshake import Policy
 from refimpl.lifecycle import ClientConnection, ServerConnection, Settings
 from refimpl.lifecycle.memory import Owner
-from refimpl.lifecycle.transport import MemoryTransport, join
+from refimpl.lifecycle.memory_transport import MemoryTransport, join
 from tests import wire
 from tests.clockwork import settle
 

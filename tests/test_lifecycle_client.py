@@ -22,8 +22,8 @@ from refimpl import (
 )
 from refimpl.handshake import build_request, make_key, parse_uri
 from refimpl.lifecycle import Backoff, ClientConnection, Settings
-from refimpl.lifecycle.reconnect import is_fatal
-from refimpl.lifecycle.transport import join
+from refimpl.lifecycle.backoff import is_fatal
+from refimpl.lifecycle.memory_transport import join
 from tests import wire
 from tests.certificates import client_context, server_context
 from tests.clockwork import settle, virtual_time

@@ -9,8 +9,8 @@ import pytest
 from refimpl import ConnectionClosed, State, memory_pipe
 from refimpl.handshake import build_request, parse_uri
 from refimpl.lifecycle import ClientConnection, Settings
-from refimpl.lifecycle.pings import Heartbeat, Progress, shared_heartbeat
-from refimpl.lifecycle.transport import join
+from refimpl.lifecycle.heartbeat import Heartbeat, Progress, shared_heartbeat
+from refimpl.lifecycle.memory_transport import join
 from tests import wire
 from tests.clockwork import timers, virtual_time
 from tests.rawpeer import RawPeer, client_close, client_frame, new_server, open_client, open_server

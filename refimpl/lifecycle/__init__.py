@@ -9,15 +9,15 @@ to send, `transport` and `memory` do without a network.
 10
 """
 
-from refimpl.lifecycle.accepting import ServerConnection
+from refimpl.lifecycle.server_connection import ServerConnection
 from refimpl.lifecycle.broadcasting import broadcast
 from refimpl.lifecycle.client import ClientConnection, connect
 from refimpl.lifecycle.connection import WebSocket
 from refimpl.lifecycle.memory import memory_pipe
-from refimpl.lifecycle.reconnect import Backoff
+from refimpl.lifecycle.backoff import Backoff
 from refimpl.lifecycle.server import Server, serve
 from refimpl.lifecycle.settings import Settings
-from refimpl.lifecycle.transport import MemoryTransport
+from refimpl.lifecycle.memory_transport import MemoryTransport
 
 __all__ = [
     "Backoff",

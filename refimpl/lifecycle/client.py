@@ -24,7 +24,7 @@ from refimpl.errors import ConnectionClosed, HandshakeError, LocalProtocolError
 from refimpl.framing import CloseCode
 from refimpl.handshake import URI, Extension, Request, Response, build_request, make_key, parse_uri
 from refimpl.lifecycle.connection import WebSocket
-from refimpl.lifecycle.reconnect import Backoff, is_fatal
+from refimpl.lifecycle.backoff import Backoff, is_fatal
 from refimpl.lifecycle.settings import Settings
 from refimpl.messages import OFFER, Event, HandshakeFailed, Role
 

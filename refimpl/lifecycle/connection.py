@@ -16,11 +16,11 @@ from typing import Self
 from refimpl.errors import ConcurrencyError, ConnectionClosed
 from refimpl.framing import CloseCode
 from refimpl.handshake import Request, Response
-from refimpl.lifecycle.closing import Closing
+from refimpl.lifecycle.closer import Closing
 from refimpl.lifecycle.fragments import Waiting, send_other
-from refimpl.lifecycle.pings import Heartbeat, Pings, Progress, shared_heartbeat
+from refimpl.lifecycle.heartbeat import Heartbeat, Pings, Progress, shared_heartbeat
 from refimpl.lifecycle.settings import Settings
-from refimpl.lifecycle.wire import NOTHING, OPEN
+from refimpl.lifecycle.driver import NOTHING, OPEN
 from refimpl.messages import Closed, Event, Ping, Pong, Protocol, Role, State
 
 __all__ = ["WebSocket"]

@@ -15,10 +15,10 @@ from collections import Counter
 from collections.abc import Coroutine
 
 from refimpl.handshake import Policy, build_request, make_key, parse_uri
-from refimpl.lifecycle.accepting import ProcessRequest, ServerConnection
+from refimpl.lifecycle.server_connection import ProcessRequest, ServerConnection
 from refimpl.lifecycle.client import ClientConnection
 from refimpl.lifecycle.settings import Settings
-from refimpl.lifecycle.transport import join
+from refimpl.lifecycle.memory_transport import join
 from refimpl.messages import OFFER, negotiate
 
 __all__ = ["memory_pipe"]

@@ -22,7 +22,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from refimpl.errors import ConnectionClosed
 from refimpl.framing import CloseCode
 from refimpl.handshake import Extension, Policy
-from refimpl.lifecycle.accepting import ProcessRequest, ServerConnection
+from refimpl.lifecycle.server_connection import ProcessRequest, ServerConnection
 from refimpl.lifecycle.settings import Settings
 from refimpl.messages import State, negotiate
 

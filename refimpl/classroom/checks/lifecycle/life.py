@@ -1,6 +1,6 @@
 """Chapter 05: what shows life, and when a silent peer is declared dead."""
 
-from refimpl.lifecycle.pings import Progress
+from refimpl.lifecycle.heartbeat import Progress
 
 from ...cases import Answer, Case, Exercise, call
 
@@ -96,5 +96,5 @@ SHOWS_LIFE = Exercise(
         ),
         Case("much waits and stays", call(STILL, STILL._replace(waiting=True)), expect=False),
     ),
-    replaces="lifecycle.pings.shows_life",
+    replaces="lifecycle.heartbeat.shows_life",
 )

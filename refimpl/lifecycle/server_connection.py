@@ -25,7 +25,7 @@ from refimpl.handshake import (
 )
 from refimpl.handshake.server import check_http
 from refimpl.lifecycle.connection import WebSocket
-from refimpl.lifecycle.page import with_page
+from refimpl.lifecycle.upgrade_page import with_page
 from refimpl.lifecycle.settings import Settings
 from refimpl.messages import Event, HandshakeFailed, Role, State
 

@@ -10,7 +10,7 @@ import asyncio
 from refimpl.errors import ConnectionClosed
 from refimpl.framing import CloseCode
 from refimpl.lifecycle.settings import Settings
-from refimpl.lifecycle.wire import OPEN, Wire
+from refimpl.lifecycle.driver import OPEN, Wire
 from refimpl.messages import Protocol, Role
 
 __all__ = ["Closing", "hangs_up"]

@@ -1,48 +1,49 @@
-"""The lower half of a connection: bytes between an asyncio transport and the protocol core.
+"""The driver of a connection: bytes from an asyncio transport, through the core, to the inbox.
 
-Two rules live here. **One write per batch**: replies sent while parsed messages still wait in the
-inbox are held and leave together, with a `call_soon` flush as the net (one write per message is
-one system call per message). **Back-pressure both ways**: a full inbox pauses reading, a full
-transport makes `send` wait. How a connection ends is `closing`, and what a program sees of it
-`connection`.
+What a handshake event means is the owner's to say: a `WebSocket`, or the engine that uvicorn runs.
+Three rules live here.
+
+**Limits hold for each message.** The inbox takes at most max_queue messages, and about max_size
+bytes of them. What has no room stays unparsed in the core, and reading pauses when more comes.
+**Turns are fair.** One connection parses at most TURN events in one turn of the event loop, so one
+peer cannot stop the others. **Nothing received is lost.** What came before the end of the stream is
+delivered before that end, whether it is a Close, an end of stream or a reset.
 """
 
 import asyncio
 import threading
+import typing
 from collections import deque
-from collections.abc import Iterable
-from time import monotonic
+from collections.abc import Callable
 from typing import cast
 
-from refimpl.errors import ConnectionClosed
+from refimpl.errors import ConcurrencyError, ConnectionClosed
+from refimpl.framing import CloseCode
+from refimpl.lifecycle.closer import Closer
+from refimpl.lifecycle.heartbeat import Heartbeat, Pings, stop_heartbeat
+from refimpl.lifecycle.memory_limit import memory_of
 from refimpl.lifecycle.settings import Settings
-from refimpl.messages import Event, Protocol, State
+from refimpl.lifecycle.writer import Writer
+from refimpl.messages import Closed, Event, Ping, Pong, Protocol, State
 
-__all__ = ["Wire"]
-
-INFLATE_STEP = 4 * 1024  # a message of 1 MiB may be 1 KiB of it
-LARGE = 16 * 1024  # bytes of a read that are worth parsing where they lie
-
-# Seconds for which a reply may be held: an application that computes for long between two messages
-# of one batch, and never awaits, would else keep the first reply back until the last is done.
-MAX_HOLD = 0.002
-
-# The inbox of a connection that waits for messages: an empty deque of its own has 760 bytes, and a
-# list would make taking the first of many tiny messages cost in proportion to their number.
-NOTHING: deque[str | bytes] = deque(maxlen=0)
-
-OPEN = State.OPEN  # an enum member costs two look-ups, and every message asks
-
+__all__ = ["Driver", "Owner"]
 
 READ = 256 * 1024  # bytes taken from the kernel at once; asyncio's own protocols take as many
+LARGE = 16 * 1024  # bytes of a read that are worth parsing where they lie
+TURN = 128  # events that one connection parses in one turn of the loop
+
+# The inbox of a connection that waits for messages: an empty deque of its own has 760 bytes, and a
+# list would make taking the first of many small messages cost in proportion to their number.
+NOTHING: deque[str | bytes] = deque(maxlen=0)
+
+OPEN = State.OPEN  # an enum member costs two look-ups, and every read asks
 
 
 class Scratch(threading.local):
     """The memory that every connection of a thread reads into, one read at a time.
 
-    For a plain protocol asyncio makes 256 KiB of new memory a read and gives most of it back, which
-    malloc often does with two system calls and a page fault. A ping-pong of 32 B cost 1.5 times as
-    much so, of 100 connections 2.3 times, of 64 KiB 2.1 times (`refimpl bench`).
+    For a plain protocol asyncio makes 256 KiB of new memory for each read and gives most of it
+    back. Whether malloc asks the kernel for it each time depends on the heap (`refimpl bench`).
     """
 
     def __init__(self) -> None:
@@ -52,66 +53,65 @@ class Scratch(threading.local):
 SCRATCH = Scratch()
 
 
-class Wire(asyncio.BufferedProtocol):
-    """Feeds a `Protocol` core from a transport, and the transport from the core."""
+class Owner(typing.Protocol):
+    """Whom a driver works for."""
+
+    def connected(self) -> None:
+        """Take note that the transport is there; called once, first."""
+
+    def handle(self, event: Event) -> None:
+        """Deal with an event of the opening handshake."""
+
+    def disconnected(self) -> None:
+        """Take note that the transport is gone; called once."""
+
+
+class Driver(asyncio.BufferedProtocol):
+    """Feeds a protocol core from a transport.
+
+    inbox: messages that wait to be taken, oldest first. has_unparsed: whether a limit left
+    something unparsed in the core. reader: the future of the one task that waits for a message.
+    heard: reads that brought something.
+    """
 
     __slots__ = (
-        "__dict__",
-        "__weakref__",
-        "_closed",
-        "_drainers",
-        "_flush_scheduled",
-        "_heard",
-        "_held",
-        "_hold_until",
-        "_inbox",
-        "_loop",
-        "_lost",
-        "_lost_error",
-        "_reader",
-        "_reading_paused",
-        "_unparsed",
-        "_writing_paused",
-        "_written",
-        "core",
-        "settings",
-        "transport",
-    )
+        "__weakref__", "_discarding", "_ended", "_loop", "_owner", "_parse_scheduled", "_turn",
+        "closer", "core", "grew", "has_unparsed", "heard", "heartbeat", "inbox", "pings", "reader",
+        "reader_task", "reading_paused", "settings", "writer",
+    )  # fmt: skip
 
-    def __init__(self, core: Protocol, settings: Settings) -> None:
+    def __init__(self, core: Protocol, settings: Settings, owner: Owner) -> None:
         self.core = core
         self.settings = settings
-        self.transport: asyncio.Transport
+        self.writer = Writer(core, settings)
+        self.closer = Closer(self.writer)
+        self.pings = Pings()
+        self.heartbeat: Heartbeat | None = None
+        self.grew: Callable[[int], None] | None = None  # told what is held of what came
+        self._owner: Owner | None = owner
         self._loop = asyncio.get_running_loop()
-        self._inbox = NOTHING  # messages that wait for recv(), oldest first
-        self._reader: asyncio.Future[None] | None = None  # the recv() that waits
-        self._reading_paused = False
-        self._unparsed = b""  # what came between a full inbox and the pause
-        self._heard = 0  # reads that brought something: what a heartbeat calls life
-        self._written = 0  # bytes given to the transport
-        self._held = 0  # bytes of messages that wait for a flush, about
-        self._flush_scheduled = False
-        self._hold_until = 0.0
-        self._writing_paused = False
-        self._drainers: list[asyncio.Future[None]] | None = None  # every send() that waits
-        # Set when the WebSocket is over; TCP may live on to drain.
-        self._closed: ConnectionClosed | None = None
-        self._lost = False  # TCP is over too
-        self._lost_error: Exception | None = None
+        self.inbox = NOTHING
+        self.reader: asyncio.Future[None] | None = None
+        self.reader_task: asyncio.Task[object] | None = None
+        self.reading_paused = False
+        self.heard = 0
+        self.has_unparsed = False
+        self._turn = TURN  # events that may still be parsed in this turn of the loop
+        self._parse_scheduled = False
+        self._ended = False  # the stream has ended; what it brought may still be unparsed
+        self._discarding = False  # messages go nowhere any more
 
-    def _handle(self, event: Event) -> None:
-        """Deal with an event that is no message; the upper half says how."""
-        raise NotImplementedError
-
-    # --- reading ---
+    # --- what asyncio calls ---
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the transport; asyncio calls it once, first."""
-        self.transport = cast(asyncio.Transport, transport)
-        self.transport.set_write_buffer_limits(self.settings.write_limit)
+        """Take the transport; called once, first."""
+        self.writer.transport = cast(asyncio.Transport, transport)
+        self.writer.transport.set_write_buffer_limits(self.settings.write_limit)
+        if self._owner is not None:
+            self._owner.connected()
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        """Return where to read to; asyncio calls it, then `buffer_updated`."""
+        """Return where to read to; `buffer_updated` follows."""
         return SCRATCH.view
 
     def buffer_updated(self, nbytes: int) -> None:
@@ -120,163 +120,244 @@ class Wire(asyncio.BufferedProtocol):
         self.data_received(data if nbytes >= LARGE else bytes(data))
 
     def data_received(self, data: bytes | memoryview) -> None:
-        """Parse what came, or put it by where the inbox is full.
+        """Parse what came, or keep it unparsed behind what waits already.
 
         data: of a memoryview nothing is kept, its memory is for the next read.
         """
-        self._heard += 1
-        if not self._inbox or not self._is_full():
-            self._feed(data)
-        elif self.core.state is OPEN:
-            # Pausing a read late, when more really comes, spares two system calls a batch: an
-            # application that keeps up has emptied the inbox by then.
-            self._pause_reading()
-            self._unparsed += data
-        else:
-            # We are closing and must read on for the peer's Close (7.1.1), so what has no room is
-            # dropped.
-            room = len(self._inbox)
-            self._settle(self.core.receive_data(data))
-            while len(self._inbox) > room:
-                self._inbox.pop()
-
-    def _feed(self, data: bytes | memoryview) -> None:
-        """Parse data, compressed data in small steps: one read may inflate a thousand times.
-
-        What comes when the inbox is full waits unparsed, small as it is.
-        """
-        core = self.core
-        if core.agreement.extension is None:
-            self._settle(core.receive_data(data))
+        self.heard += 1
+        self._turn = TURN
+        self.writer.in_a_row = 0
+        if not self.has_unparsed and (not self.inbox or not self._is_full()):
+            self.parse(data)
+            if self.grew is not None:
+                self.grew(self.core.pending + memory_of(self.inbox))
             return
-        for start in range(0, len(data), INFLATE_STEP):
-            if start and self._is_full() and self.core.state is OPEN:
-                self._pause_reading()
-                self._unparsed = bytes(data[start:])
+        self.core.receive_data(data, limit=0)
+        self.has_unparsed = True
+        if self.grew is not None:
+            self.grew(len(data))
+        if self.core.state is OPEN:
+            # Pausing only when more really comes spares two system calls for each batch: an
+            # application that keeps up has emptied the inbox by then.
+            self.pause_reading()
+        else:
+            self.discard_messages()
+
+    def eof_received(self) -> bool:
+        """Take note that the peer sends no more; return whether to keep the transport open.
+
+        It stays open while something that came before the end is unparsed: that may be a Close to
+        answer. TLS cannot stay half open; asyncio closes it in any case.
+        """
+        self._ended = True
+        self.closer.start_deadline()
+        if self.has_unparsed:
+            return self.writer.transport.can_write_eof()
+        self._deliver_end()
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wake everyone who waits: nothing can be sent any more; called once, last."""
+        self._ended = True
+        self.closer.lost(exc)
+        if self._owner is not None:
+            self._owner.disconnected()
+        if not self.has_unparsed:
+            self._deliver_end()
+        self.wake_reader()
+        if self.writer.closed is not None:
+            self._owner = None  # a circle would wait for the garbage collector
+
+    def pause_writing(self) -> None:
+        """Make senders wait."""
+        self.writer.pause()
+
+    def resume_writing(self) -> None:
+        """Let senders go on."""
+        self.writer.resume()
+
+    # --- parsing ---
+
+    def parse(self, data: bytes | memoryview = b"") -> None:
+        """Parse as much as has room in the inbox and in this turn of the loop."""
+        while limit := self._room():
+            events = self.core.receive_data(data, limit=limit)
+            data = b""
+            self.has_unparsed = len(events) == limit
+            self._turn -= len(events)
+            if events:
+                self._deal_out(events)
+            if not self.has_unparsed:
+                if self._ended:
+                    self._deliver_end()
                 return
-            self._settle(self.core.receive_data(data[start : start + INFLATE_STEP]))
+        if data:
+            self.core.receive_data(data, limit=0)
+            self.has_unparsed = True
+        if self.has_unparsed and self._turn <= 0 and not self._is_full():
+            self._parse_later()
 
-    def _settle(self, events: Iterable[Event]) -> None:
-        """Deal with events: messages go to the inbox, answers that the core queued go out."""
-        answered = self._deal_out(events)
-        if not answered or self._writing_paused or (self._inbox and self.core.can_answer):
-            return  # a peer that does not read gets one pong, the latest; answers go before Close
-        self._flush()
+    def _room(self) -> int:
+        """Return how many events may be parsed now; 0 where the inbox or this turn is full.
 
-    def _deal_out(self, events: Iterable[Event]) -> bool:
-        """Hand out events; return whether there was any but messages, which the core may answer."""
+        One compressed message may inflate to max_size, so compressed ones are parsed one by one.
+        """
+        if self._turn <= 0 or (self.inbox and self._is_full()):
+            return 0
+        if self.core.agreement.extension is not None:
+            return 1
+        free = self.settings.high_water - len(self.inbox)
+        return self._turn if self._discarding or free > self._turn else int(free)
+
+    def _is_full(self) -> bool:
+        """Return whether no more should be parsed: too many messages wait, or too large ones."""
+        inbox, settings = self.inbox, self.settings
+        if self._discarding:
+            return False
+        return len(inbox) >= settings.high_water or memory_of(inbox) >= settings.high_bytes
+
+    def _parse_later(self) -> None:
+        if not self._parse_scheduled:
+            self._parse_scheduled = True
+            self._loop.call_soon(self._parse_on)
+
+    def _parse_on(self) -> None:
+        """Go on in a new turn of the loop with what the last one left unparsed."""
+        self._parse_scheduled = False
+        self._turn = TURN
+        self.parse()
+        self._read_on()
+
+    def _deal_out(self, events: list[Event]) -> None:
+        """Put messages into the inbox, deal with the rest, and send the core's answers."""
+        inbox = self.inbox
         answered = False
         for event in events:
             if type(event) is str or type(event) is bytes:
-                self._put(event)
+                if inbox is NOTHING:
+                    inbox = self.inbox = deque()
+                inbox.append(event)
             else:
                 answered = True
                 self._handle(event)
-        if self._inbox:
-            self._wake_reader()
-        return answered
+        if inbox:
+            self.wake_reader()
+            if self.core.agreement.extension is not None:
+                self._turn -= len(inbox[-1]) >> 13  # inflating 1 MiB costs as much as 128 messages
+        # A peer that does not read gets one pong, the latest; answers go before a Close.
+        if answered and not (self.writer.is_paused or (inbox and self.core.can_answer)):
+            self.writer.flush()
 
-    def _put(self, message: str | bytes) -> None:
-        if self._inbox is NOTHING:
-            self._inbox = deque()
-        self._inbox.append(message)
+    def _handle(self, event: Event) -> None:
+        if type(event) is Pong:
+            self.pings.answer(event.payload, self._loop.time())
+        elif type(event) is Ping:
+            if self.pings.is_flood(unread=self.writer.is_paused):
+                self.start_close(CloseCode.POLICY_VIOLATION, "got pings without end, read no pong")
+        elif type(event) is Closed:
+            self._close_behind_answers(event.error)
+        elif self._owner is not None:
+            self._owner.handle(event)
 
-    def _is_full(self) -> bool:
-        """Return whether no more should be read: too many messages wait, or too large ones.
+    # --- taking messages ---
 
-        Asked once a read, and only where some wait; 16 of 16 MiB each would be 256 MiB.
-        """
-        inbox, settings = self._inbox, self.settings
-        return len(inbox) >= settings.high_water or sum(map(len, inbox)) >= settings.high_bytes
-
-    def _next_message(self) -> str | bytes:
-        """Take the oldest message, and read on where enough has been taken."""
-        inbox, settings = self._inbox, self.settings
-        message = inbox.popleft()
-        if not self._reading_paused or len(inbox) > settings.low_water:
-            return message
-        if sum(map(len, inbox)) <= settings.high_bytes / 4:
-            self._resume_reading()
+    def take(self) -> str | bytes:
+        """Return the oldest message of an inbox that has one, and go on where there is room."""
+        message = self.inbox.popleft()
+        if self.has_unparsed and len(self.inbox) <= self.settings.low_water:
+            self.parse() if self._turn > 0 else self._parse_later()
+        if self.reading_paused:
+            self._read_on()
         return message
 
-    def _wake_reader(self) -> None:
-        if self._reader is not None and not self._reader.done():
-            self._reader.set_result(None)
+    def expect_message(self) -> asyncio.Future[None]:
+        """Return a future for the next message, or for the end, and note who awaits it."""
+        self.inbox = NOTHING
+        self.reader = self._loop.create_future()
+        self.reader_task = asyncio.current_task()
+        return self.reader
 
-    def _pause_reading(self) -> None:
-        self._reading_paused = True
-        self.transport.pause_reading()
+    def two_readers(self) -> ConcurrencyError:
+        """Return the error for a second task that wants to receive."""
+        first, second = self.reader_task, asyncio.current_task()
+        names = [repr(task.get_name()) if task else "a callback" for task in (first, second)]
+        return ConcurrencyError(f"got recv() in task {names[1]}, but task {names[0]} waits in it")
 
-    def _resume_reading(self) -> None:
-        """Parse what was put by and read on: the inbox has emptied, or matters no more."""
-        self._reading_paused = False
-        data, self._unparsed = self._unparsed, b""
-        if data:
-            self._feed(data)
-        if not (self._lost or self._reading_paused):
-            self.transport.resume_reading()
+    def wake_reader(self) -> None:
+        """Let the task that waits for a message look again."""
+        if self.reader is not None and not self.reader.done():
+            self.reader.set_result(None)
 
-    # --- writing ---
+    # --- pausing ---
 
-    def _flush(self) -> None:
-        """Give everything that the core has queued to the transport, in one write."""
-        self._held = 0
-        data = self.core.data_to_send()
-        if data and not self._lost:
-            self._written += len(data)
-            self.transport.write(data)
+    def pause_reading(self) -> None:
+        """Take nothing more from the kernel, whose buffer then fills and slows the peer."""
+        if not (self.reading_paused or self.writer.lost):
+            self.reading_paused = True
+            self.writer.transport.pause_reading()
 
-    def _leave(self, size: int) -> None:
-        """Let a message of size bytes go: at once, or with its batch while messages wait.
+    def resume_reading(self) -> None:
+        """Take the peer's bytes again."""
+        if self.reading_paused:
+            self.reading_paused = False
+            if not self.writer.lost:
+                self.writer.transport.resume_reading()
 
-        A held one leaves with the next flush, at latest in the loop's next turn.
+    def _read_on(self) -> None:
+        """Read again where reading was paused and enough has been taken."""
+        if self.reading_paused and not self.has_unparsed:
+            inbox, settings = self.inbox, self.settings
+            if len(inbox) <= settings.low_water and memory_of(inbox) <= settings.high_bytes / 4:
+                self.resume_reading()
+
+    # --- the end ---
+
+    def start_close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:
+        """Send Close without waiting, and read on for the peer's.
+
+        The deadline of closing replaces the heartbeat. Does nothing on a connection that is not
+        open. Raises LocalProtocolError for a code that may not be sent or a reason of more than 123
+        bytes.
         """
-        if not self._inbox:
-            self._flush()
-            return
-        self._held += size
-        if not self._flush_scheduled:
-            self._flush_scheduled = True
-            self._hold_until = monotonic() + MAX_HOLD
-            self._loop.call_soon(self._flush_held)
-        elif self._held > self.settings.write_limit or monotonic() > self._hold_until:
-            self._flush()
-            self._hold_until = monotonic() + MAX_HOLD
+        if self.closer.start(code, reason):
+            stop_heartbeat(self)
+            self.resume_reading()
 
-    def _flush_held(self) -> None:
-        self._flush_scheduled = False
-        if self._held:
-            self._flush()
+    def discard_messages(self) -> None:
+        """Skip every message that is not in the inbox yet, and hear only control frames.
 
-    def pause_writing(self) -> None:
-        """Make `send` wait: the transport holds more than write_limit bytes."""
-        self._writing_paused = True
+        Called when nobody will take them: the application has gone, or we are closing, have no room
+        for more, and must read on for the peer's Close (RFC 6455 section 7.1.1).
+        """
+        self._discarding = True
+        self.core.skip_messages()
+        self.parse()
+        self.resume_reading()
 
-    def resume_writing(self) -> None:
-        """Let every waiting `send` go on: the transport has sent most of what it held."""
-        self._writing_paused = False
-        self._flush()
-        for waiter in self._drainers or ():
-            if not waiter.done():
-                waiter.set_result(None)
+    def _close_behind_answers(self, error: ConnectionClosed) -> None:
+        """End the WebSocket, but let a program that waits in `recv` answer what it has got first.
 
-    async def _drain(self) -> None:
-        """Wait until the transport takes more; raises ConnectionClosed where it never will."""
-        while self._writing_paused and self._closed is None:
-            waiter = self._loop.create_future()
-            drainers = self._drainers = self._drainers or []
-            drainers.append(waiter)
-            try:
-                await waiter
-            finally:
-                drainers.remove(waiter)
-        if self._closed is not None:
-            raise self._closed_error()
+        It runs in the loop's next turn, before what is scheduled behind it; whoever is slower than
+        that finds the connection closed.
+        """
+        if self.inbox and self.core.can_answer:
+            self._loop.call_soon(self.finish, error)
+        else:
+            self.finish(error)
 
-    def _closed_error(self) -> ConnectionClosed:
-        """Return a fresh copy of the error that ended the connection, with its cause."""
-        closed = self._closed
-        assert closed is not None
-        error = ConnectionClosed(closed.sent, closed.received, closed.order)
-        error.__cause__ = closed.__cause__ or self._lost_error
-        return error
+    def finish(self, error: ConnectionClosed) -> None:
+        """End the WebSocket for everyone who waits on it, and let TCP go."""
+        self.closer.finish(error)
+        self.pings.fail(self.writer.closed_error)
+        stop_heartbeat(self)
+        self.wake_reader()
+        self.resume_reading()
+        if self.writer.lost:
+            self._owner = None
+
+    def _deliver_end(self) -> None:
+        """Tell the core that the stream has ended, now that all it brought is parsed."""
+        self._deal_out(self.core.receive_eof())
+        self.writer.flush()
+        if not self.writer.lost:
+            self.writer.transport.close()

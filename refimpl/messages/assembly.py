@@ -6,6 +6,8 @@
 'Hello'
 """
 
+from sys import getsizeof
+
 from refimpl.errors import RemoteProtocolError
 from refimpl.framing import FIN, OPCODE, RSV1, CloseCode, Opcode
 from refimpl.messages.deflate import PerMessageDeflate
@@ -70,6 +72,12 @@ class MessageAssembler:
         """
         self._deflate = deflate
         self._max_frame = self.room = self._max_size + self._max_size // 64 + 64
+
+    @property
+    def size(self) -> int:
+        """Bytes held of a message whose last fragment has not come."""
+        parts = self._parts
+        return 0 if parts is None else len(parts.data) + sum(map(getsizeof, parts.text))
 
     @property
     def takes_small(self) -> bool:

@@ -96,14 +96,13 @@ class Protocol(Sending):
         self._output.raw(request.serialize())
         self._read = Protocol._read_response
 
-    def accept(self, acceptance: Acceptance) -> list[Event]:
-        """Queue a server's 101; return the events of frames that came right behind the request."""
+    def accept(self, acceptance: Acceptance) -> None:
+        """Queue a server's 101; `receive_data` goes on with what came right behind the request."""
         self.state = next_state(self.state, Trigger.ACCEPT)
         self._output.raw(acceptance.response.serialize())
         if acceptance.subprotocol or acceptance.extension:
             self.agreement = Agreement(acceptance.subprotocol, acceptance.extension)
         self._open()
-        return self.receive_data()
 
     def reject(self, response: Response) -> None:
         """Queue a server's refusal, or raise for one that may not travel; then close TCP."""
@@ -124,6 +123,11 @@ class Protocol(Sending):
     def unparsed(self) -> int:
         """Bytes that were received and are not parsed yet: a frame's beginning, or past a limit."""
         return len(self._input)
+
+    @property
+    def pending(self) -> int:
+        """Bytes held for what is not whole yet: those unparsed, and the fragments of a message."""
+        return len(self._input) + (0 if self._assembler is None else self._assembler.size)
 
     def receive_data(
         self, data: Buffer | memoryview = b"", *, limit: int | None = None

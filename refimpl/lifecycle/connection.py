@@ -40,13 +40,14 @@ class WebSocket:
 
     __slots__ = (
         "__dict__", "__weakref__", "_id", "_waiting", "core", "driver", "fragmenting", "request",
-        "response", "settings",
+        "response", "settings", "writer",
     )  # fmt: skip
 
     def __init__(self, core: Protocol, settings: Settings) -> None:
         self.core = core
         self.settings = settings
         self.driver = Driver(core, settings, self)
+        self.writer = self.driver.writer
         self.request: Request | None = None
         self.response: Response | None = None
         self.fragmenting: asyncio.Future[None] | None = None  # the fragmented message on its way
@@ -77,7 +78,7 @@ class WebSocket:
     @property
     def state(self) -> State:
         """Where the connection stands: CONNECTING, OPEN, CLOSING or CLOSED."""
-        return State.CLOSED if self.driver.writer.lost else self.core.state
+        return State.CLOSED if self.writer.lost else self.core.state
 
     @property
     def subprotocol(self) -> str | None:
@@ -92,25 +93,25 @@ class WebSocket:
     @property
     def close_code(self) -> int | None:
         """The code the connection closed with (RFC 6455 section 7.1.5); None while it is open."""
-        closed = self.driver.writer.closed
+        closed = self.writer.closed
         return None if closed is None else closed.code
 
     @property
     def close_reason(self) -> str | None:
         """The reason the peer gave for closing (RFC 6455 section 7.1.6); None while open."""
-        closed = self.driver.writer.closed
+        closed = self.writer.closed
         return None if closed is None else closed.reason
 
     @property
     def transport(self) -> asyncio.Transport:
         """The asyncio transport below."""
-        return self.driver.writer.transport
+        return self.writer.transport
 
     @property
     def buffered_amount(self) -> int:
         """Bytes that were sent and have not left for the network yet."""
         waiting = 0 if self._waiting is None else self._waiting.size
-        return waiting + self.driver.writer.waiting
+        return waiting + self.writer.waiting
 
     @property
     def local_address(self) -> tuple[str, int] | tuple[str, int, int, int] | str | None:
@@ -137,15 +138,16 @@ class WebSocket:
         if driver.reader is not None:
             raise driver.two_readers()
         while not driver.inbox:
-            if driver.writer.closed is not None:
-                raise driver.writer.closed_error()
+            if self.writer.closed is not None:
+                raise self.writer.closed_error()
             try:
                 await driver.expect_message()
             finally:
                 driver.reader = driver.reader_task = None
-        if driver.has_unparsed or driver.reading_paused:
-            return driver.take()
-        return driver.inbox.popleft()  # behind the last await: cancelled, it has taken nothing
+        message = driver.inbox.popleft()  # behind the last await: cancelled, it has taken nothing
+        if not driver.inbox and (driver.unparsed or driver.reading_paused):
+            driver.catch_up()
+        return message
 
     def __aiter__(self) -> Self:
         return self
@@ -159,17 +161,18 @@ class WebSocket:
         if driver.reader is not None:
             raise driver.two_readers()
         while not driver.inbox:
-            if driver.writer.closed is not None:
-                if driver.writer.closed.clean:
+            if self.writer.closed is not None:
+                if self.writer.closed.clean:
                     raise StopAsyncIteration
-                raise driver.writer.closed_error()
+                raise self.writer.closed_error()
             try:
                 await driver.expect_message()
             finally:
                 driver.reader = driver.reader_task = None
-        if driver.has_unparsed or driver.reading_paused:
-            return driver.take()
-        return driver.inbox.popleft()
+        message = driver.inbox.popleft()
+        if not driver.inbox and (driver.unparsed or driver.reading_paused):
+            driver.catch_up()
+        return message
 
     # --- sending ---
 
@@ -192,15 +195,15 @@ class WebSocket:
         else:
             await send_other(self, message)
             return
-        driver = self.driver
-        driver.writer.leave(len(message), hold=bool(driver.inbox))
-        if driver.writer.must_wait:
-            await driver.writer.drain()
+        writer = self.writer
+        writer.leave(len(message), self.driver.inbox)
+        if writer.must_wait:
+            await writer.drain()
 
     async def sent(self, size: int) -> None:
         """Let what is queued leave, and wait where much waits already."""
-        writer = self.driver.writer
-        writer.leave(size, hold=bool(self.driver.inbox))
+        writer = self.writer
+        writer.leave(size, self.driver.inbox)
         if writer.must_wait:
             await writer.drain()
 
@@ -209,7 +212,7 @@ class WebSocket:
 
         frame: message as an unmasked, uncompressed frame, for a connection that can use it.
         """
-        core, writer = self.core, self.driver.writer
+        core, writer = self.core, self.writer
         if core.state is not OPEN:
             return
         fragmenting = self.fragmenting is not None
@@ -234,9 +237,9 @@ class WebSocket:
 
     async def why_closed(self) -> ConnectionClosed:
         """Return the error for a call on a connection no longer open, once its end is known."""
-        if self.driver.writer.closed is None:
+        if self.writer.closed is None:
             await self.wait_closed()
-        return self.driver.writer.closed_error()
+        return self.writer.closed_error()
 
     async def ping(self, data: str | bytes | None = None) -> Awaitable[float]:
         """Send a ping and return an awaitable of its latency in seconds; it need not be awaited.
@@ -248,8 +251,8 @@ class WebSocket:
             raise await self.why_closed()
         waiter: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         send_ping(self.driver, encode_text(data) if isinstance(data, str) else data, waiter)
-        if self.driver.writer.must_wait:
-            await self.driver.writer.drain()
+        if self.writer.must_wait:
+            await self.writer.drain()
         return waiter
 
     async def pong(self, data: str | bytes = b"") -> None:

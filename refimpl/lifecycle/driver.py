@@ -69,15 +69,15 @@ class Owner(typing.Protocol):
 class Driver(asyncio.BufferedProtocol):
     """Feeds a protocol core from a transport.
 
-    inbox: messages that wait to be taken, oldest first. has_unparsed: whether a limit left
-    something unparsed in the core. reader: the future of the one task that waits for a message.
+    inbox: messages that wait to be taken, oldest first. unparsed: whether a limit left
+    whole frames in the core. reader: the future of the one task that waits for a message.
     heard: reads that brought something.
     """
 
     __slots__ = (
-        "__weakref__", "_discarding", "_ended", "_loop", "_owner", "_parse_scheduled", "_turn",
-        "closer", "core", "grew", "has_unparsed", "heard", "heartbeat", "inbox", "pings", "reader",
-        "reader_task", "reading_paused", "settings", "writer",
+        "__weakref__", "_discarding", "_ended", "_loop", "_most", "_owner", "_parse_scheduled",
+        "_turn", "closer", "core", "grew", "heard", "heartbeat", "inbox", "pings", "reader", "reader_task",
+        "reading_paused", "settings", "unparsed", "writer",
     )  # fmt: skip
 
     def __init__(self, core: Protocol, settings: Settings, owner: Owner) -> None:
@@ -95,7 +95,8 @@ class Driver(asyncio.BufferedProtocol):
         self.reader_task: asyncio.Task[object] | None = None
         self.reading_paused = False
         self.heard = 0
-        self.has_unparsed = False
+        self.unparsed = False
+        self._most = settings.high_water
         self._turn = TURN  # events that may still be parsed in this turn of the loop
         self._parse_scheduled = False
         self._ended = False  # the stream has ended; what it brought may still be unparsed
@@ -127,13 +128,13 @@ class Driver(asyncio.BufferedProtocol):
         self.heard += 1
         self._turn = TURN
         self.writer.in_a_row = 0
-        if not self.has_unparsed and (not self.inbox or not self._is_full()):
+        if not self.unparsed and (not self.inbox or not self._is_full()):
             self.parse(data)
             if self.grew is not None:
                 self.grew(self.core.pending + memory_of(self.inbox))
             return
         self.core.receive_data(data, limit=0)
-        self.has_unparsed = True
+        self.unparsed = True
         if self.grew is not None:
             self.grew(len(data))
         if self.core.state is OPEN:
@@ -151,7 +152,7 @@ class Driver(asyncio.BufferedProtocol):
         """
         self._ended = True
         self.closer.start_deadline()
-        if self.has_unparsed:
+        if self.unparsed:
             return self.writer.transport.can_write_eof()
         self._deliver_end()
         return False
@@ -162,7 +163,7 @@ class Driver(asyncio.BufferedProtocol):
         self.closer.lost(exc)
         if self._owner is not None:
             self._owner.disconnected()
-        if not self.has_unparsed:
+        if not self.unparsed:
             self._deliver_end()
         self.wake_reader()
         if self.writer.closed is not None:
@@ -180,21 +181,23 @@ class Driver(asyncio.BufferedProtocol):
 
     def parse(self, data: bytes | memoryview = b"") -> None:
         """Parse as much as has room in the inbox and in this turn of the loop."""
-        while limit := self._room():
+        limit = self._room()
+        while limit:
             events = self.core.receive_data(data, limit=limit)
             data = b""
-            self.has_unparsed = len(events) == limit
             self._turn -= len(events)
+            self.unparsed = len(events) == limit
             if events:
                 self._deal_out(events)
-            if not self.has_unparsed:
+            if not self.unparsed:
                 if self._ended:
                     self._deliver_end()
                 return
+            limit = self._room() if len(self.inbox) < self._most else 0
         if data:
             self.core.receive_data(data, limit=0)
-            self.has_unparsed = True
-        if self.has_unparsed and self._turn <= 0 and not self._is_full():
+            self.unparsed = True
+        if self._turn <= 0 and not self._is_full():
             self._parse_later()
 
     def _room(self) -> int:
@@ -202,31 +205,33 @@ class Driver(asyncio.BufferedProtocol):
 
         One compressed message may inflate to max_size, so compressed ones are parsed one by one.
         """
-        if self._turn <= 0 or (self.inbox and self._is_full()):
+        turn = self._turn
+        if turn <= 0 or (self.inbox and self._is_full()):
             return 0
         if self.core.agreement.extension is not None:
             return 1
-        free = self.settings.high_water - len(self.inbox)
-        return self._turn if self._discarding or free > self._turn else int(free)
+        free = self._most - len(self.inbox)
+        return turn if turn < free or self._discarding else int(free)
 
     def _is_full(self) -> bool:
         """Return whether no more should be parsed: too many messages wait, or too large ones."""
-        inbox, settings = self.inbox, self.settings
+        inbox = self.inbox
         if self._discarding:
             return False
-        return len(inbox) >= settings.high_water or memory_of(inbox) >= settings.high_bytes
+        return len(inbox) >= self._most or memory_of(inbox) >= self.settings.high_bytes
 
     def _parse_later(self) -> None:
-        if not self._parse_scheduled:
+        """Go on in the loop's next turn with what this one leaves unparsed."""
+        if self.unparsed and not self._parse_scheduled:
             self._parse_scheduled = True
             self._loop.call_soon(self._parse_on)
 
     def _parse_on(self) -> None:
-        """Go on in a new turn of the loop with what the last one left unparsed."""
         self._parse_scheduled = False
         self._turn = TURN
         self.parse()
-        self._read_on()
+        if not self.unparsed:
+            self.resume_reading()
 
     def _deal_out(self, events: list[Event]) -> None:
         """Put messages into the inbox, deal with the rest, and send the core's answers."""
@@ -261,14 +266,17 @@ class Driver(asyncio.BufferedProtocol):
 
     # --- taking messages ---
 
-    def take(self) -> str | bytes:
-        """Return the oldest message of an inbox that has one, and go on where there is room."""
-        message = self.inbox.popleft()
-        if self.has_unparsed and len(self.inbox) <= self.settings.low_water:
-            self.parse() if self._turn > 0 else self._parse_later()
-        if self.reading_paused:
-            self._read_on()
-        return message
+    def catch_up(self) -> None:
+        """Go on where the inbox is empty again: parse what waited for room, or read on.
+
+        Whoever takes the last message calls it, if anything is `unparsed` or `reading_paused`.
+        """
+        if self._turn > 0:
+            self.parse()
+        else:
+            self._parse_later()
+        if not self.unparsed:
+            self.resume_reading()
 
     def expect_message(self) -> asyncio.Future[None]:
         """Return a future for the next message, or for the end, and note who awaits it."""
@@ -302,13 +310,6 @@ class Driver(asyncio.BufferedProtocol):
             self.reading_paused = False
             if not self.writer.lost:
                 self.writer.transport.resume_reading()
-
-    def _read_on(self) -> None:
-        """Read again where reading was paused and enough has been taken."""
-        if self.reading_paused and not self.has_unparsed:
-            inbox, settings = self.inbox, self.settings
-            if len(inbox) <= settings.low_water and memory_of(inbox) <= settings.high_bytes / 4:
-                self.resume_reading()
 
     # --- the end ---
 

@@ -7,7 +7,7 @@ meets either gives way to others after SENDS writes, so that no loop of sends ca
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from time import monotonic
 
 from refimpl.errors import ConnectionClosed
@@ -99,12 +99,12 @@ class Writer:
         if self.in_a_row > SENDS:
             self.must_wait = True
 
-    def leave(self, size: int, *, hold: bool) -> None:
-        """Let a message of size bytes go: at once, or with its batch where it may be held.
+    def leave(self, size: int, inbox: Sized) -> None:
+        """Let a message of size bytes go: at once, or with its batch while messages wait in inbox.
 
         A held one leaves with the next flush, at latest in the loop's next turn.
         """
-        if not hold:
+        if not inbox:
             self.flush()
             return
         self.held += size

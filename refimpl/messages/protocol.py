@@ -145,7 +145,8 @@ class Protocol(Sending):
         try:
             if type(data) is memoryview and self._takes_view(data, limit):
                 data = data[self._read_large(data, events) :]
-            self._input.feed(data)
+            if data:
+                self._input.feed(data)
             self._read(self, events, limit)
         except (RemoteProtocolError, HandshakeError) as error:
             events.append(self._fail(error))

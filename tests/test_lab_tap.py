@@ -10,7 +10,7 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from refimpl.handshake import build_request, check_request, parse_uri
 from refimpl.lab import Capture, Wire, assert_nothing_left, expect_error, wiretap
-from refimpl.messages import Protocol, Role, Text
+from refimpl.messages import Protocol, Role
 from tools.record.page import serve_page
 
 
@@ -120,7 +120,7 @@ class TestWire:
     def test_carries_until_both_are_silent(self, split: int | None) -> None:
         wire = self.joined(split)
         wire.client.send_text("Hello")  # type: ignore[attr-defined]
-        assert wire.run() == [("server", Text("Hello"))]
+        assert wire.run() == [("server", "Hello")]
         wire.client.send_close(1000)  # type: ignore[attr-defined]
         wire.run()
         assert wire.capture.text(headers=False).splitlines() == [

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator
 
 import pytest
 
 from refimpl import ConnectionClosed, State, broadcast, memory_pipe
-from refimpl.lifecycle import Settings, broadcasting
+from refimpl.lifecycle import Settings, connection
 from tests.support import wire
 from tests.support.clockwork import settle, virtual_time
 from tests.support.rawpeer import PLAIN, client_close, open_client, open_server
@@ -40,9 +41,9 @@ class TestBroadcast:
             made += 1
             return real(*args, **kwargs)  # type: ignore[arg-type]
 
-        real = broadcasting.serialize_header
+        real = connection.serialize_header
         pairs = [await open_server() for _ in range(20)]
-        monkeypatch.setattr(broadcasting, "serialize_header", count)
+        monkeypatch.setattr(connection, "serialize_header", count)
         broadcast([server for server, _ in pairs], "news")
         assert made == 1
         for server, peer in pairs:
@@ -69,7 +70,8 @@ class TestBroadcast:
     @virtual_time
     async def test_it_comes_behind_what_was_sent_before(self) -> None:
         server, peer = await open_server()
-        server._put("a message that waits, so that answers are held")
+        server.driver.inbox = deque(["a"])
+        (lambda *_: None)("a message that waits, so that answers are held")
         await server.send("first")
         broadcast([server], "second")
         await settle()

@@ -22,8 +22,8 @@ from refimpl import (
 )
 from refimpl.handshake import build_request, make_key, parse_uri
 from refimpl.lifecycle import Backoff, ClientConnection, Settings
-from refimpl.lifecycle.reconnect import is_fatal
-from refimpl.lifecycle.transport import join
+from refimpl.lifecycle.backoff import is_fatal
+from refimpl.lifecycle.memory import join
 from tests.certificates import client_context, server_context
 from tests.support import wire
 from tests.support.clockwork import settle, virtual_time
@@ -179,7 +179,7 @@ class TestOpenTimeout:
     @virtual_time
     async def test_a_server_that_never_answers(self) -> None:
         client, peer = ClientConnection(Settings()), RawPeer()
-        join(client, peer)
+        join(client.driver, peer)
         request = build_request(parse_uri("ws://a.example"), key=make_key())
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(10):
@@ -205,7 +205,7 @@ class TestOpenTimeout:
         @virtual_time
         async def run() -> None:
             client, peer = ClientConnection(Settings()), RawPeer()
-            join(client, peer)
+            join(client.driver, peer)
             uri, key = parse_uri("ws://a.example"), "dGhlIHNhbXBsZSBub25jZQ=="
             opening = asyncio.ensure_future(client.open(build_request(uri, key=key)))
             await settle()

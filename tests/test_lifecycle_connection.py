@@ -54,7 +54,7 @@ class TestRecv:
         first = asyncio.create_task(server.recv(), name="the reader")
         await settle()
         second = asyncio.create_task(server.recv(), name="the intruder")
-        with pytest.raises(ConcurrencyError, match="'the intruder' while task 'the reader'"):
+        with pytest.raises(ConcurrencyError, match="'the intruder', but task 'the reader'"):
             await second
         await client.send("for the reader")
         assert await first == "for the reader"
@@ -65,7 +65,9 @@ class TestRecv:
         server, peer = await open_server()
         first = asyncio.ensure_future(server.recv())
         await settle()
-        server.data_received(client_frame(wire.TEXT, b"promised"))  # the first is not awake yet
+        server.driver.data_received(
+            client_frame(wire.TEXT, b"promised")
+        )  # the first is not awake yet
         with pytest.raises(ConcurrencyError):
             await server.recv()
         assert await first == "promised"
@@ -77,7 +79,7 @@ class TestRecv:
         server, peer = await open_server()
         waiting = asyncio.ensure_future(server.recv())
         await settle()
-        server.data_received(client_frame(wire.TEXT, b"kept"))
+        server.driver.data_received(client_frame(wire.TEXT, b"kept"))
         waiting.cancel()  # in the same turn: the future is done, the task has not run
         with pytest.raises(asyncio.CancelledError):
             await waiting
@@ -326,7 +328,7 @@ class TestFragments:
 
         def fragments() -> Iterator[str]:
             yield "begin"
-            server.data_received(client_close(1001))
+            server.driver.data_received(client_close(1001))
             yield "too late"
 
         with pytest.raises(ConnectionClosed) as closed:

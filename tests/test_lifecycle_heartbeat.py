@@ -9,8 +9,8 @@ import pytest
 from refimpl import ConnectionClosed, State, memory_pipe
 from refimpl.handshake import build_request, parse_uri
 from refimpl.lifecycle import ClientConnection, Settings
-from refimpl.lifecycle.pings import Heartbeat, Progress, shared_heartbeat
-from refimpl.lifecycle.transport import join
+from refimpl.lifecycle.heartbeat import Heartbeat, Pings, shared_heartbeat
+from refimpl.lifecycle.memory import join
 from tests.support import wire
 from tests.support.clockwork import timers, virtual_time
 from tests.support.rawpeer import (
@@ -39,26 +39,6 @@ async def answer_pings(peer: RawPeer, *, until: float) -> int:
                 peer.transport.write(client_frame(wire.PONG, payload))
         await asyncio.sleep(0.5)
     return pings
-
-
-class Fake:
-    """A peer that answers each ping, or whose connection is out of order."""
-
-    def __init__(self, *, broken: bool) -> None:
-        self.broken, self.beats = broken, 0
-
-    def progress(self) -> Progress:
-        return Progress(0, 1 // (not self.broken), False, True)
-
-    def beat(self) -> bytes:
-        self.beats += 1
-        return b"beat"
-
-    def answered(self, payload: bytes) -> bool:
-        return True
-
-    def declare_dead(self) -> None:
-        raise AssertionError
 
 
 class TestQuietPeer:
@@ -159,15 +139,17 @@ class TestManyPeers:
         seen: list[object] = []
         before = loop.get_exception_handler()
         loop.set_exception_handler(lambda _, context: seen.append(context["exception"]))
-        heart = shared_heartbeat(20, 5)
-        broken, sound = Fake(broken=True), Fake(broken=False)
-        heart.start(broken)
-        heart.start(sound)
+        broken, mute = await open_server(BEATING)
+        sound, peer = await open_server(BEATING)
+        broken.driver.pings = None  # type: ignore[assignment]
         await asyncio.sleep(21)
         loop.set_exception_handler(before)
-        assert [type(error) for error in seen] == [ZeroDivisionError]
-        assert sound.beats == 1
-        heart.stop(sound)
+        assert [type(error) for error in seen] == [AttributeError]
+        assert [opcode for opcode, _ in peer.frames()] == [wire.PING]
+        broken.driver.pings = Pings()
+        for each in (mute, peer):
+            each.transport.abort()
+        await asyncio.gather(broken.wait_closed(), sound.wait_closed())
         assert timers() == []
 
     def test_each_loop_and_each_setting_has_its_own(self) -> None:
@@ -245,7 +227,7 @@ class TestItsEnd:
         assert timers() == []
 
         client, peer = ClientConnection(Settings(ping_interval=1)), RawPeer()
-        join(client, peer)
+        join(client.driver, peer)
         uri, key = parse_uri("ws://server.example.com/chat"), "dGhlIHNhbXBsZSBub25jZQ=="
         opening = asyncio.ensure_future(client.open(build_request(uri, key=key)))
         peer.transport.write(wire.response_head() + wire.close(1000))

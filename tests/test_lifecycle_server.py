@@ -487,7 +487,7 @@ class TestClosing:
         reader, writer = await asyncio.open_connection(LOCAL, server.sockets[0].getsockname()[1])
         head = wire.request_head()
         writer.write(head[:10])
-        while not any(each._heard for each in server._accepted):  # noqa: ASYNC110
+        while not any(each.driver.heard for each in server._accepted):  # noqa: ASYNC110
             await asyncio.sleep(0)
         server.close()
         answer = await reader.read()

@@ -10,7 +10,7 @@ import pytest
 
 from refimpl import memory_pipe
 from refimpl.lifecycle import Settings
-from refimpl.lifecycle.transport import join
+from refimpl.lifecycle.memory import join
 from tests.support.clockwork import settle, virtual_time
 from tests.support.rawpeer import PLAIN
 

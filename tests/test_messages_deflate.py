@@ -13,7 +13,6 @@ from refimpl.framing import Opcode
 from refimpl.handshake import Extension, Headers, Policy, Request, check_request, parse_extensions
 from refimpl.messages import (
     OFFER,
-    Binary,
     Closed,
     Event,
     HandshakeFailed,
@@ -23,7 +22,6 @@ from refimpl.messages import (
     Protocol,
     Role,
     State,
-    Text,
     negotiate,
 )
 from refimpl.messages.deflate import MAX_FINAL_BLOCKS, agree, parse_parameters
@@ -305,21 +303,21 @@ class TestSection7_2:
         payload = bytes.fromhex(data)
         for cut in (None, *range(len(payload) + 1)):
             protocol = opened(role, extension=NAME)
-            assert protocol.receive_data(message(role, payload, TEXT, cut=cut)) == [Text("Hello")]
+            assert protocol.receive_data(message(role, payload, TEXT, cut=cut)) == ["Hello"]
 
     @pytest.mark.rule(80, 83)
     @pytest.mark.parametrize("role", ROLES)
     def test_7_2_3_2_sliding_window_is_shared(self, role: Role) -> None:
         protocol = opened(role, extension=NAME)
         first, second = bytes.fromhex("f248cdc9c90700"), bytes.fromhex("f200110000")
-        assert protocol.receive_data(message(role, first, TEXT)) == [Text("Hello")]
-        assert protocol.receive_data(message(role, second, TEXT)) == [Text("Hello")]
+        assert protocol.receive_data(message(role, first, TEXT)) == ["Hello"]
+        assert protocol.receive_data(message(role, second, TEXT)) == ["Hello"]
 
     @pytest.mark.rule(83)
     @pytest.mark.parametrize("role", ROLES)
     def test_7_2_3_6_empty_message(self, role: Role) -> None:
         protocol = opened(role, extension=NAME)
-        assert protocol.receive_data(message(role, b"\x00", TEXT) * 3) == [Text("")] * 3
+        assert protocol.receive_data(message(role, b"\x00", TEXT) * 3) == [""] * 3
         for _ in range(3):
             protocol.send_text("")
         out = wire.split_frames(protocol.data_to_send())
@@ -333,7 +331,7 @@ class TestSection7_2:
         events = protocol.receive_data(
             message(role, final, TEXT) + message(role, deflated(b"World")) + message(role, final)
         )
-        assert events == [Text("Hello"), Binary(b"World"), Binary(b"Hello")]
+        assert events == ["Hello", b"World", b"Hello"]
 
     @pytest.mark.rule(84)
     @pytest.mark.parametrize("role", ROLES)
@@ -344,7 +342,7 @@ class TestSection7_2:
         for cut in (None, *range(len(payload) + 1)):
             protocol = opened(role, extension=NAME)
             events = protocol.receive_data(message(role, payload, cut=cut))
-            assert events == [Binary(b"one one two")]
+            assert events == [b"one one two"]
 
     @pytest.mark.rule(84)
     @pytest.mark.parametrize("role", ROLES)
@@ -353,9 +351,9 @@ class TestSection7_2:
         events = protocol.receive_data(
             message(role, bytes.fromhex("f348cdc9c90700")) + message(role, deflated(b"World"))
         )
-        good = [Binary(b"Hello"), Binary(b"World")]
+        good = [b"Hello", b"World"]
         assert events == good or isinstance(events[-1], Closed)
-        binary = [event for event in events if isinstance(event, Binary)]
+        binary = [event for event in events if isinstance(event, bytes)]
         assert binary == good[: len(binary)]
 
     @pytest.mark.rule(84)
@@ -368,7 +366,7 @@ class TestSection7_2:
         if over > 0:
             failed(protocol, events, 1008)
         else:
-            assert events == [Binary(b"end")]
+            assert events == [b"end"]
 
     @pytest.mark.rule(84, 85)
     @pytest.mark.parametrize("role", ROLES)
@@ -402,7 +400,7 @@ class TestSection7_2:
         other = "client" if role is Role.SERVER else "server"
         first, second = bytes.fromhex("f248cdc9c90700"), bytes.fromhex("f200110000")
         protocol = opened(role, extension=f"{NAME}; {other}_no_context_takeover")
-        assert protocol.receive_data(message(role, first, TEXT) * 2) == [Text("Hello")] * 2
+        assert protocol.receive_data(message(role, first, TEXT) * 2) == ["Hello"] * 2
         # A reference to the message before reaches behind the beginning of the window.
         failed(protocol, protocol.receive_data(message(role, second, TEXT)), 1007)
 
@@ -433,7 +431,7 @@ class TestSection7_2:
         unit = random.Random(bits).randbytes(2**bits - 262)
         for _ in range(3):
             payload = (compressor.compress(unit) + compressor.flush(zlib.Z_SYNC_FLUSH))[:-4]
-            assert protocol.receive_data(message(role, payload)) == [Binary(unit)]
+            assert protocol.receive_data(message(role, payload)) == [unit]
 
     @pytest.mark.rule(79)
     @pytest.mark.parametrize("role", ROLES)
@@ -465,7 +463,7 @@ class TestSection7_2:
         for cut in range(len(payload) + 1):
             protocol = opened(role, extension=NAME)
             events = protocol.receive_data(message(role, payload, TEXT, cut=cut))
-            assert events == [Text(text)]
+            assert events == [text]
 
 
 class TestSection6:
@@ -492,8 +490,8 @@ class TestSection6:
             + plain(role, b"in", CONTINUATION)
             + message(role, deflated(b"small" * 9))
         )
-        small = Binary(b"small" * 9)
-        expected = [Text("plain"), small, Ping(b"?"), Text("plain"), small]
+        small = b"small" * 9
+        expected = ["plain", small, Ping(b"?"), "plain", small]
         assert protocol.receive_data(stream) == expected
 
     @pytest.mark.rule(82)
@@ -501,7 +499,7 @@ class TestSection6:
     def test_6_plain_payload_is_not_inflated(self, role: Role) -> None:
         protocol = opened(role, extension=NAME)
         payload = deflated(b"Hello")
-        assert protocol.receive_data(plain(role, payload)) == [Binary(payload)]
+        assert protocol.receive_data(plain(role, payload)) == [payload]
 
     @pytest.mark.rule(86)
     @pytest.mark.parametrize("role", ROLES)
@@ -563,7 +561,7 @@ class TestSection8:
         data = message(role, payload, TEXT)
         protocol = opened(role, extension=NAME)
         events = [event for byte in data for event in protocol.receive_data(bytes([byte]))]
-        assert events == [Text("ä" * 100)]
+        assert events == ["ä" * 100]
 
     @pytest.mark.rule(47, 85)
     @pytest.mark.parametrize("role", ROLES)
@@ -585,7 +583,7 @@ class TestSection8:
                     if over > 0:
                         failed(protocol, events, 1009)
                     else:
-                        assert events == [Binary(data)]
+                        assert events == [data]
 
     @pytest.mark.rule(47, 82)
     @pytest.mark.parametrize("role", ROLES)
@@ -600,7 +598,7 @@ class TestSection8:
             if over > 0:
                 failed(protocol, events, 1009)
             else:
-                assert events == [Binary(bytes(size))]
+                assert events == [bytes(size)]
 
     @pytest.mark.rule(85)
     @pytest.mark.parametrize("role", ROLES)
@@ -663,8 +661,8 @@ class TestLinkedPair:
             pair.client.send_text(text)
             pair.server.send_binary(text.encode())
         at_server, at_client = pair.pump()
-        assert at_server == [Text(text) for text in texts]
-        assert at_client == [Binary(text.encode()) for text in texts]
+        assert at_server == list(texts)
+        assert at_client == [text.encode() for text in texts]
         assert len(pair.from_server) < sum(len(text.encode()) for text in texts)
 
     def test_two_ends_made_by_hand(self) -> None:

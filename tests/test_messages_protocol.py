@@ -26,7 +26,6 @@ from refimpl.handshake import (
 )
 from refimpl.messages import (
     TRANSITIONS,
-    Binary,
     Closed,
     Event,
     HandshakeFailed,
@@ -35,7 +34,6 @@ from refimpl.messages import (
     Protocol,
     Role,
     State,
-    Text,
     Trigger,
 )
 from refimpl.messages.state import next_state
@@ -104,7 +102,7 @@ class TestSection4_2:
         [request] = server.receive_data(wire.request_head() + behind)
         assert request == Request("/chat", Headers(wire.REQUEST_HEADERS))
         events = server.accept(check_request(request))
-        assert events == [Text("Hello"), Ping(b"!")]
+        assert events == ["Hello", Ping(b"!")]
         assert server.state is State.OPEN
         head, _, rest = server.data_to_send().partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 101 ")
@@ -123,7 +121,7 @@ class TestSection4_2:
             if accept_late:
                 assert len(events) == 1
                 events += server.accept(check_request(events[0]))
-            assert events[1:] == [Text("Hello"), Binary(b"x" * 300)]
+            assert events[1:] == ["Hello", b"x" * 300]
 
     @pytest.mark.rule(20)
     def test_4_2_1_wrong_frames_behind_the_request_fail_after_accept(self) -> None:
@@ -174,7 +172,7 @@ class TestSection4_2:
         server = Protocol(Role.SERVER)
         [request] = server.receive_data(good.head + good.behind)  # type: ignore[attr-defined]
         events = server.accept(check_request(request))
-        assert events == ([Text("Hello")] if good.behind else [])  # type: ignore[attr-defined]
+        assert events == (["Hello"] if good.behind else [])  # type: ignore[attr-defined]
 
     @pytest.mark.rule(70)
     @pytest.mark.parametrize("end", [0, 1, 30, len(wire.request_head()) - 1, None])
@@ -210,7 +208,7 @@ class TestSection4_1:
             events += client.receive_data(data[at : at + size])
         assert isinstance(events[0], Response)
         assert events[0].status == 101
-        assert events[1:] == [Text("Hello"), Ping(b"!")]
+        assert events[1:] == ["Hello", Ping(b"!")]
         assert client.state is State.OPEN
         assert sent(client) == [(PONG, b"!")]
 
@@ -373,7 +371,7 @@ class TestSection5_4:
         assert protocol.receive_data(to(role, (TEXT, b"Hel", False), (PING, b"!"))) == [Ping(b"!")]
         assert sent(protocol) == [(PONG, b"!")]
         assert protocol.receive_data(to(role, (PONG, b"?"))) == [Pong(b"?")]
-        assert protocol.receive_data(to(role, (CONTINUATION, b"lo"))) == [Text("Hello")]
+        assert protocol.receive_data(to(role, (CONTINUATION, b"lo"))) == ["Hello"]
 
     @pytest.mark.rule(50, 70)
     @pytest.mark.parametrize("role", ROLES)
@@ -393,7 +391,7 @@ class TestSection5_4:
         protocol = opened(role)
         first = to(role, (BINARY, b"o", False), (CONTINUATION, b"k")) if before else b""
         events = protocol.receive_data(first + to(role, (CONTINUATION, b"x", fin)))
-        assert events[:-1] == ([Binary(b"ok")] if before else [])
+        assert events[:-1] == ([b"ok"] if before else [])
         failed(protocol, events, 1002)
 
     @pytest.mark.rule(52)
@@ -417,9 +415,7 @@ class TestSection5_4:
 
     @pytest.mark.rule(53, 55)
     @pytest.mark.parametrize("role", ROLES)
-    @pytest.mark.parametrize(
-        ("opcode", "event"), [(TEXT, Text("abcde")), (BINARY, Binary(b"abcde"))]
-    )
+    @pytest.mark.parametrize(("opcode", "event"), [(TEXT, "abcde"), (BINARY, b"abcde")])
     def test_5_4_every_cut_means_the_same(self, role: Role, opcode: int, event: Event) -> None:
         for cuts in itertools.product([True, False], repeat=4):
             pieces = [b"a"]
@@ -446,7 +442,7 @@ class TestSection5_4:
             (CONTINUATION, b"6"),
             (TEXT, b"7"),
         )
-        expected = [Text("12"), Binary(b"3"), Binary(b"456"), Text("7")]
+        expected = ["12", b"3", b"456", "7"]
         assert opened(role).receive_data(stream) == expected
 
     @pytest.mark.rule(54)
@@ -468,7 +464,7 @@ class TestSection5_4:
                 failed(protocol, events, 1008)
                 break
             data = payload * count
-            assert events == [Text(data.decode()) if opcode == TEXT else Binary(data)]
+            assert events == [data.decode() if opcode == TEXT else data]
 
     @pytest.mark.rule(54)
     @pytest.mark.parametrize("role", ROLES)
@@ -476,7 +472,7 @@ class TestSection5_4:
         stream = to(
             role, (TEXT, b"", False), (CONTINUATION, b"", False), (CONTINUATION, b"a"), (TEXT, b"")
         )
-        assert opened(role).receive_data(stream) == [Text("a"), Text("")]
+        assert opened(role).receive_data(stream) == ["a", ""]
 
     @pytest.mark.rule(55)
     @pytest.mark.parametrize("role", ROLES)
@@ -533,7 +529,7 @@ class TestSection5_5_2:
         protocol = opened(role)
         assert protocol.receive_data(to(role, (PONG, b"x"), (TEXT, b"y"))) == [
             Pong(b"x"),
-            Text("y"),
+            "y",
         ]
         assert protocol.data_to_send() == b""
         assert protocol.state is State.OPEN
@@ -594,7 +590,7 @@ class TestSection5_5_1:
             with pytest.raises(LocalProtocolError, match="CLOSING"):
                 call()
         events = protocol.receive_data(to(role, (PING, b"?"), (TEXT, b"late")))
-        assert events == [Ping(b"?"), Text("late")]
+        assert events == [Ping(b"?"), "late"]
         assert sent(protocol) == [(CLOSE, b"\x03\xe9going")]
 
     @pytest.mark.rule(59)
@@ -664,7 +660,7 @@ class TestSection5_5_1:
         protocol = opened(role)
         protocol.send_close()
         events = protocol.receive_data(to(role, (TEXT, b"a"), (BINARY, b"b"), (CLOSE, b"")))
-        assert events[:2] == [Text("a"), Binary(b"b")]
+        assert events[:2] == ["a", b"b"]
         assert isinstance(events[2], Closed)
 
     @pytest.mark.rule(60, 61, 63)
@@ -768,7 +764,7 @@ class TestSection7:
         protocol = opened(role)
         late = to(role, (TEXT, b"late"), (PING, b"late"), (CLOSE, b"\x03\xe8"))
         events = protocol.receive_data(to(role, (TEXT, b"before"), (3, b"")) + late)
-        assert events[0] == Text("before")
+        assert events[0] == "before"
         failed(protocol, events, 1002)
         assert protocol.receive_data(late) == []
         assert protocol.receive_eof() == []
@@ -801,7 +797,7 @@ class TestSection7:
         protocol = opened(role)
         assert not protocol.can_answer
         events = protocol.receive_data(to(role, (TEXT, b"question"), (PING, b"?"), (3, b"")))
-        assert events[:2] == [Text("question"), Ping(b"?")]
+        assert events[:2] == ["question", Ping(b"?")]
         assert protocol.can_answer
         protocol.send_text("answer")
         with pytest.raises(LocalProtocolError):
@@ -890,7 +886,7 @@ class TestLimits:
         if over > 0:
             failed(protocol, events, 1009)
         else:
-            assert events == [Text(data.decode()) if opcode == TEXT else Binary(data)]
+            assert events == [data.decode() if opcode == TEXT else data]
 
     @pytest.mark.rule(47)
     @pytest.mark.parametrize("role", ROLES)
@@ -913,7 +909,7 @@ class TestLimits:
             if sum(sizes) > 10:
                 failed(protocol, events, 1009)
                 break
-            assert events == [Text(data.decode()) if opcode == TEXT else Binary(data)]
+            assert events == [data.decode() if opcode == TEXT else data]
 
     @pytest.mark.rule(47)
     @pytest.mark.parametrize("role", ROLES)
@@ -937,7 +933,7 @@ class TestLimits:
     def test_10_4_no_limit(self, role: Role) -> None:
         protocol = opened(role, max_size=None)
         data = b"a" * (2**20 + 1)
-        assert protocol.receive_data(to(role, (BINARY, data))) == [Binary(data)]
+        assert protocol.receive_data(to(role, (BINARY, data))) == [data]
 
     @pytest.mark.rule(47)
     def test_10_4_default_limit_is_1_mib(self) -> None:
@@ -970,7 +966,7 @@ class TestLimits:
             stream = [(BINARY, b"a", False)]
             stream += [(CONTINUATION, b"a", number == count) for number in range(2, count + 1)]
             events = protocol.receive_data(to(role, *stream))
-            assert events == [Binary(b"a" * count)] or fails
+            assert events == [b"a" * count] or fails
             if fails:
                 failed(protocol, events, 1008)
 
@@ -997,7 +993,7 @@ class TestSection8_1:
         data = bytes(range(256))
         stream = [(BINARY, data), (BINARY, data[:200], False), (CONTINUATION, data[200:])]
         events = opened(role).receive_data(to(role, *stream))
-        assert events == [Binary(data), Binary(data)]
+        assert events == [data, data]
 
     @pytest.mark.rule(73)
     @pytest.mark.parametrize("role", ROLES)
@@ -1011,7 +1007,7 @@ class TestSection8_1:
                 stream.append((CONTINUATION if number else TEXT, piece, number == len(pieces) - 1))
                 stream.append((PING, b""))
             events = opened(role).receive_data(to(role, *stream))
-            assert [event for event in events if event != Ping(b"")] == [Text(text)]
+            assert [event for event in events if event != Ping(b"")] == [text]
 
     @pytest.mark.rule(76)
     @pytest.mark.parametrize("role", ROLES)
@@ -1069,8 +1065,8 @@ class TestLinkedPair:
         pair.client.send_ping(b"?")
         pair.server.send_text("größer")
         at_server, at_client = pair.pump()
-        assert at_server == [Text("Hello"), Binary(b"\x00" * 300), Ping(b"?")]
-        assert at_client == [Text("größer"), Pong(b"?")]
+        assert at_server == ["Hello", b"\x00" * 300, Ping(b"?")]
+        assert at_client == ["größer", Pong(b"?")]
         pair.client.send_close(1000, "bye")
         [at_server], [at_client] = pair.pump()
         assert isinstance(at_server, Closed)

@@ -7,8 +7,7 @@ import random
 import pytest
 
 from refimpl.handshake import parse_request
-from refimpl.messages import Binary, Closed, Event, Protocol, Role, State, Text
-from refimpl.messages.protocol import as_event
+from refimpl.messages import Closed, Event, Protocol, Role, State
 from tests.support import wire
 from tests.support.pair import opened
 from tests.support.wire import BINARY, CLOSE, CONTINUATION, KEY, PING, TEXT
@@ -26,9 +25,9 @@ class Reader:
 
     def read(self, data: bytes) -> list[Event]:
         self.memory[: len(data)] = data
-        found = self.protocol.receive_view(memoryview(self.memory)[: len(data)])
+        events = self.protocol.receive_data(memoryview(self.memory)[: len(data)])
         self.memory[: len(data)] = b"\xff" * len(data)
-        return [as_event(each) for each in found]
+        return events
 
 
 def server_reads(*reads: bytes, **limits: int) -> tuple[list[Event], Protocol]:
@@ -44,18 +43,18 @@ def masked(opcode: int, payload: bytes, *, fin: bool = True) -> bytes:
 
 class TestTheSameEvents:
     def test_a_large_message_in_one_read(self) -> None:
-        assert server_reads(masked(BINARY, LARGE))[0] == [Binary(LARGE)]
+        assert server_reads(masked(BINARY, LARGE))[0] == [LARGE]
 
     def test_what_follows_it_in_the_same_read(self) -> None:
         read = masked(BINARY, LARGE) + masked(TEXT, b"and this") + masked(BINARY, LARGE)[:999]
         events, protocol = server_reads(read, masked(BINARY, LARGE)[999:])
-        assert events == [Binary(LARGE), Text("and this"), Binary(LARGE)]
-        assert protocol.receive_data(masked(TEXT, b"still")) == [Text("still")]
+        assert events == [LARGE, "and this", LARGE]
+        assert protocol.receive_data(masked(TEXT, b"still")) == ["still"]
 
     @pytest.mark.parametrize("first", [1, 2, 9, 13, 14, 15, 20_000, 70_013])
     def test_a_large_message_in_two_reads(self, first: int) -> None:
         frame = masked(BINARY, LARGE)
-        assert server_reads(frame[:first], frame[first:])[0] == [Binary(LARGE)]
+        assert server_reads(frame[:first], frame[first:])[0] == [LARGE]
 
     def test_a_large_message_in_fragments(self) -> None:
         reads = [
@@ -63,14 +62,14 @@ class TestTheSameEvents:
             masked(CONTINUATION, LARGE, fin=False),
             masked(CONTINUATION, b"end"),
         ]
-        assert server_reads(*reads)[0] == [Binary(LARGE + LARGE + b"end")]
+        assert server_reads(*reads)[0] == [LARGE + LARGE + b"end"]
 
     def test_a_client_reads_unmasked_frames(self) -> None:
         reader = Reader(opened(Role.CLIENT))
-        assert reader.read(wire.frame(BINARY, LARGE)) == [Binary(LARGE)]
+        assert reader.read(wire.frame(BINARY, LARGE)) == [LARGE]
 
     def test_small_frames(self) -> None:
-        assert server_reads(masked(TEXT, b"one") * 3)[0] == [Text("one")] * 3
+        assert server_reads(masked(TEXT, b"one") * 3)[0] == ["one"] * 3
 
     def test_an_empty_read(self) -> None:
         assert server_reads(b"")[0] == []
@@ -132,4 +131,4 @@ class TestTheSameErrors:
 
 def test_nothing_is_kept_of_what_was_read_whole() -> None:
     _, protocol = server_reads(masked(BINARY, LARGE), masked(TEXT, b"x"))
-    assert not protocol._input.rest
+    assert not protocol.unparsed

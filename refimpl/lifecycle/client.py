@@ -17,18 +17,23 @@ header lines of the next attempt.
 """
 
 import asyncio
+import functools
 import ssl as tls
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping, Sequence
 
 from refimpl.errors import ConnectionClosed, HandshakeError, LocalProtocolError
-from refimpl.framing import CloseCode
 from refimpl.handshake import URI, Extension, Request, Response, build_request, make_key, parse_uri
+from refimpl.lifecycle.backoff import Backoff, is_fatal
 from refimpl.lifecycle.connection import WebSocket
-from refimpl.lifecycle.reconnect import Backoff, is_fatal
+from refimpl.lifecycle.driver import Driver
+from refimpl.lifecycle.heartbeat import start_heartbeat
 from refimpl.lifecycle.settings import Settings
 from refimpl.messages import OFFER, Event, HandshakeFailed, Role
 
 __all__ = ["ClientConnection", "Connecting", "connect"]
+
+# Seconds before the next address of a host is tried beside the one before (RFC 8305 section 5).
+HAPPY_EYEBALLS_DELAY = 0.25
 
 HeaderLines = Mapping[str, str] | Iterable[tuple[str, str]]
 
@@ -36,32 +41,38 @@ HeaderLines = Mapping[str, str] | Iterable[tuple[str, str]]
 class ClientConnection(WebSocket):
     """A WebSocket that we opened; `connect` returns it once the server has agreed."""
 
-    __slots__ = ("_opened",)
+    __slots__ = ("_answer", "_failure")
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings.new_core(Role.CLIENT), settings)
-        self._opened = self._loop.create_future()
+        self._answer: asyncio.Future[None] | None = None
+        self._failure: HandshakeError | None = None  # what ended it before anybody waited
 
     async def open(self, request: Request) -> None:
         """Send the request and wait for a valid 101; raises HandshakeError for any other answer."""
+        if self._failure is not None:
+            raise self._failure
         self.request = request
         self.core.send_request(request)
-        self._flush()
-        await self._opened
-        self.start_heartbeat()
+        self._answer = asyncio.get_running_loop().create_future()
+        self.driver.writer.flush()
+        await self._answer
+        start_heartbeat(self.driver)
 
-    def _handle(self, event: Event) -> None:
+    def handle(self, event: Event) -> None:
+        """Deal with the answer to the request."""
+        waiting = self._answer is not None and not self._answer.done()
         if type(event) is Response:
             self.response = event
-            if not self._opened.done():
-                self._opened.set_result(None)
+            if self._answer is not None and waiting:
+                self._answer.set_result(None)
         elif type(event) is HandshakeFailed:
-            event.error.__cause__ = event.error.__cause__ or self._lost_error
-            if not self._opened.done():
-                self._opened.set_exception(event.error)
-            self._finish(ConnectionClosed(None, None, None))
-        else:
-            super()._handle(event)
+            event.error.__cause__ = event.error.__cause__ or self.driver.writer.lost_error
+            if self._answer is None:
+                self._failure = event.error
+            elif waiting:
+                self._answer.set_exception(event.error)
+            self.driver.finish(ConnectionClosed(None, None, None))
 
 
 class Connecting:
@@ -86,7 +97,8 @@ class Connecting:
         self._origin, self._subprotocols = origin, subprotocols
         self._extensions, self._headers = extensions, headers
         self._ssl = ssl
-        self._websocket: ClientConnection
+        self._websocket: ClientConnection | None = None
+        self._entering = False
         self._new_request()  # a wrong argument is refused here, at the call, not in a retry
 
     def _new_request(self, resumed: HeaderLines = ()) -> Request:
@@ -103,13 +115,19 @@ class Connecting:
         return self._open().__await__()
 
     async def __aenter__(self) -> ClientConnection:
-        self._websocket = await self._open()
+        if self._websocket is not None or self._entering:
+            raise RuntimeError("got `async with` on a connect() that is entered already")
+        self._entering = True
+        try:
+            self._websocket = await self._open()
+        finally:
+            self._entering = False
         return self._websocket
 
     async def __aexit__(self, exc_type: type[BaseException] | None, *_: object) -> None:
-        await self._websocket.close(
-            CloseCode.NORMAL_CLOSURE if exc_type is None else CloseCode.INTERNAL_ERROR
-        )
+        websocket, self._websocket = self._websocket, None
+        assert websocket is not None
+        await websocket.__aexit__(exc_type)
 
     async def __aiter__(self) -> AsyncIterator[ClientConnection]:
         """Yield one connection after another, with waits; raise what no waiting can mend."""
@@ -155,20 +173,27 @@ class Connecting:
     async def _reach(self) -> ClientConnection:
         """Return a connection with TCP and TLS up; TCP may take tcp_timeout seconds of the time."""
         uri, ssl, timeout = self._uri, self._ssl, self._tcp_timeout
+        websocket = ClientConnection(self._settings)
+        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(timeout) as limit:
 
-                def reached() -> ClientConnection:  # asyncio asks for it when TCP stands
+                def reached() -> Driver:  # asyncio asks for it when TCP stands
                     limit.reschedule(None)
-                    return ClientConnection(self._settings)
+                    return websocket.driver
 
-                _, websocket = await asyncio.get_running_loop().create_connection(
+                reach = functools.partial(
+                    loop.create_connection,
                     reached,
                     uri.host,
                     uri.port,
                     ssl=ssl,
                     ssl_shutdown_timeout=self._settings.close_timeout if ssl else None,
                 )
+                if isinstance(loop, asyncio.BaseEventLoop):
+                    await reach(happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY)
+                else:  # uvloop tries one address after the other
+                    await reach()
         except TimeoutError as error:
             if not limit.expired():
                 raise

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from refimpl import messages
 from refimpl.framing import CloseCode, Opcode
+from refimpl.messages.utf8 import encode_text
 
 __all__ = ["Waiting", "send_other"]
 
@@ -112,7 +113,7 @@ async def send_fragments(sender: Sender, fragments: AsyncIterator[Data]) -> None
 
 def _encode(fragment: Data) -> bytes:
     if isinstance(fragment, str):
-        return fragment.encode()
+        return encode_text(fragment)
     if isinstance(fragment, bytes | bytearray | memoryview):
         return bytes(fragment)  # bytes(5) would be five zeros
     raise TypeError(f"got a fragment of {type(fragment).__name__}, expected str or bytes")

@@ -22,14 +22,20 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from refimpl.errors import ConnectionClosed
 from refimpl.framing import CloseCode
 from refimpl.handshake import Extension, Policy
-from refimpl.lifecycle.accepting import ProcessRequest, ServerConnection
+from refimpl.lifecycle.driver import Driver
+from refimpl.lifecycle.memory_limit import MemoryLimit
+from refimpl.lifecycle.server_connection import ProcessRequest, ServerConnection
 from refimpl.lifecycle.settings import Settings
-from refimpl.messages import State, negotiate
+from refimpl.messages import State, negotiate, serialize_close
 
 __all__ = ["Server", "Serving", "serve"]
 
 Handler = Callable[[ServerConnection], Awaitable[None]]
-Listen = Callable[[Callable[[], ServerConnection]], Awaitable[asyncio.Server]]
+Listen = Callable[[Callable[[], Driver]], Awaitable[asyncio.Server]]
+
+# Connections accepted in one turn of the loop. asyncio takes `backlog` for it; where the process
+# has no descriptors left it fails as many times, with a traceback each, before it waits a second.
+ACCEPTS = 1
 
 GRACE = 1.0  # seconds a handler has to notice that its connection is gone
 
@@ -45,12 +51,15 @@ class Server:
         settings: Settings,
         policy: Policy,
         process_request: ProcessRequest | None,
+        max_memory: int | None = None,
     ) -> None:
         self.settings = settings
         self.policy = policy
         self.process_request = process_request
         self.refused: Counter[str] = Counter()
         """How many handshakes failed, by reason: the slugs of `HandshakeError.reason`."""
+        self.memory_limit = MemoryLimit(max_memory, self._drivers) if max_memory else None
+        """What all connections may hold together: `used` bytes, and how many were `closed`."""
         self._handler = handler
         self._listener: asyncio.Server
         self._accepted: set[ServerConnection] = set()
@@ -70,13 +79,16 @@ class Server:
         """The connections that are open now; `broadcast` takes them as they are."""
         return {each for each in self._accepted if each.state is State.OPEN}
 
+    def _drivers(self) -> list[Driver]:
+        return [connection.driver for connection in self._accepted]
+
     def is_serving(self) -> bool:
         """Return whether new connections are accepted."""
         return self._listener.is_serving()
 
     async def listen(self, listen: Listen) -> None:
         """Open the listening sockets; `serve` calls it once."""
-        self._listener = await listen(lambda: ServerConnection(self))
+        self._listener = await listen(lambda: ServerConnection(self).driver)
 
     # --- what its connections tell it ---
 
@@ -113,11 +125,15 @@ class Server:
             await self._handler(connection)
             code = CloseCode.NORMAL_CLOSURE
         except ConnectionClosed as error:
-            logger.debug("the handler's connection closed: %s", error)
+            if connection.state is State.OPEN:  # it is another connection's, say an upstream's
+                logger.exception("the connection handler failed")
+            else:
+                logger.debug("the handler's connection closed: %s", error)
         except Exception:
             logger.exception("the connection handler failed")
         finally:  # cancelled too: the Close goes out, and the deadline sees to the rest
             connection.start_close(code)
+            connection.driver.discard_messages()
 
     # --- serving and closing ---
 
@@ -137,13 +153,19 @@ class Server:
         """Stop listening, and send every connection Close; `wait_closed` waits for the rest.
 
         A handler that still runs a second after close_timeout is cancelled. With
-        close_connections=False the connections live on, and the server waits for them.
+        close_connections=False the connections live on, and the server waits for them. Raises
+        LocalProtocolError for a code that may not be sent or a reason of more than 123 bytes.
         """
+        serialize_close(code, reason)  # a mistake changes nothing
         self.is_closing = True
         self._listener.close()
         if close_connections:
             for connection in list(self._accepted):
-                connection.leave(code, reason)
+                try:
+                    connection.leave(code, reason)
+                except Exception:  # each connection's end is its own
+                    logger.exception("a connection could not be closed and is cut off")
+                    connection.transport.abort()
             timeout = self.settings.close_timeout
             if timeout is not None and self._grace is None:
                 self._grace = asyncio.get_running_loop().call_later(
@@ -205,6 +227,7 @@ def serve(
     max_size: int | None = 2**20,
     max_fragments: int = 1024,
     max_queue: int | None = 16,
+    max_memory: int | None = None,
     write_limit: int = 32 * 1024,
     ssl: tls.SSLContext | None = None,
     reuse_port: bool | None = None,
@@ -216,8 +239,10 @@ def serve(
     None for pages of the server's own origin only; a list names others, None in it admits clients
     that send no Origin and "*" any. process_request: called with the connection and the request
     before the handshake is checked; returns a Response to answer with instead, or None; may be a
-    coroutine. compression: "deflate" or None. The limits are those of `Settings`. Raises ValueError
-    for a limit that is none, OSError where the address cannot be had.
+    coroutine. compression: "deflate" or None. max_memory: bytes that all connections may hold
+    together, messages and buffers in both directions; beyond it the largest are closed with 1013.
+    The other limits are those of `Settings`. Raises ValueError for a limit that is none, OSError
+    where the address cannot be had.
     """
     settings = Settings(
         open_timeout=open_timeout,
@@ -229,6 +254,8 @@ def serve(
         max_queue=max_queue,
         write_limit=write_limit,
     )
+    if max_memory is not None and not max_memory > 0:
+        raise ValueError(f"got max_memory={max_memory}, expected a number of bytes, or None")
     policy = Policy(
         origins=origins,
         subprotocols=tuple(subprotocols or ()),
@@ -236,19 +263,31 @@ def serve(
         secure=ssl is not None,
     )
 
-    def listen(new_connection: Callable[[], ServerConnection]) -> Awaitable[asyncio.Server]:
-        return asyncio.get_running_loop().create_server(
+    async def listen(new_connection: Callable[[], Driver]) -> asyncio.Server:
+        loop = asyncio.get_running_loop()
+        selects = isinstance(loop, asyncio.SelectorEventLoop)
+        listener = await loop.create_server(
             new_connection,
             host or None,
             port,
             ssl=ssl,
-            backlog=backlog,
+            backlog=ACCEPTS if selects else backlog,
             reuse_port=reuse_port,
             ssl_handshake_timeout=open_timeout if ssl else None,
             ssl_shutdown_timeout=close_timeout if ssl else None,
         )
+        if selects:
+            widen_backlog(listener, backlog)
+        return listener
 
-    return Serving(Server(handler, settings, policy, process_request), listen)
+    return Serving(Server(handler, settings, policy, process_request, max_memory), listen)
+
+
+def widen_backlog(listener: asyncio.Server, backlog: int) -> None:
+    """Let the kernel queue backlog connections where asyncio was told of fewer."""
+    for each in listener.sockets:
+        with each.dup() as same:
+            same.listen(backlog)
 
 
 def negotiator(compression: str | None) -> Callable[[Sequence[Extension]], Extension | None] | None:

@@ -3,8 +3,8 @@
 Seconds are seconds, sizes are bytes; None switches a limit off where that is allowed. A wrong value
 is refused when the server or client is made, not an hour later when the limit is first met.
 
->>> Settings(max_queue=4).low_water
-1
+>>> Settings(max_queue=4).high_water
+4
 >>> Settings(open_timeout=-1)
 Traceback (most recent call last):
     ...
@@ -58,15 +58,10 @@ class Settings:
 
     @property
     def high_water(self) -> float:
-        """Messages in the receive queue at which reading stops."""
+        """Messages in the inbox at which parsing stops, and then reading."""
         return float("inf") if self.max_queue is None else self.max_queue
 
     @property
-    def low_water(self) -> int:
-        """Messages in the receive queue at which reading goes on."""
-        return 0 if self.max_queue is None else self.max_queue // 4
-
-    @property
     def high_bytes(self) -> float:
-        """Bytes in the receive queue at which reading stops: a message of the largest size."""
+        """Bytes in the inbox at which parsing stops: a message of the largest size."""
         return float("inf") if None in (self.max_queue, self.max_size) else self.max_size or 0

@@ -7,22 +7,21 @@ joins fragments, `state` is the life of a connection as a table, `events` are wh
 >>> assembler = MessageAssembler(max_size=1024)
 >>> assembler.add(0x01, b"Hel")
 >>> assembler.add(0x80, b"lo")
-Text(text='Hello')
+'Hello'
 """
 
 from refimpl.messages.assembly import MessageAssembler
 from refimpl.messages.closing import SENDABLE_CODES, parse_close, serialize_close
 from refimpl.messages.deflate import OFFER, Parameters, PerMessageDeflate, negotiate
-from refimpl.messages.events import Binary, Closed, Event, HandshakeFailed, Ping, Pong, Text
+from refimpl.messages.events import Closed, Event, HandshakeFailed, Ping, Pong
 from refimpl.messages.protocol import Protocol
 from refimpl.messages.state import TRANSITIONS, Role, State, Trigger
-from refimpl.messages.utf8 import Utf8Decoder, decode_text
+from refimpl.messages.utf8 import Utf8Decoder, decode_text, encode_text
 
 __all__ = [
     "OFFER",
     "SENDABLE_CODES",
     "TRANSITIONS",
-    "Binary",
     "Closed",
     "Event",
     "HandshakeFailed",
@@ -34,10 +33,10 @@ __all__ = [
     "Protocol",
     "Role",
     "State",
-    "Text",
     "Trigger",
     "Utf8Decoder",
     "decode_text",
+    "encode_text",
     "negotiate",
     "parse_close",
     "serialize_close",

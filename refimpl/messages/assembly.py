@@ -3,13 +3,14 @@
 >>> assembler = MessageAssembler(max_size=1024)
 >>> assembler.add(Opcode.TEXT, b"Hel")
 >>> assembler.add(FIN | Opcode.CONTINUATION, b"lo")
-Text(text='Hello')
+'Hello'
 """
+
+from sys import getsizeof
 
 from refimpl.errors import RemoteProtocolError
 from refimpl.framing import FIN, OPCODE, RSV1, CloseCode, Opcode
 from refimpl.messages.deflate import PerMessageDeflate
-from refimpl.messages.events import Binary, Text
 from refimpl.messages.utf8 import Utf8Decoder, decode_text
 
 __all__ = ["MessageAssembler"]
@@ -42,9 +43,9 @@ class Parts:
         else:
             self.data += payload
 
-    def whole(self) -> Text | Binary:
+    def whole(self) -> str | bytes:
         """Return the message, once its last fragment is there."""
-        return Text("".join(self.text)) if self.is_text else Binary(bytes(self.data))
+        return "".join(self.text) if self.is_text else bytes(self.data)
 
 
 class MessageAssembler:
@@ -73,17 +74,23 @@ class MessageAssembler:
         self._max_frame = self.room = self._max_size + self._max_size // 64 + 64
 
     @property
+    def size(self) -> int:
+        """Bytes held of a message whose last fragment has not come."""
+        parts = self._parts
+        return 0 if parts is None else len(parts.data) + sum(map(getsizeof, parts.text))
+
+    @property
     def takes_small(self) -> bool:
         """Whether a small whole message can be taken as it is: no other is unfinished."""
         return self._parts is None and self._deflate is None and self.room >= 125
 
-    def add(self, first: int, payload: bytes) -> Text | Binary | None:
+    def add(self, first: int, payload: bytes) -> str | bytes | None:
         """Take one data frame by its first byte and payload; return the message that it ends."""
         if self._parts is None and self._deflate is None:  # nearly all frames are one of these
             if first == FINAL_TEXT:
-                return Text(decode_text(payload))
+                return decode_text(payload)
             if first == FINAL_BINARY:
-                return Binary(payload)
+                return payload
         self._check_order(first)
         parts = self._parts = self._parts or Parts(first)
         final = first >= FIN

@@ -8,6 +8,7 @@ Close(code=1005, reason='')
 
 from refimpl.errors import Close, LocalProtocolError, RemoteProtocolError
 from refimpl.framing import CloseCode
+from refimpl.messages.utf8 import encode_text
 
 __all__ = ["SENDABLE_CODES", "parse_close", "serialize_close"]
 
@@ -41,12 +42,7 @@ def serialize_close(code: int, reason: str = "") -> bytes:
         return b""
     if code not in SENDABLE_CODES:
         raise LocalProtocolError(f"got close code {code}, expected one that may be sent (7.4)")
-    try:
-        payload = code.to_bytes(2, "big") + reason.encode()
-    except UnicodeEncodeError as error:
-        raise LocalProtocolError(
-            "got a reason with a lone surrogate, which has no UTF-8"
-        ) from error
+    payload = code.to_bytes(2, "big") + encode_text(reason)
     if len(payload) > 125:
         raise LocalProtocolError(f"got a reason of {len(payload) - 2} bytes, expected at most 123")
     return payload

@@ -1,7 +1,8 @@
 """Events: what `Protocol` tells the program that owns the socket, in the order it happened.
 
-`Request` and `Response`, from `handshake`, are events too: a server got a request to accept or
-reject, a client got the 101 that opens its connection.
+A message is an event of its own: a `str` where it was text, `bytes` where it was binary (RFC 6455
+section 5.6). `Request` and `Response`, from `handshake`, are events too: a server got a request to
+accept or reject, a client got the 101 that opens its connection.
 """
 
 from dataclasses import dataclass
@@ -9,21 +10,7 @@ from dataclasses import dataclass
 from refimpl.errors import ConnectionClosed, HandshakeError
 from refimpl.handshake import Request, Response
 
-__all__ = ["Binary", "Closed", "Event", "HandshakeFailed", "Ping", "Pong", "Text"]
-
-
-@dataclass(slots=True)
-class Text:
-    """A whole text message (RFC 6455 section 5.6)."""
-
-    text: str
-
-
-@dataclass(slots=True)
-class Binary:
-    """A whole binary message (RFC 6455 section 5.6)."""
-
-    data: bytes
+__all__ = ["Closed", "Event", "HandshakeFailed", "Ping", "Pong"]
 
 
 @dataclass(slots=True)
@@ -54,4 +41,4 @@ class HandshakeFailed:
     error: HandshakeError
 
 
-Event = Request | Response | Text | Binary | Ping | Pong | Closed | HandshakeFailed
+Event = Request | Response | str | bytes | Ping | Pong | Closed | HandshakeFailed

@@ -1,10 +1,10 @@
-"""What has been read and is not parsed yet: the beginning of a frame, mostly.
+"""What has been received and is not parsed yet: a buffer, and how far it is parsed.
 
->>> rest = Input()
->>> buffer = rest.join(b"\\x81\\x05Hel")
->>> rest.keep(buffer, 0)
->>> bytes(rest.join(b"lo"))
-b'\\x81\\x05Hello'
+>>> received = Input()
+>>> received.feed(b"\\x81\\x05Hel")
+>>> received.feed(b"lo")
+>>> bytes(received.buffer), received.position
+(b'\\x81\\x05Hello', 0)
 """
 
 from refimpl.framing import Buffer
@@ -12,44 +12,71 @@ from refimpl.framing import Buffer
 __all__ = ["Input"]
 
 
-NOTHING = bytearray()  # the rest of all connections that have none: 56 bytes less for each
-
-
 class Input:
-    """The rest of earlier reads, in front of the next one; linear in time for any chunks.
+    """Bytes that wait for their parser; linear in time for any chunks and any steps of parsing.
 
-    missing: bytes that the frame at its start is known to lack. searched: bytes of a head in which
-    its end was looked for in vain.
+    searched: bytes of a head in which its end was looked for in vain.
     """
 
-    __slots__ = ("missing", "rest", "searched")
+    __slots__ = ("buffer", "position", "searched")
 
     def __init__(self) -> None:
-        self.rest = NOTHING
-        self.missing = 0
+        self.buffer: Buffer = b""
+        self.position = 0
         self.searched = 0
 
-    def join(self, data: Buffer | memoryview) -> Buffer:
-        """Return the rest and data as one buffer; data itself where there is no rest.
+    def __len__(self) -> int:
+        return max(0, len(self.buffer) - self.position)
 
-        Appending copies data only, but taking small frames out of a bytearray costs 1.6 times as
-        much as out of bytes (masked 32 B messages in 64 KiB reads), so a small rest is joined anew.
+    @property
+    def rest(self) -> bytes:
+        """A copy of the bytes that are not parsed yet."""
+        return bytes(memoryview(self.buffer)[self.position :])
+
+    def feed(self, data: Buffer | memoryview) -> None:
+        """Put data behind what is not parsed yet.
+
+        A long rest grows in a bytearray, which copies nothing but data. A short one is joined with
+        data in new bytes, because taking small frames out of a bytearray costs 1.6 times as much.
         """
-        rest = self.rest
+        rest = len(self.buffer) - self.position
+        if rest < 0:
+            self.position = max(0, -rest - len(data))
+            self.buffer, data = b"", data[-rest:]
+            if self.position or not data:
+                return
+            rest = 0
         if not rest:
-            return data if type(data) is bytes else bytes(data)
-        if len(rest) >= len(data) or self.missing > len(data):
-            rest += data
-            return rest
-        joined = b"".join((rest, data))
-        self.rest = NOTHING
-        return joined
-
-    def keep(self, buffer: Buffer, position: int) -> None:
-        """Keep what lies behind position in a buffer that `join` returned."""
-        if position >= len(buffer):
-            self.rest = NOTHING
-        elif buffer is self.rest:
-            del buffer[:position]
+            self.buffer = data if type(data) is bytes else bytes(data)
+        elif rest < len(data):
+            self.buffer = b"".join((memoryview(self.buffer)[self.position :], data))
+        elif not data:
+            return
+        elif type(self.buffer) is bytearray:
+            del self.buffer[: self.position]
+            self.buffer += data
         else:
-            self.rest = bytearray(memoryview(buffer)[position:])
+            self.buffer = bytearray(memoryview(self.buffer)[self.position :])
+            self.buffer += data
+        self.position = 0
+
+    def keep(self, position: int) -> None:
+        """Note that everything before position is parsed, and give its memory back in time.
+
+        Cutting the buffer copies what is left of it, so it waits until more is parsed than left.
+        A position beyond the end: that much of what is yet to come is not wanted.
+        """
+        size = len(self.buffer)
+        if position >= size:
+            self.buffer = b""
+            self.position = position - size
+        elif position > size - position:
+            self.buffer = self.buffer[position:]
+            self.position = 0
+        else:
+            self.position = position
+
+    def clear(self) -> None:
+        """Forget everything that was received."""
+        self.buffer = b""
+        self.position = 0

@@ -15,12 +15,11 @@ True
 >>> protocol.data_to_send().hex(" ")
 '81 85 00 00 00 00 48 65 6c 6c 6f'
 >>> protocol.receive_data(bytes.fromhex("81 05 48 65 6c 6c 6f"))
-[Text(text='Hello')]
+['Hello']
 """
 
 import os
 from collections.abc import Callable
-from typing import cast
 
 from refimpl.errors import Close, ConnectionClosed, HandshakeError, RemoteProtocolError
 from refimpl.framing import LENGTH, OPCODE, Buffer, Opcode, parse_header, read_payload
@@ -37,9 +36,9 @@ from refimpl.handshake import (
 from refimpl.messages.assembly import MessageAssembler
 from refimpl.messages.closing import parse_close, serialize_close
 from refimpl.messages.deflate import PerMessageDeflate, agree, parse_parameters
-from refimpl.messages.events import Binary, Closed, Event, HandshakeFailed, Ping, Pong, Text
+from refimpl.messages.events import Closed, Event, HandshakeFailed, Ping, Pong
 from refimpl.messages.input import Input
-from refimpl.messages.quick import take_small
+from refimpl.messages.quick import skip_small, take_small
 from refimpl.messages.sending import Sending
 from refimpl.messages.state import Role, State, Trigger, next_state
 from refimpl.messages.utf8 import LookAhead
@@ -51,21 +50,7 @@ NO_REQUEST = Request("/")
 MAX_HEADER = 14  # bytes in front of a payload: two, eight of length, four of key
 
 
-Found = list[Event | str | bytes]
-
-
-def as_event(found: Event | str | bytes) -> Event:
-    """Return an event as it is, and a message as one."""
-    if type(found) is str:
-        return Text(found)
-    if type(found) is bytes:
-        return Binary(found)
-    return cast(Event, found)
-
-
-def begins_large(view: memoryview) -> bool:
-    """Return whether view begins with a frame of 64 KiB or more, by the form of its length."""
-    return len(view) >= MAX_HEADER and view[1] & LENGTH == 127
+UNLIMITED = 2**62
 
 
 class Protocol(Sending):
@@ -95,7 +80,9 @@ class Protocol(Sending):
         self._is_server = role is Role.SERVER
         self._request = NO_REQUEST
         self._input = Input()
-        self._assembler = MessageAssembler(max_size=max_size, max_fragments=max_fragments)
+        self._assembler: MessageAssembler | None = MessageAssembler(
+            max_size=max_size, max_fragments=max_fragments
+        )
         self._ahead: LookAhead | None = None
         # What the next bytes are; each reader takes and returns a position in the buffer. A plain
         # function: a bound method would be 64 bytes and a reference cycle for every connection.
@@ -109,14 +96,13 @@ class Protocol(Sending):
         self._output.raw(request.serialize())
         self._read = Protocol._read_response
 
-    def accept(self, acceptance: Acceptance) -> list[Event]:
-        """Queue a server's 101; return the events of frames that came right behind the request."""
+    def accept(self, acceptance: Acceptance) -> None:
+        """Queue a server's 101; `receive_data` goes on with what came right behind the request."""
         self.state = next_state(self.state, Trigger.ACCEPT)
         self._output.raw(acceptance.response.serialize())
         if acceptance.subprotocol or acceptance.extension:
             self.agreement = Agreement(acceptance.subprotocol, acceptance.extension)
         self._open()
-        return self.receive_data(b"")
 
     def reject(self, response: Response) -> None:
         """Queue a server's refusal, or raise for one that may not travel; then close TCP."""
@@ -127,75 +113,104 @@ class Protocol(Sending):
     def _open(self) -> None:
         if (extension := self.agreement.extension) is not None:
             self._deflate = PerMessageDeflate(parse_parameters(extension), self.role)
-            self._assembler.inflate_with(self._deflate)
+            if self._assembler is not None:
+                self._assembler.inflate_with(self._deflate)
         self._read = Protocol._read_frames
 
     # --- in: bytes to events ---
 
-    def receive_data(self, data: Buffer) -> list[Event]:
-        """Return the events that data completes, in order; never raises for what a peer sent."""
-        return [as_event(each) for each in self.receive(data)]
+    @property
+    def unparsed(self) -> int:
+        """Bytes that were received and are not parsed yet: a frame's beginning, or past a limit."""
+        return len(self._input)
 
-    def receive(self, data: Buffer | memoryview) -> Found:
-        """Return what data completes as `receive_data` does, but messages as they are.
+    @property
+    def pending(self) -> int:
+        """Bytes held for what is not whole yet: those unparsed, and the fragments of a message."""
+        return len(self._input) + (0 if self._assembler is None else self._assembler.size)
 
-        For callers with no use for a `Text` or `Binary` around each.
+    def receive_data(
+        self, data: Buffer | memoryview = b"", *, limit: int | None = None
+    ) -> list[Event]:
+        """Return the events that data completes, in order; never raises for what a peer sent.
+
+        limit: the most events to return. What lies behind the last of them waits unparsed; a call
+        without data goes on there. Fewer events than the limit mean that no whole frame is left. Of
+        a memoryview nothing is kept, so its memory may be used again.
         """
-        buffer = self._input.join(data)
+        if limit is None:
+            limit = UNLIMITED
         self._output.forget_pongs()
-        events: Found = []
+        events: list[Event] = []
         try:
-            position = self._read(self, buffer, 0, events)
+            if type(data) is memoryview and self._takes_view(data, limit):
+                data = data[self._read_large(data, events) :]
+            if data:
+                self._input.feed(data)
+            self._read(self, events, limit)
         except (RemoteProtocolError, HandshakeError) as error:
             events.append(self._fail(error))
-            position = len(buffer)
-        self._input.keep(buffer, position)
         return events
 
-    def receive_view(self, view: memoryview) -> Found:
-        """Return what `receive` does, of memory that its owner will use again.
+    def _takes_view(self, view: memoryview, limit: int) -> bool:
+        """Whether view begins with a frame of 64 KiB or more, by the form of its length."""
+        return (
+            len(view) >= MAX_HEADER
+            and view[1] & LENGTH == 127
+            and limit > 0
+            and not self._input.buffer
+            and not self._input.position
+            and self._assembler is not None
+            and self._read is Protocol._read_frames
+        )
 
-        Where one large frame begins and ends in it, its payload is unmasked from where it lies,
-        without copying the read first.
+    def _read_large(self, view: memoryview, events: list[Event]) -> int:
+        """Take the data frame at the start of view; return its end, 0 where that has not come.
+
+        Its payload is unmasked from where it lies, without copying the read first.
         """
-        kept = self._input
-        if kept.rest or self._read is not Protocol._read_frames or not begins_large(view):
-            return self.receive(view)
-        events: Found = []
-        try:
-            end = self._read_large(view, events)
-        except RemoteProtocolError as error:
-            return [self._fail(error)]
-        if end == 0:
-            kept.rest = bytearray(view)
-        return events + self.receive(view[end:] if end else b"")
-
-    def _read_large(self, view: memoryview, events: Found) -> int:
-        """Take the data frame at the start of view; return its end, 0 where that has not come."""
+        assembler = self._assembler
+        assert assembler is not None
         head = parse_header(
             bytes(view[:MAX_HEADER]),
             masked=self._is_server,
             compressed=self._deflate is not None,
-            max_size=self._assembler.room,
+            max_size=assembler.room,
         )
         assert head is not None
         first, key, start, end = head
         if end > len(view):
             return 0
-        message = self._assembler.add(first, read_payload(view, start, end, key))
+        message = assembler.add(first, read_payload(view, start, end, key))
         if message is not None:
             events.append(message)
         return end
 
+    def skip_messages(self) -> None:
+        """Hear no message any more, only control frames; for when nobody will take messages.
+
+        Behind our own Close everything is read on until the peer's (RFC 6455 7.1.1), and a peer
+        may send messages without end before it. From here on a data frame costs its head: it is not
+        unmasked, inflated, decoded, put in order or limited in size, and nothing of it is kept.
+        """
+        self._assembler = self._ahead = None
+
     def receive_eof(self) -> list[Event]:
-        """Return the last events: the peer closed TCP, or it broke."""
+        """Return the last events: the peer closed TCP, or it broke.
+
+        Whole frames that a limit left unparsed come first, all of them: where their number matters,
+        call `receive_data` with a limit until it returns fewer events.
+        """
         events: list[Event] = []
         if self.state is State.CONNECTING:
             events.append(self._lose_handshake())
-        elif self._read is Protocol._read_frames:
-            events.append(self._close())
+        else:
+            events += self.receive_data()
+            if self._read is Protocol._read_frames:
+                events.append(self._close())
         self.state = next_state(self.state, Trigger.LOSE_TCP)
         self._read = Protocol._discard
+        self._input.clear()
         return events
 
     def _lose_handshake(self) -> Event:
@@ -207,64 +222,95 @@ class Protocol(Sending):
             error = refusal
         return HandshakeFailed(error)
 
-    def _read_request(self, buffer: Buffer, position: int, events: Found) -> int:
-        parsed = parse_request(buffer, position, searched=self._input.searched)
+    def _read_request(self, events: list[Event], limit: int) -> None:
+        received = self._input
+        if limit == 0:
+            return
+        parsed = parse_request(received.buffer, received.position, searched=received.searched)
         if parsed is None:
-            self._input.searched = len(buffer)
-            return position
-        events.append(parsed[0])
+            received.searched = len(received.buffer)
+            return
+        request, position = parsed
+        events.append(request)
+        received.keep(position)
         self._read = Protocol._wait
-        return parsed[1]
 
-    def _wait(self, buffer: Buffer, position: int, events: Found) -> int:
+    def _wait(self, events: list[Event], limit: int) -> None:
         """Keep what comes before `accept` or `send_request`; frames may share a packet."""
-        if len(buffer) - position > MAX_HEAD:
+        if self.unparsed > MAX_HEAD:
             raise HandshakeError(f"got over {MAX_HEAD} bytes too early", reason="early-data")
-        return position
 
-    def _read_response(self, buffer: Buffer, position: int, events: Found) -> int:
-        answer = read_response(self._request, buffer, agree=agree)
+    def _read_response(self, events: list[Event], limit: int) -> None:
+        if limit == 0:
+            return
+        answer = read_response(self._request, self._input.buffer, agree=agree)
         if answer is None:
-            return position
+            return
         response, self.agreement, position = answer
+        self._input.keep(position)
         self.state = next_state(self.state, Trigger.ACCEPT)
         self._open()
         events.append(response)
-        return self._read_frames(buffer, position, events)
+        self._read_frames(events, limit)
 
-    def _read_frames(self, buffer: Buffer, position: int, events: Found) -> int:
-        """Take every whole frame: the hot path, so nothing here is done twice or for later."""
-        size, assembler = len(buffer), self._assembler
-        compressed, masked = self._deflate is not None, self._is_server
-        self._input.missing = 0
-        if masked and assembler.takes_small:
-            taken = take_small(buffer, position, size, events)
+    def _read_frames(self, events: list[Event], limit: int) -> None:
+        """Take whole frames: the hot path, so nothing here is done twice or for later."""
+        received, assembler = self._input, self._assembler
+        if assembler is None:
+            self._skip_frames(events, limit)
+            return
+        buffer, position = received.buffer, received.position
+        if self._is_server and assembler.takes_small:
+            taken = take_small(buffer, position, events, limit - len(events))
             if taken > position:  # what was looked at ahead is whole now
                 position, self._ahead = taken, None
-        while True:
+        size, masked, compressed = len(buffer), self._is_server, self._deflate is not None
+        while len(events) < limit:
             header = parse_header(
                 buffer, position, masked=masked, compressed=compressed, max_size=assembler.room
             )
             if header is None:
-                return position
+                break
             first, key, start, end = header
             if end > size:
-                self._input.missing = end - size
                 self._look_ahead(buffer, first, key, start)
-                return position
+                break
             self._ahead = None
             payload = read_payload(buffer, start, end, key)
             position = end
             if first & 0b1000:
                 events.append(self._receive_control(first & OPCODE, payload))
                 if self._read is Protocol._discard:
-                    return size
+                    return
             elif (message := assembler.add(first, payload)) is not None:
                 events.append(message)
+        received.keep(position)
+
+    def _skip_frames(self, events: list[Event], limit: int) -> None:
+        """Take control frames, and of data frames only the head."""
+        received = self._input
+        position = received.position
+        while len(events) < limit:
+            buffer, position = received.buffer, skip_small(received.buffer, position)
+            header = parse_header(
+                buffer, position, masked=self._is_server, compressed=self._deflate is not None
+            )
+            if header is None:
+                break
+            first, key, start, end = header
+            if first & 0b1000:
+                if end > len(buffer):
+                    break
+                payload = read_payload(buffer, start, end, key)
+                events.append(self._receive_control(first & OPCODE, payload))
+                if self._read is Protocol._discard:
+                    return
+            position = end
+        received.keep(position)
 
     def _look_ahead(self, buffer: Buffer, first: int, key: Buffer | None, start: int) -> None:
         """Fail on text that cannot become UTF-8 before its frame is whole (RFC 6455 8.1)."""
-        if first & 0b1000:
+        if first & 0b1000 or self._assembler is None:
             return
         if self._ahead is None:
             pending = self._assembler.pending_text(first)
@@ -273,9 +319,9 @@ class Protocol(Sending):
             self._ahead = LookAhead(pending)
         self._ahead.check(buffer, start, key)
 
-    def _discard(self, buffer: Buffer, position: int, events: Found) -> int:
+    def _discard(self, events: list[Event], limit: int) -> None:
         """Read on after the end, so that closing TCP resets nothing, and keep nothing."""
-        return len(buffer)
+        self._input.clear()
 
     def _receive_control(self, opcode: int, payload: bytes) -> Event:
         if opcode == Opcode.PONG:
@@ -301,6 +347,7 @@ class Protocol(Sending):
         Close, messages can still be sent, and go before it.
         """
         self._read = Protocol._discard
+        self._input.clear()
         if isinstance(error, HandshakeError):
             self.state = next_state(self.state, Trigger.REFUSE)
             self._output.raw(refuse(error).serialize() if self._is_server else b"")
@@ -314,6 +361,7 @@ class Protocol(Sending):
 
     def _close(self, cause: RemoteProtocolError | None = None) -> Event:
         self._read = Protocol._discard
+        self._input.clear()
         closed = ConnectionClosed(self.close_sent, self.close_received, self._close_order)
         closed.__cause__ = cause
         return Closed(closed)

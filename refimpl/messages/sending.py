@@ -20,6 +20,7 @@ from refimpl.messages.closing import serialize_close
 from refimpl.messages.deflate import PerMessageDeflate
 from refimpl.messages.output import Output
 from refimpl.messages.state import Role, State, Trigger, next_state
+from refimpl.messages.utf8 import encode_text
 
 __all__ = ["OPEN", "Sending"]
 
@@ -52,12 +53,7 @@ class Sending:
 
     def send_text(self, text: str) -> None:
         """Queue a text message."""
-        try:
-            self._send_message(FINAL_TEXT, text.encode())
-        except UnicodeEncodeError as error:
-            raise LocalProtocolError(
-                "got text with a lone surrogate, which has no UTF-8"
-            ) from error
+        self._send_message(FINAL_TEXT, encode_text(text))
 
     def send_binary(self, data: bytes) -> None:
         """Queue a binary message."""

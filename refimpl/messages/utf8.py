@@ -15,10 +15,10 @@ refimpl.errors.RemoteProtocolError: got bytes that are not UTF-8 (RFC 6455 8.1)
 
 import codecs
 
-from refimpl.errors import RemoteProtocolError
+from refimpl.errors import LocalProtocolError, RemoteProtocolError
 from refimpl.framing import Buffer, CloseCode, mask
 
-__all__ = ["LookAhead", "Utf8Decoder", "decode_text"]
+__all__ = ["LookAhead", "Utf8Decoder", "decode_text", "encode_text"]
 
 _new_decoder = codecs.getincrementaldecoder("utf-8")
 
@@ -29,6 +29,14 @@ def decode_text(payload: bytes) -> str:
         return payload.decode()
     except UnicodeDecodeError as error:
         raise _not_utf8() from error
+
+
+def encode_text(text: str) -> bytes:
+    """Return text as UTF-8; LocalProtocolError where it has none (RFC 3629 section 3)."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise LocalProtocolError("got text with a lone surrogate, which has no UTF-8") from error
 
 
 def is_surrogate(pending: bytes) -> bool:

@@ -27,7 +27,7 @@ from wsproto.connection import Connection, ConnectionType
 
 from refimpl import framing
 from refimpl.framing import Frame, Opcode, serialize_frame
-from refimpl.messages import Binary, Role, quick, utf8
+from refimpl.messages import Role, quick, utf8
 from tests.support.pair import opened
 
 READ = 64 * 1024
@@ -59,7 +59,7 @@ def prepare_refimpl() -> Parser:
         messages = []
         for read in reads:
             for event in protocol.receive_data(read):
-                if type(event) is Binary:
+                if type(event) is bytes:
                     messages.append(event.data)
         return messages
 

@@ -26,7 +26,7 @@ from websockets.protocol import OPEN, Side
 from websockets.protocol import Protocol as Peer
 
 from refimpl.errors import RemoteProtocolError
-from refimpl.messages import Binary, Closed, Event, Ping, Pong, Protocol, Role, Text
+from refimpl.messages import Closed, Event, Ping, Pong, Protocol, Role
 from tests.support import wire
 from tests.support.pair import opened
 from tests.support.streams import LIMIT, random_pieces, random_stream
@@ -112,9 +112,9 @@ def ours(protocol: Protocol, pieces: list[bytes]) -> Outcome:
     seen: list[tuple[str, bytes]] = []
     for event in events:
         match event:
-            case Text(text):
+            case str(text):
                 seen.append(("text", text.encode()))
-            case Binary(data):
+            case bytes(data):
                 seen.append(("binary", data))
             case Ping(payload):
                 seen.append(("ping", payload))

@@ -28,7 +28,6 @@ from refimpl.handshake import (
     refuse,
 )
 from refimpl.messages import (
-    Binary,
     Closed,
     Event,
     HandshakeFailed,
@@ -224,7 +223,7 @@ class TestTruncation:
                 if over:
                     assert code_of(events) == 1009
                 else:
-                    assert events == [Binary(data)]
+                    assert events == [data]
 
 
 class TestUnexpectedCompression:

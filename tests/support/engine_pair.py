@@ -10,7 +10,7 @@ from typing import Any
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from refimpl.lifecycle.transport import join
+from refimpl.lifecycle.memory import join
 from refimpl.middleware.engine import Engine
 from tests.support import wire
 from tests.support.clockwork import settle

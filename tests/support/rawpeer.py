@@ -8,8 +8,7 @@ from typing import cast
 
 from refimpl.handshake import Policy
 from refimpl.lifecycle import ClientConnection, ServerConnection, Settings
-from refimpl.lifecycle.memory import Owner
-from refimpl.lifecycle.transport import MemoryTransport, join
+from refimpl.lifecycle.memory import MemoryTransport, Owner, join
 from tests.support import wire
 from tests.support.clockwork import settle
 
@@ -70,7 +69,7 @@ def new_server(
 ) -> tuple[ServerConnection, RawPeer]:
     """Return a server's connection on which nothing has come yet, and its raw client."""
     server, peer = ServerConnection(Owner(settings, Policy())), RawPeer()
-    join(peer, server, chunk=chunk)
+    join(peer, server.driver, chunk=chunk)
     return server, peer
 
 
@@ -89,7 +88,7 @@ async def open_client(settings: Settings = PLAIN) -> tuple[ClientConnection, Raw
     from refimpl.handshake import build_request, parse_uri
 
     client, peer = ClientConnection(settings), RawPeer()
-    join(client, peer)
+    join(client.driver, peer)
     uri = parse_uri("ws://server.example.com/chat")
     opening = asyncio.ensure_future(client.open(build_request(uri, key="dGhlIHNhbXBsZSBub25jZQ==")))
     await settle()

@@ -129,7 +129,7 @@ def test_the_stage_of_a_file_is_that_of_all_it_imports(tmp_path):
         ("import refimpl.framing", 2),
         ("from refimpl.handshake import Request\nfrom refimpl.messages.state import State", 3),
         ("def f():\n    from refimpl import serve", 5),
-        ("from tests import wire", stage_of(ROOT / "tests" / "wire.py")),
+        ("from tests.support import wire", stage_of(ROOT / "tests" / "support" / "wire.py")),
     ):
         path.write_text(text, encoding="utf-8")
         assert stage_of(path) == stage

@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 
 from refimpl.handshake import Policy
 from refimpl.lifecycle import ServerConnection, Settings
-from refimpl.lifecycle.accepting import ProcessRequest
+from refimpl.lifecycle.server_connection import ProcessRequest
 from refimpl.messages import negotiate
 from refimpl.middleware.asgi import App
 

@@ -13,7 +13,7 @@ from refimpl.errors import RemoteProtocolError
 from refimpl.framing import parse_header
 from refimpl.handshake import Acceptance
 from refimpl.lifecycle import ServerConnection
-from refimpl.lifecycle.accepting import Owner
+from refimpl.lifecycle.server_connection import Owner
 from refimpl.messages import State
 
 __all__ = ["Callback", "FrameSplitter", "Tap", "Watch", "Watched"]

@@ -68,7 +68,7 @@ HANGS_UP = Exercise(
             why="a server ends TCP in every case, whoever said Close first",
         ),
     ),
-    replaces="lifecycle.closing.hangs_up",
+    replaces="lifecycle.closer.hangs_up",
 )
 
 

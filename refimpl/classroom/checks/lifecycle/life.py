@@ -1,7 +1,7 @@
 """Chapter 05: what shows life, and when a silent peer is declared dead."""
 
 from refimpl.classroom.checking.cases import Answer, Case, Exercise, call
-from refimpl.lifecycle.pings import Progress
+from refimpl.lifecycle.heartbeat import Progress
 
 DECLARED_DEAD = Answer(
     "declared_dead",
@@ -93,7 +93,13 @@ SHOWS_LIFE = Exercise(
             expect=True,
             why="its pong may still be on its way from where we did not look",
         ),
+        Case(
+            "much waits, and we do not read",
+            call(STILL, STILL._replace(reading=False)),
+            expect=False,
+            why="it takes nothing of what waits, our ping included: that we do not read is no life",
+        ),
         Case("much waits and stays", call(STILL, STILL._replace(waiting=True)), expect=False),
     ),
-    replaces="lifecycle.pings.shows_life",
+    replaces="lifecycle.heartbeat.shows_life",
 )

@@ -82,7 +82,7 @@ IS_FATAL = Exercise(
             why="only a wrong certificate is an answer; this may be the network",
         ),
     ),
-    replaces="lifecycle.reconnect.is_fatal",
+    replaces="lifecycle.backoff.is_fatal",
 )
 
 

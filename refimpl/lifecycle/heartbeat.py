@@ -1,30 +1,50 @@
 """Pings on their way, and the heartbeat that tells a dead peer from a quiet one (RFC 6455 5.5.2).
 
 A peer is dead when it has owed a pong for `ping_timeout` seconds and nothing else shows life: no
-byte came from it, and it took nothing of what waits for it. So a slow link under a big transfer, or
-a peer that we ourselves have stopped reading from, is never declared dead. All connections share
-one timer: a task for each would cost more memory than everything else here.
+byte came from it, and it took nothing of what waits for it. So a slow link under a big transfer is
+never declared dead. Where we have stopped reading, a pong may lie in front of us unread; then a new
+ping goes out, so that a peer whose TCP is gone answers with a reset. All connections share one
+timer: a task for each would cost more memory than everything else here.
 """
 
 import asyncio
 import os
+import typing
 from collections.abc import Callable
 from itertools import takewhile
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 from weakref import WeakValueDictionary
 
 from refimpl.errors import ConcurrencyError
+from refimpl.framing import CloseCode
+from refimpl.lifecycle.closer import Closer
+from refimpl.lifecycle.settings import Settings
+from refimpl.lifecycle.writer import Writer
+from refimpl.messages import Protocol, State
 
-__all__ = ["Heartbeat", "Pings", "Progress", "shared_heartbeat", "shows_life"]
+__all__ = [
+    "Heartbeat",
+    "Line",
+    "Pings",
+    "Progress",
+    "send_ping",
+    "shared_heartbeat",
+    "shows_life",
+    "start_heartbeat",
+    "stop_heartbeat",
+]
+
+MAX_UNREAD = 128  # pings that we answer while the peer reads no answer
 
 
 class Pings:
     """The pings that wait for their pong, oldest first, and the latency last seen."""
 
-    __slots__ = ("_sent", "latency")
+    __slots__ = ("_sent", "_unread", "latency")
 
     def __init__(self) -> None:
         self._sent: dict[bytes, tuple[float, asyncio.Future[float] | None]] | None = None
+        self._unread = 0
         self.latency = 0.0
 
     def choose(self, payload: bytes | None) -> bytes:
@@ -63,6 +83,19 @@ class Pings:
                 break
         self._sent = self._sent or None  # an idle connection keeps no empty table
 
+    def forget(self, payload: bytes) -> None:
+        """Wait no more for the pong of a ping that nobody awaits."""
+        if self._sent is not None:
+            self._sent.pop(payload, None)
+
+    def is_flood(self, *, unread: bool) -> bool:
+        """Count a ping of the peer; return whether it pings without end and reads no pong.
+
+        unread: whether the peer reads nothing of what we send.
+        """
+        self._unread = self._unread + 1 if unread else 0
+        return self._unread > MAX_UNREAD
+
     def fail(self, error: Callable[[], Exception]) -> None:
         """Wake whoever waits for a pong with an error: the connection is over."""
         sent, self._sent = self._sent or {}, None
@@ -85,28 +118,52 @@ def shows_life(before: Progress, now: Progress) -> bool:
     """Return whether a peer that owes a pong has shown life, or could not have, since before."""
     # Bytes given to the kernel prove nothing while it has room; once it was full, they prove that
     # the peer's side acknowledged some.
-    took = before.waiting and now.taken > before.taken
+    if before.waiting:
+        return now.heard > before.heard or now.taken > before.taken
     unread = not (before.reading and now.reading)  # its pong may wait where we do not look
-    return now.heard > before.heard or took or unread
+    return now.heard > before.heard or unread
 
 
-class Beating(Protocol):
+class Line(typing.Protocol):
     """What a heartbeat needs of a connection."""
 
-    def progress(self) -> Progress:
-        """Return the marks by which life is judged."""
+    core: Protocol
+    writer: Writer
+    closer: Closer
+    pings: Pings
+    settings: Settings
+    heartbeat: "Heartbeat | None"
+    heard: int
+    reading_paused: bool
 
-    def beat(self) -> bytes:
-        """Send a ping and return its payload."""
-
-    def answered(self, payload: bytes) -> bool:
-        """Return whether the pong to a ping of this payload has come."""
-
-    def declare_dead(self) -> None:
-        """Give the connection up."""
+    def start_close(self, code: int, reason: str) -> None:
+        """Send Close without waiting."""
 
 
-def due(waiting: dict[Beating, float], moment: float) -> list[Beating]:
+def send_ping(
+    line: Line, payload: bytes | None = None, waiter: asyncio.Future[float] | None = None
+) -> bytes:
+    """Send a ping, note who waits for its pong, and return its payload: 4 random bytes for None."""
+    payload = line.pings.choose(payload)
+    line.core.send_ping(payload)  # raises for one too long, which is then not waited for
+    line.pings.add(payload, asyncio.get_running_loop().time(), waiter)
+    line.writer.flush()
+    return payload
+
+
+def progress(line: Line) -> Progress:
+    """Return the marks by which a heartbeat judges whether the peer lives."""
+    waiting = line.writer.transport.get_write_buffer_size()
+    return Progress(line.heard, line.writer.written - waiting, waiting > 0, not line.reading_paused)
+
+
+def declare_dead(line: Line) -> None:
+    """Give up on a peer that owes a pong: say so with 1011, in case it hears, and hang up."""
+    line.start_close(CloseCode.INTERNAL_ERROR, "no pong came in time")
+    line.closer.give_up("no pong came within ping_timeout")
+
+
+def due(waiting: dict[Line, float], moment: float) -> list[Line]:
     """Return those who are due by a moment, of a queue in the order in which they are."""
     return list(takewhile(lambda each: waiting[each] <= moment, waiting))
 
@@ -126,20 +183,20 @@ class Heartbeat:
         self.timeout = timeout
         self.loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
-        self._owing: dict[Beating, tuple[bytes, Progress]] = {}  # the ping, and the marks before it
+        self._owing: dict[Line, tuple[bytes, Progress]] = {}  # the ping, and the marks before it
         # How long, what comes then, and for whom at which time.
-        self._queues: dict[str, tuple[float, Callable[[Beating], None], dict[Beating, float]]] = {
+        self._queues: dict[str, tuple[float, Callable[[Line], None], dict[Line, float]]] = {
             "opened": (interval, self._beat, {}),
             "owes": (timeout or 0.0, self._judge, {}),
             "answered": (max(0.0, interval - (timeout or 0.0)), self._beat, {}),
         }
 
-    def start(self, connection: Beating) -> None:
+    def start(self, connection: Line) -> None:
         """Ping a connection from now on; it calls this when it opens."""
         self._wait(connection, "opened")
         self._set_timer()
 
-    def stop(self, connection: Beating) -> None:
+    def stop(self, connection: Line) -> None:
         """Ping a connection no more; it calls this when it closes."""
         self._owing.pop(connection, None)
         for _, _, waiting in self._queues.values():
@@ -148,7 +205,7 @@ class Heartbeat:
             self._timer.cancel()
             self._timer = None
 
-    def _wait(self, connection: Beating, why: str) -> None:
+    def _wait(self, connection: Line, why: str) -> None:
         delay, _, waiting = self._queues[why]
         waiting[connection] = self.loop.time() + delay
 
@@ -172,26 +229,27 @@ class Heartbeat:
         finally:
             self._set_timer()
 
-    def _beat(self, connection: Beating) -> None:
-        before = connection.progress()  # before the ping: it would count as waiting
-        payload = connection.beat()
+    def _beat(self, connection: Line) -> None:
+        if connection.core.state is not State.OPEN:
+            return
+        before = progress(connection)  # before the ping: it would count as waiting
+        payload = send_ping(connection)
         if self.timeout is None:
             self._wait(connection, "opened")
         else:
             self._owing[connection] = payload, before
             self._wait(connection, "owes")
 
-    def _judge(self, connection: Beating) -> None:
+    def _judge(self, connection: Line) -> None:
         """Go on with a peer that answered or shows life; declare any other dead."""
         payload, before = self._owing.pop(connection)
-        now = connection.progress()
-        if connection.answered(payload):
+        if not connection.pings.pending(payload):
             self._wait(connection, "answered")
-        elif shows_life(before, now):
-            self._owing[connection] = payload, now
-            self._wait(connection, "owes")
+        elif shows_life(before, progress(connection)):
+            connection.pings.forget(payload)
+            self._beat(connection)  # asked again, a TCP that is gone answers with a reset
         else:
-            connection.declare_dead()
+            declare_dead(connection)
 
 
 _HEARTS: WeakValueDictionary[tuple[int, float, float | None], Heartbeat] = WeakValueDictionary()
@@ -205,3 +263,18 @@ def shared_heartbeat(interval: float, timeout: float | None) -> Heartbeat:
     if heart is None or heart.loop is not loop:  # the number of a loop that is gone may come again
         heart = _HEARTS[key] = Heartbeat(interval, timeout)
     return heart
+
+
+def start_heartbeat(line: Line) -> None:
+    """Begin to send pings as the settings say; whoever opened the connection calls it."""
+    interval, timeout = line.settings.ping_interval, line.settings.ping_timeout
+    if interval is not None and line.core.state is State.OPEN:
+        line.heartbeat = shared_heartbeat(interval, timeout)
+        line.heartbeat.start(line)
+
+
+def stop_heartbeat(line: Line) -> None:
+    """Send no more pings: the connection is closing."""
+    if line.heartbeat is not None:
+        line.heartbeat.stop(line)
+        line.heartbeat = None

@@ -25,8 +25,10 @@ from refimpl.handshake import (
 )
 from refimpl.handshake.server import check_http
 from refimpl.lifecycle.connection import WebSocket
-from refimpl.lifecycle.page import with_page
+from refimpl.lifecycle.heartbeat import start_heartbeat
+from refimpl.lifecycle.memory_limit import MemoryLimit
 from refimpl.lifecycle.settings import Settings
+from refimpl.lifecycle.upgrade_page import with_page
 from refimpl.messages import Event, HandshakeFailed, Role, State
 
 __all__ = ["ProcessRequest", "ServerConnection"]
@@ -50,34 +52,37 @@ class ServerConnection(WebSocket):
         self._open_timer: asyncio.TimerHandle | None = None
         self._request_task: asyncio.Task[None] | None = None
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+    def connected(self) -> None:
         """Give the client open_timeout seconds for its whole handshake, however slowly it drips."""
-        super().connection_made(transport)
         self.server.joined(self)
-        if self.settings.open_timeout is not None:
-            self._open_timer = self._loop.call_later(self.settings.open_timeout, self._too_slow)
+        if self.server.memory_limit is not None:
+            self.driver.grew = self.driver.writer.grew = self.server.memory_limit.grew
+        timeout = self.settings.open_timeout
+        if timeout is not None:
+            self._open_timer = asyncio.get_running_loop().call_later(timeout, self._too_slow)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def disconnected(self) -> None:
         """Leave the server's list, whether or not the handshake ever came through."""
-        self._stop_opening()
-        super().connection_lost(exc)
+        self._stop_timer()
+        self._stop_asking()
         self.server.left(self)
 
-    def _stop_opening(self) -> None:
+    def _stop_timer(self) -> None:
         if self._open_timer is not None:
             self._open_timer.cancel()
             self._open_timer = None
+
+    def _stop_asking(self) -> None:
         if self._request_task is not None and self._request_task is not asyncio.current_task():
             self._request_task.cancel()
 
-    def _handle(self, event: Event) -> None:
+    def handle(self, event: Event) -> None:
+        """Deal with the request, or with its failure."""
         if type(event) is Request:
             self.request = event
             self._consider(event)
         elif type(event) is HandshakeFailed:
             self._refused(event.error)
-        else:
-            super()._handle(event)
 
     # --- deciding ---
 
@@ -94,7 +99,7 @@ class ServerConnection(WebSocket):
             self._refuse_for(error)
         else:
             if isinstance(answer, Awaitable):
-                self._pause_reading()  # nothing may pile up while the application thinks
+                self.driver.pause_reading()  # nothing may pile up while the application thinks
                 self._request_task = self.server.own(
                     self._answer_later(request, answer), self.context
                 )
@@ -107,9 +112,10 @@ class ServerConnection(WebSocket):
         except Exception as error:
             self._refuse_for(error)
         else:
+            # A context cannot be entered twice, and an eager handler would begin inside this task.
+            self.context = contextvars.copy_context()
             self._answer(request, response)
-        if self._reading_paused:
-            self._resume_reading()
+        self.driver.resume_reading()
 
     def _answer(self, request: Request, response: Response | None) -> None:
         """Go on with the handshake, or give the application's own answer."""
@@ -152,12 +158,12 @@ class ServerConnection(WebSocket):
     def _open(self, acceptance: Acceptance) -> None:
         """Send 101 and tell the server that the connection is open."""
         self.response = acceptance.response
-        events = self.core.accept(acceptance)
-        self._stop_opening()
-        self.start_heartbeat()
+        self._stop_timer()
+        self.core.accept(acceptance)
+        self.driver.writer.flush()
+        start_heartbeat(self.driver)
         self.server.opened(self)
-        self._deal_out(events)  # frames that came right behind the request
-        self._flush()
+        self.driver.parse()  # frames that came right behind the request
 
     # --- refusing ---
 
@@ -170,7 +176,7 @@ class ServerConnection(WebSocket):
     def _reject(self, response: Response) -> None:
         if self.core.state is State.CONNECTING:
             self._queue(closing(response))
-            self._finish(ConnectionClosed(None, None, None))
+            self._let_go()
 
     def _queue(self, response: Response) -> None:
         self.response = response
@@ -178,14 +184,20 @@ class ServerConnection(WebSocket):
 
     def _refused(self, error: HandshakeError) -> None:
         """Count a refusal whose answer is queued, send it, and let TCP go."""
-        if self._heard:  # a probe that connects and leaves asked for nothing
+        if self.driver.heard:  # a probe that connects and leaves asked for nothing
             self.server.refused[error.reason] += 1
-        self._stop_opening()
-        self._finish(ConnectionClosed(None, None, None))
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """End a connection that never opened; what open_timeout leaves of its time still counts."""
+        self._stop_asking()
+        self.driver.finish(ConnectionClosed(None, None, None))
 
     def _too_slow(self) -> None:
+        """Refuse a client whose request did not come in time, and cut off one already refused."""
         message = "got no whole request in time"
         self.refuse(HandshakeError(message, status=408, reason="open-timeout"))
+        self.transport.close()
 
     def leave(self, code: int = CloseCode.GOING_AWAY, reason: str = "") -> None:
         """Close the connection because the server closes; refuse it where it is not open yet."""
@@ -219,6 +231,7 @@ class Owner(Protocol):
     policy: Policy
     process_request: ProcessRequest | None
     refused: Counter[str]
+    memory_limit: MemoryLimit | None
 
     @property
     def is_closing(self) -> bool:

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from uvicorn.config import Config
 
 from refimpl.middleware.engine import Engine
 from refimpl.middleware.engine_stages import Disconnected
@@ -366,6 +367,25 @@ class TestWhatTheServerSees:
 
         run()
         assert seen == ["nothing" if reset else "the server's"] * 2
+
+    def test_a_uvicorn_without_that_setting_will_do(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        class FirstWithEngines(Config):
+            """The settings of uvicorn 0.36."""
+
+            def __init__(self, *args: Any, **options: Any) -> None:
+                super().__init__(*args, **options)
+                del self.reset_contextvars
+
+        monkeypatch.setattr("tests.engine_pair.Config", FirstWithEngines)
+
+        @virtual_time
+        async def run() -> None:
+            async with opened() as (script, client):
+                await script.send(text("hello"))
+                await settle()
+                assert client.frames() == [(wire.TEXT, b"hello")]
+
+        run()
 
 
 class TestCompression:

@@ -54,7 +54,8 @@ class Host:
         self.process_request: ProcessRequest | None = None
         self.refused: Counter[str] = Counter()
         self.is_closing = False
-        self.reset_context: bool = config.reset_contextvars
+        # A setting that uvicorn 0.36 does not have, the first that takes an engine by name.
+        self.reset_context = bool(getattr(config, "reset_contextvars", False))
         self._connections: set[ServerConnection] = state.connections  # type: ignore[assignment]
         self._tasks = state.tasks
 

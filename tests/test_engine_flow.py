@@ -271,7 +271,7 @@ class TestShutdown:
             waiting = asyncio.ensure_future(script.receive())
             await settle()
             client.engine.shutdown()
-            assert (await waiting) == {"type": "websocket.disconnect", "code": 1012, "reason": ""}
+            assert (await waiting) == {"type": "websocket.disconnect", "code": 1012}
             await settle()
             assert client.frames() == [(wire.CLOSE, b"\x03\xf4")]
             with pytest.raises(Disconnected):

@@ -37,6 +37,7 @@ __all__ = ["Disconnected", "Engine"]
 
 OPEN = State.OPEN  # an enum member costs two look-ups, and every message asks
 MAX_REASON = 123  # bytes of a close reason (RFC 6455 5.5); ASGI has no limit, so it is cut
+TRACE = 5  # uvicorn's own level, below DEBUG
 
 logger = logging.getLogger("uvicorn.error")  # where uvicorn's other engines log
 
@@ -184,12 +185,16 @@ class Engine(Watched):
                 self._reader = self._reader_task = None
 
     def _disconnect_message(self) -> Message:
-        """Return how it ended: as the Close that came first says, 1006 where none ever did."""
-        close: Close | None = self.core.close_sent
+        """Return how it ended: as the Close that came first says, 1006 where none ever did.
+
+        It has a reason where somebody gave one, or could have, as the client does in its Close.
+        """
+        sent, received = self.core.close_sent, None
         if self._closed is not None and self._closed.order != "sent":
-            close = self._closed.received
-        code, reason = close or Close(CloseCode.ABNORMAL_CLOSURE)
-        return {"type": "websocket.disconnect", "code": int(code), "reason": reason}
+            sent, received = None, self._closed.received
+        code, reason = received or sent or Close(CloseCode.ABNORMAL_CLOSURE)
+        message: Message = {"type": "websocket.disconnect", "code": int(code)}
+        return {**message, "reason": reason} if received or reason else message
 
     # --- from the application to the client ---
 

@@ -26,7 +26,15 @@ from refimpl.middleware.engine_scope import (
     describe_transport,
     safe_path,
 )
-from refimpl.middleware.engine_stages import Disconnected, Stage, check_order, is_disconnect
+from refimpl.middleware.engine_stages import (
+    Disconnected,
+    Stage,
+    body_of,
+    check_order,
+    close_of,
+    content_of,
+    is_disconnect,
+)
 from refimpl.middleware.engine_watching import Watched
 
 if TYPE_CHECKING:
@@ -36,8 +44,11 @@ if TYPE_CHECKING:
 __all__ = ["Disconnected", "Engine"]
 
 OPEN = State.OPEN  # an enum member costs two look-ups, and every message asks
-MAX_REASON = 123  # bytes of a close reason (RFC 6455 5.5); ASGI has no limit, so it is cut
 TRACE = 5  # uvicorn's own level, below DEBUG
+
+FAILED = HandshakeError(
+    "the application failed", status=500, reason="application", body=b"Internal Server Error"
+)
 
 logger = logging.getLogger("uvicorn.error")  # where uvicorn's other engines log
 
@@ -133,10 +144,16 @@ class Engine(Watched):
         """Run the application, and end what it left open: 1011 and 500 say that it failed."""
         code = CloseCode.INTERNAL_ERROR
         try:
-            await self._host.app(self._scope, self._receive, self._send)
-            code = CloseCode.NORMAL_CLOSURE
+            returned: object = await self._host.app(  # type: ignore[func-returns-value]
+                self._scope, self._receive, self._send
+            )
             if self.core.state is State.CONNECTING:
                 logger.error("ASGI callable returned without completing handshake.")
+            elif returned is None:
+                code = CloseCode.NORMAL_CLOSURE
+            else:
+                kind = type(returned).__name__
+                logger.error("ASGI callable should return None, but returned a %s.", kind)
         except Exception as error:
             if not is_disconnect(error):
                 logger.exception("Exception in ASGI application\n")
@@ -146,7 +163,7 @@ class Engine(Watched):
     def _end(self, code: CloseCode) -> None:
         """End the connection behind an application that is gone."""
         self._inbox.clear()
-        self.refuse(HandshakeError("the application failed", status=500, reason="application"))
+        self.refuse(FAILED)
         self.start_close(code)
         if self._stage is Stage.DENYING and self._closed is None:
             self.transport.abort()  # cut off in the middle: a proper end would be a lie
@@ -208,22 +225,24 @@ class Engine(Watched):
             await self._answer_with(message)
             return
         text = message.get("text")
-        if text is not None:
+        if type(text) is str:
             self.core.send_text(text)
             self._leave(len(text))
         else:
-            self._send_binary(message)
+            self._send_other(message)
         if self._writing_paused:
             await self._drain_or_leave()
 
-    def _send_binary(self, message: Message) -> None:
-        data = message.get("bytes")
-        if data is None:
-            raise RuntimeError("got websocket.send with neither text nor bytes")
-        if type(data) is not bytes:  # it may wait for its batch, and a bytearray may change
-            data = bytes(memoryview(data))
-        self.core.send_binary(data)
-        self._leave(len(data))
+    def _send_other(self, message: Message) -> None:
+        """Send what is no plain str: bytes, most of the time."""
+        content: str | bytes | None = message.get("bytes")
+        if type(content) is not bytes or message.get("text") is not None:
+            content = content_of(message)
+        if isinstance(content, str):
+            self.core.send_text(content)
+        else:
+            self.core.send_binary(content)
+        self._leave(len(content))
 
     def _may_answer(self) -> bool:
         """Whether the connection has failed, but answers may still go before our Close."""
@@ -275,9 +294,7 @@ class Engine(Watched):
         if self._stage is Stage.ASKED:  # with a reason for nobody, and FastAPI's is not even text
             self.refuse(HandshakeError("the application said no", status=403, reason="application"))
         else:
-            code, reason = message.get("code"), message.get("reason") or ""
-            reason = reason.encode(errors="replace")[:MAX_REASON].decode(errors="ignore")
-            self.start_close(CloseCode.NORMAL_CLOSURE if code is None else code, reason)
+            self.start_close(*close_of(message))
         self._stage = Stage.DONE
 
     def start_close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:
@@ -290,7 +307,7 @@ class Engine(Watched):
     async def _deny(self, message: Message) -> None:
         """Send the next piece of the application's own answer."""
         assert self._denial is not None
-        body, more = message.get("body", b""), message.get("more_body", False)
+        body, more = body_of(message), message.get("more_body", False)
         if self._denial.begun:
             self.transport.write(self._denial.go_on(body, more=more))
         else:

@@ -321,6 +321,44 @@ class TestShutdown:
             await script.finish()
 
     @virtual_time
+    async def test_one_whose_close_was_sent_already_is_not_waited_for(self) -> None:
+        async with opened() as (script, client):
+            client.closes_on_eof = False
+            await script.close(code=4000)
+            client.engine.shutdown()
+            await settle()
+            assert not client.state.connections
+            assert client.frames() == [(wire.CLOSE, b"\x0f\xa0")]  # and no second one
+            assert (await script.receive())["code"] == 4000
+
+    @virtual_time
+    async def test_nor_is_one_that_was_refused_or_closed_by_the_client(self) -> None:
+        async with asked() as (script, client):
+            client.closes_on_eof = False
+            await script.receive()
+            await script.close()
+            client.engine.shutdown()
+            await settle()
+            assert not client.state.connections
+        async with opened() as (_, client):
+            client.closes_on_eof = False
+            await client.send(client_close(1000))
+            client.engine.shutdown()
+            await settle()
+            assert not client.state.connections
+
+    @virtual_time
+    async def test_a_second_shutdown_waits_for_nobody(self) -> None:
+        async with opened() as (_, client):
+            client.closes_on_eof = False
+            client.engine.shutdown()
+            await settle()
+            assert client.state.connections
+            client.engine.shutdown()
+            await settle()
+            assert not client.state.connections
+
+    @virtual_time
     async def test_a_denial_under_way_has_the_deadline_too(self) -> None:
         async with asked() as (script, client):
             await script.receive()

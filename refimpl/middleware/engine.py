@@ -101,10 +101,16 @@ class Engine(Watched):
     # --- what uvicorn calls beside the transport's callbacks ---
 
     def shutdown(self) -> None:
-        """Tell the client that the service restarts, or refuse it with 503 where it waits still."""
+        """Tell the client that the service restarts, or refuse it with 503 where it waits still.
+
+        Where it has been told its last already, it is waited for no more.
+        """
         self._host.is_closing = True
-        self.leave(CloseCode.SERVICE_RESTART)
-        self._start_deadline()
+        if self._closed is not None or self.core.close_sent is not None:
+            self.transport.close()
+        else:
+            self.leave(CloseCode.SERVICE_RESTART)
+            self._start_deadline()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wake the application wherever it waits, in the middle of a denial too."""

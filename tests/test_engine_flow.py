@@ -171,6 +171,35 @@ class TestOutgoing:
             await settle()
             assert [len(payload) for _, payload in client.frames()] == [8 * KIB] * 100
 
+    @virtual_time
+    async def test_nothing_is_added_while_too_much_waits_already(self) -> None:
+        async with opened() as (script, client):
+            client.transport.pause_reading()
+            message = {"type": "websocket.send", "bytes": bytes(40 * KIB)}
+            sending = [asyncio.ensure_future(script.send(message)) for _ in range(10)]
+            await settle()
+            assert client.engine.buffered_amount < 2 * 41 * KIB  # of ten, not ten times as much
+            client.transport.resume_reading()
+            await asyncio.gather(*sending)
+            await settle()
+            assert len(client.frames()) == 10
+
+    @virtual_time
+    async def test_a_connection_that_closes_meanwhile_is_no_place_for_it(self) -> None:
+        async with opened() as (script, client):
+            client.transport.pause_reading()
+            first = asyncio.ensure_future(script.send(text("x" * 100 * KIB)))
+            await settle()
+            second = asyncio.ensure_future(script.send(text("late")))
+            await settle()
+            client.engine.shutdown()
+            client.transport.resume_reading()
+            with pytest.raises(Disconnected):
+                await second
+            await first
+            await settle()
+            assert [opcode for opcode, _ in client.frames()] == [wire.TEXT, wire.CLOSE]
+
     @pytest.mark.parametrize("how", ["abort", "close"])
     def test_a_client_that_vanishes_wakes_a_blocked_send(self, how: str) -> None:
         @virtual_time

@@ -226,6 +226,8 @@ class Engine(Watched):
 
         Raises RuntimeError for a message out of order, Disconnected where the client is gone.
         """
+        if self._writing_paused and message["type"] == "websocket.send":
+            await self._drain_or_leave()  # others send too, and each would add to what waits
         is_open = self.core.state is OPEN or self._may_answer()
         if not is_open or message["type"] != "websocket.send":
             await self._answer_with(message)

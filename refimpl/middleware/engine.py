@@ -9,7 +9,6 @@ same segment behind it; a client has to wait for 101 anyway (RFC 6455 section 4.
 """
 
 import asyncio
-import logging
 from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
@@ -20,12 +19,8 @@ from refimpl.messages import State
 from refimpl.middleware.asgi import Message, Scope
 from refimpl.middleware.engine_answers import Denial, HeaderLines, accept_with, with_headers
 from refimpl.middleware.engine_host import Host, host_of
-from refimpl.middleware.engine_scope import (
-    client_name,
-    describe_request,
-    describe_transport,
-    safe_path,
-)
+from refimpl.middleware.engine_log import log_outcome, logger, trace
+from refimpl.middleware.engine_scope import describe_request, describe_transport
 from refimpl.middleware.engine_stages import (
     Disconnected,
     Stage,
@@ -44,13 +39,10 @@ if TYPE_CHECKING:
 __all__ = ["Disconnected", "Engine"]
 
 OPEN = State.OPEN  # an enum member costs two look-ups, and every message asks
-TRACE = 5  # uvicorn's own level, below DEBUG
 
 FAILED = HandshakeError(
     "the application failed", status=500, reason="application", body=b"Internal Server Error"
 )
-
-logger = logging.getLogger("uvicorn.error")  # where uvicorn's other engines log
 
 
 class Engine(Watched):
@@ -112,8 +104,14 @@ class Engine(Watched):
             self.leave(CloseCode.SERVICE_RESTART)
             self._start_deadline()
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the transport; uvicorn calls it with one that has brought the request already."""
+        super().connection_made(transport)
+        trace(self.transport, "connection made")
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Wake the application wherever it waits, in the middle of a denial too."""
+        trace(self.transport, "connection lost")
         super().connection_lost(exc)
         if self._closed is None:
             self._finish(ConnectionClosed(None, None, None))
@@ -293,7 +291,7 @@ class Engine(Watched):
         )
         self._acceptance = None
         self._stage = Stage.ACCEPTED
-        self._log("[accepted]")
+        log_outcome(self._scope, "[accepted]")
         self._open(acceptance)
         self.response = None  # nobody asks an engine for it
 
@@ -310,6 +308,12 @@ class Engine(Watched):
         super().start_close(code, reason)
         self._wake_reader()
 
+    def declare_dead(self) -> None:
+        """Give up on a client that owes a pong, in the words of uvicorn's engines."""
+        trace(self.transport, "keepalive ping timeout")
+        self.start_close(CloseCode.INTERNAL_ERROR, "keepalive ping timeout")
+        self._give_up("no pong came within ws_ping_timeout")
+
     # --- no ---
 
     async def _deny(self, message: Message) -> None:
@@ -324,7 +328,7 @@ class Engine(Watched):
             self.core.reject(response)
             self._stop_opening()
             self._flush()
-            self._log(str(response.status))
+            log_outcome(self._scope, str(response.status))
         if not more:
             self._stage = Stage.DONE
             self._finish(ConnectionClosed(None, None, None))
@@ -336,11 +340,5 @@ class Engine(Watched):
 
     def _refused(self, error: HandshakeError) -> None:
         if error.status and self._scope:  # no status: the client left, and there was no answer
-            self._log(str(error.status))
+            log_outcome(self._scope, str(error.status))
         super()._refused(error)
-
-    def _log(self, outcome: str) -> None:
-        """Log the outcome of a request as uvicorn's engines do, but never its query."""
-        logger.info(
-            '%s - "WebSocket %s" %s', client_name(self._scope), safe_path(self._scope), outcome
-        )

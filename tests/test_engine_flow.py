@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from uvicorn.config import Config
 
 from refimpl.middleware.engine import Engine
 from refimpl.middleware.engine.order import Disconnected
@@ -33,7 +34,7 @@ class TestBatches:
         await client.send(wire.request_head())
         client.take()
         writes: list[bytes] = []
-        monkeypatch.setattr(client.engine.transport, "write", writes.append)
+        monkeypatch.setattr(client.engine.writer.transport, "write", writes.append)
         await client.send(b"".join(client_frame(wire.TEXT, b"%d" % n) for n in range(30)))
         assert len(writes) == 1
         answered = [payload for *_, payload in wire.split_frames(writes[0])]
@@ -71,9 +72,9 @@ class TestIncoming:
         async with opened(ws_max_queue=4) as (script, client):
             for number in range(4):
                 await client.send(client_frame(wire.TEXT, b"%d" % number))
-            assert client.engine.transport.is_reading()
+            assert client.engine.writer.transport.is_reading()
             await client.send(client_frame(wire.TEXT, b"4"))
-            assert not client.engine.transport.is_reading()
+            assert not client.engine.writer.transport.is_reading()
             for number in range(5, 20):
                 await client.send(client_frame(wire.TEXT, b"%d" % number))
             got = []
@@ -81,15 +82,15 @@ class TestIncoming:
                 got.append((await script.receive())["text"])
                 await settle()
             assert got == [str(number) for number in range(20)]
-            assert client.engine.transport.is_reading()
+            assert client.engine.writer.transport.is_reading()
 
     @virtual_time
     async def test_memory_is_bounded_however_much_is_sent(self) -> None:
         async with opened(ws_max_queue=4, ws_max_size=1000) as (_, client):
             for _ in range(100):
                 await client.send(client_frame(wire.BINARY, bytes(1000)))
-            kept = sum(len(message) for message in client.engine._inbox)
-            assert kept + len(client.engine._unparsed) < 6 * 1100
+            kept = sum(len(message) for message in client.engine.driver.inbox)
+            assert kept + len(client.engine.core.peek()) < 6 * 1100
             assert client.transport.get_write_buffer_size() > 90 * 1000  # the client's to keep
 
     @virtual_time
@@ -164,11 +165,40 @@ class TestOutgoing:
             flooding = asyncio.ensure_future(flood())
             await settle()
             assert not flooding.done() and sent < 10
-            assert client.engine.buffered_amount < 64 * KIB
+            assert client.engine.writer.waiting < 64 * KIB
             client.transport.resume_reading()
             await flooding
             await settle()
             assert [len(payload) for _, payload in client.frames()] == [8 * KIB] * 100
+
+    @virtual_time
+    async def test_nothing_is_added_while_too_much_waits_already(self) -> None:
+        async with opened() as (script, client):
+            client.transport.pause_reading()
+            message = {"type": "websocket.send", "bytes": bytes(40 * KIB)}
+            sending = [asyncio.ensure_future(script.send(message)) for _ in range(10)]
+            await settle()
+            assert client.engine.writer.waiting < 2 * 41 * KIB  # of ten, not ten times as much
+            client.transport.resume_reading()
+            await asyncio.gather(*sending)
+            await settle()
+            assert len(client.frames()) == 10
+
+    @virtual_time
+    async def test_a_connection_that_closes_meanwhile_is_no_place_for_it(self) -> None:
+        async with opened() as (script, client):
+            client.transport.pause_reading()
+            first = asyncio.ensure_future(script.send(text("x" * 100 * KIB)))
+            await settle()
+            second = asyncio.ensure_future(script.send(text("late")))
+            await settle()
+            client.engine.shutdown()
+            client.transport.resume_reading()
+            with pytest.raises(Disconnected):
+                await second
+            await first
+            await settle()
+            assert [opcode for opcode, _ in client.frames()] == [wire.TEXT, wire.CLOSE]
 
     @pytest.mark.parametrize("how", ["abort", "close"])
     def test_a_client_that_vanishes_wakes_a_blocked_send(self, how: str) -> None:
@@ -225,7 +255,7 @@ class TestHeartbeat:
                 [(opcode, payload)] = client.frames()
                 assert opcode == wire.PING and len(payload) == 4
                 await client.send(client_frame(wire.PONG, payload))
-            assert client.engine.latency >= 0
+            assert client.engine.driver.pings.latency >= 0
             await script.send(text("still here"))
             await settle()
             assert client.frames() == [(wire.TEXT, b"still here")]
@@ -270,7 +300,7 @@ class TestShutdown:
             waiting = asyncio.ensure_future(script.receive())
             await settle()
             client.engine.shutdown()
-            assert (await waiting) == {"type": "websocket.disconnect", "code": 1012, "reason": ""}
+            assert (await waiting) == {"type": "websocket.disconnect", "code": 1012}
             await settle()
             assert client.frames() == [(wire.CLOSE, b"\x03\xf4")]
             with pytest.raises(Disconnected):
@@ -320,6 +350,44 @@ class TestShutdown:
             await script.finish()
 
     @virtual_time
+    async def test_one_whose_close_was_sent_already_is_not_waited_for(self) -> None:
+        async with opened() as (script, client):
+            client.closes_on_eof = False
+            await script.close(code=4000)
+            client.engine.shutdown()
+            await settle()
+            assert not client.state.connections
+            assert client.frames() == [(wire.CLOSE, b"\x0f\xa0")]  # and no second one
+            assert (await script.receive())["code"] == 4000
+
+    @virtual_time
+    async def test_nor_is_one_that_was_refused_or_closed_by_the_client(self) -> None:
+        async with asked() as (script, client):
+            client.closes_on_eof = False
+            await script.receive()
+            await script.close()
+            client.engine.shutdown()
+            await settle()
+            assert not client.state.connections
+        async with opened() as (_, client):
+            client.closes_on_eof = False
+            await client.send(client_close(1000))
+            client.engine.shutdown()
+            await settle()
+            assert not client.state.connections
+
+    @virtual_time
+    async def test_a_second_shutdown_waits_for_nobody(self) -> None:
+        async with opened() as (_, client):
+            client.closes_on_eof = False
+            client.engine.shutdown()
+            await settle()
+            assert client.state.connections
+            client.engine.shutdown()
+            await settle()
+            assert not client.state.connections
+
+    @virtual_time
     async def test_a_denial_under_way_has_the_deadline_too(self) -> None:
         async with asked() as (script, client):
             await script.receive()
@@ -366,6 +434,25 @@ class TestWhatTheServerSees:
 
         run()
         assert seen == ["nothing" if reset else "the server's"] * 2
+
+    def test_a_uvicorn_without_that_setting_will_do(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        class FirstWithEngines(Config):
+            """The settings of uvicorn 0.36."""
+
+            def __init__(self, *args: Any, **options: Any) -> None:
+                super().__init__(*args, **options)
+                del self.reset_contextvars
+
+        monkeypatch.setattr("tests.support.engine_pair.Config", FirstWithEngines)
+
+        @virtual_time
+        async def run() -> None:
+            async with opened() as (script, client):
+                await script.send(text("hello"))
+                await settle()
+                assert client.frames() == [(wire.TEXT, b"hello")]
+
+        run()
 
 
 class TestCompression:

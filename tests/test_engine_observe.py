@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refimpl.middleware.engine.observe import FrameSplitter, Tap, Watch
+from refimpl.middleware.engine.observe import FrameSplitter
 from tests.support import wire
 from tests.support.clockwork import settle, virtual_time
 from tests.support.engine_pair import Script, asked, opened, text
@@ -99,7 +99,7 @@ class TestObserving:
     @virtual_time
     async def test_stops_when_told_and_leaves_no_trace(self) -> None:
         async with opened() as (script, client):
-            before = client.engine.transport
+            before = client.engine.writer.transport
             one: list[tuple[str, bytes]] = []
             two: list[tuple[str, bytes]] = []
             stop_one, stop_two = observe(script, one), observe(script, two)
@@ -110,7 +110,8 @@ class TestObserving:
             await script.send(text("the second"))
             await settle()
             stop_two()
-            assert client.engine.transport is before and not vars(client.engine)
+            assert client.engine.writer.transport is before
+            assert before.get_protocol() is client.engine.driver
             await script.send(text("nobody"))
             await client.send(client_frame(wire.TEXT, b"nobody"))
             assert [frame[2:] for _, frame in one] == [b"both"]
@@ -127,14 +128,14 @@ class TestObserving:
             stop = observe(script, [])
             client.transport.abort()
             await settle()
-            assert not vars(client.engine)
+            assert client.engine.writer.transport is client.transport._peer
             stop()
 
     @virtual_time
     async def test_costs_nothing_while_nobody_looks(self) -> None:
         async with opened() as (_, client):
-            assert not vars(client.engine)  # nothing stands before a method
-            assert client.engine.transport is client.transport._peer
+            assert client.engine.writer.transport is client.transport._peer
+            assert client.transport._peer.get_protocol() is client.engine.driver
 
     @virtual_time
     async def test_a_watcher_that_fails_harms_nobody(
@@ -166,25 +167,6 @@ class TestObserving:
             ]
             await client.send(b"more nonsense")
             assert len([1 for direction, _ in seen if direction == "in"]) == 2
-
-
-class TestTap:
-    def test_shows_what_is_written_in_pieces(self) -> None:
-        class Transport:
-            written = b""
-
-            def write(self, data: bytes) -> None:
-                self.written += data
-
-        seen: list[tuple[str, bytes]] = []
-        watch = Watch(max_size=None)
-        watch.add(lambda direction, frame: seen.append((direction, frame)))
-        transport = Transport()
-        tap = Tap(transport, watch)  # type: ignore[arg-type]
-        frame = wire.frame(wire.TEXT, b"in pieces")
-        tap.writelines([frame[:1], frame[1:]])
-        assert seen == [("out", frame)]
-        assert tap.written == transport.written == frame
 
 
 class TestFrameSplitter:

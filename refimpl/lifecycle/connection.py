@@ -144,10 +144,7 @@ class WebSocket:
                 await driver.expect_message()
             finally:
                 driver.reader = driver.reader_task = None
-        message = driver.inbox.popleft()  # behind the last await: cancelled, it has taken nothing
-        if not driver.inbox and (driver.unparsed or driver.reading_paused):
-            driver.catch_up()
-        return message
+        return driver.take()  # behind the last await: cancelled, it has taken nothing
 
     def __aiter__(self) -> Self:
         return self

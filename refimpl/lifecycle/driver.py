@@ -266,6 +266,13 @@ class Driver(asyncio.BufferedProtocol):
 
     # --- taking messages ---
 
+    def take(self) -> str | bytes:
+        """Return the oldest message of an inbox that has one, and go on where that was the last."""
+        message = self.inbox.popleft()
+        if not self.inbox and (self.unparsed or self.reading_paused):
+            self.catch_up()
+        return message
+
     def catch_up(self) -> None:
         """Go on where the inbox is empty again: parse what waited for room, or read on.
 
@@ -323,6 +330,7 @@ class Driver(asyncio.BufferedProtocol):
         if self.closer.start(code, reason):
             stop_heartbeat(self)
             self.resume_reading()
+            self.wake_reader()  # an engine's application is told of our Close too
 
     def discard_messages(self) -> None:
         """Skip every message that is not in the inbox yet, and hear only control frames.
@@ -342,6 +350,7 @@ class Driver(asyncio.BufferedProtocol):
         that finds the connection closed.
         """
         if self.inbox and self.core.can_answer:
+            self.wake_reader()
             self._loop.call_soon(self.finish, error)
         else:
             self.finish(error)

@@ -23,6 +23,7 @@ from refimpl.lifecycle.writer import Writer
 from refimpl.messages import Protocol, State
 
 __all__ = [
+    "TIMED_OUT",
     "Heartbeat",
     "Line",
     "Pings",
@@ -34,6 +35,7 @@ __all__ = [
     "stop_heartbeat",
 ]
 
+TIMED_OUT = "keepalive ping timeout"
 MAX_UNREAD = 128  # pings that we answer while the peer reads no answer
 
 
@@ -159,7 +161,7 @@ def progress(line: Line) -> Progress:
 
 def declare_dead(line: Line) -> None:
     """Give up on a peer that owes a pong: say so with 1011, in case it hears, and hang up."""
-    line.start_close(CloseCode.INTERNAL_ERROR, "no pong came in time")
+    line.start_close(CloseCode.INTERNAL_ERROR, TIMED_OUT)
     line.closer.give_up("no pong came within ping_timeout")
 
 

@@ -124,6 +124,10 @@ class Protocol(Sending):
         """Bytes that were received and are not parsed yet: a frame's beginning, or past a limit."""
         return len(self._input)
 
+    def peek(self) -> bytes:
+        """Return a copy of the bytes that are not parsed yet."""
+        return self._input.rest
+
     @property
     def pending(self) -> int:
         """Bytes held for what is not whole yet: those unparsed, and the fragments of a message."""

@@ -194,9 +194,9 @@ async def test_what_waits_for_an_application_is_bounded_in_bytes(compressed: boo
         async with connect(uri, compression=offer, close_timeout=0.2, ping_interval=None) as flood:
             sending = asyncio.gather(*[flood.send(bytes(4 << 20)) for _ in range(10)])
             async with asyncio.timeout(20):
-                while not (engines and engines[0]._reading_paused):  # noqa: ASYNC110
+                while not (engines and engines[0].driver.reading_paused):  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
-            waiting = sum(map(len, engines[0]._inbox))
+            waiting = sum(map(len, engines[0].driver.inbox))
             sending.cancel()
             leave.set()
     assert waiting <= 17 << 20

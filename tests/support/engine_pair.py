@@ -54,19 +54,19 @@ class Script:
     send: Any
 
     def __init__(self) -> None:
-        self._end: asyncio.Future[None] | None = None
+        self._end: asyncio.Future[Any] | None = None
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> Any:
         self.scope, self.receive, self.send = scope, receive, send
         self._end = asyncio.get_running_loop().create_future()
-        await self._end
+        return await self._end
 
-    async def finish(self, error: BaseException | None = None) -> None:
+    async def finish(self, error: BaseException | None = None, *, returns: Any = None) -> None:
         """Return from the application, or raise in it; nothing where it has ended."""
         if self._end is None or self._end.done():
             return
         if error is None:
-            self._end.set_result(None)
+            self._end.set_result(returns)
         else:
             self._end.set_exception(error)
         await settle()

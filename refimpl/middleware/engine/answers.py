@@ -53,11 +53,15 @@ def with_headers(response: Response, defaults: HeaderLines) -> Response:
 
 
 def _decode(*groups: HeaderLines) -> list[tuple[str, str]]:
-    return [
-        (name.decode("latin-1"), value.decode("latin-1"))
-        for group in groups
-        for name, value in group
-    ]
+    """Return headers as text. Raises TypeError where one is no pair of bytes (ASGI, "Headers")."""
+    try:
+        return [
+            (name.decode("latin-1"), value.decode("latin-1"))
+            for group in groups
+            for name, value in group
+        ]
+    except (AttributeError, TypeError, ValueError) as error:
+        raise TypeError("got other headers, expected pairs of bytes: [(b'x', b'1')]") from error
 
 
 class Denial:
@@ -75,8 +79,8 @@ class Denial:
         101 is not an application's to give, and no other 1xx ends a request.
         """
         status = start["status"]
-        if not 200 <= status <= 599:
-            raise RuntimeError(f"got status {status} in a denial, expected 200 to 599")
+        if not isinstance(status, int) or not 200 <= status <= 599:
+            raise RuntimeError(f"got status {status!r} in a denial, expected 200 to 599")
         lines = _decode(defaults, start.get("headers") or ())
         self._headers = Headers(line for line in lines if line[0].lower() not in OURS)
         self._headers.add("Connection", "close")

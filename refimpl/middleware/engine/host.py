@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakKeyDictionary
 
 from refimpl.handshake import Policy
-from refimpl.lifecycle import ServerConnection, Settings
-from refimpl.lifecycle.server_connection import ProcessRequest
+from refimpl.lifecycle import Settings
 from refimpl.messages import negotiate
 from refimpl.middleware.asgi import App
 
@@ -51,23 +50,20 @@ class Host:
         self.policy = Policy(
             origins=("*",), negotiate=negotiate if config.ws_per_message_deflate else None
         )
-        self.process_request: ProcessRequest | None = None
         self.refused: Counter[str] = Counter()
         self.is_closing = False
-        self.reset_context: bool = config.reset_contextvars
-        self._connections: set[ServerConnection] = state.connections  # type: ignore[assignment]
+        # A setting that uvicorn 0.36 does not have, the first that takes an engine by name.
+        self.reset_context = bool(getattr(config, "reset_contextvars", False))
+        self._connections: set[object] = state.connections  # type: ignore[assignment]
         self._tasks = state.tasks
 
-    def joined(self, connection: ServerConnection) -> None:
+    def joined(self, connection: object) -> None:
         """Note a connection that uvicorn handed over; it waits for it when it stops."""
         self._connections.add(connection)
 
-    def left(self, connection: ServerConnection) -> None:
+    def left(self, connection: object) -> None:
         """Forget a connection that is gone."""
         self._connections.discard(connection)
-
-    def opened(self, connection: ServerConnection) -> None:
-        """Do nothing: the application runs since the request came."""
 
     def own(self, work: Coroutine[None, None, None], context: Context) -> asyncio.Task[None]:
         """Run work in a context, as a task that uvicorn waits for when it stops."""

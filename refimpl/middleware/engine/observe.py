@@ -11,12 +11,10 @@ from typing import Any, cast
 
 from refimpl.errors import RemoteProtocolError
 from refimpl.framing import parse_header
-from refimpl.handshake import Acceptance
-from refimpl.lifecycle import ServerConnection
-from refimpl.lifecycle.server_connection import Owner
+from refimpl.lifecycle.driver import Driver
 from refimpl.messages import State
 
-__all__ = ["Callback", "FrameSplitter", "Tap", "Watch", "Watched"]
+__all__ = ["Callback", "FrameSplitter", "Observed", "Tap", "Watch"]
 
 Callback = Callable[[str, bytes], None]
 """Called with "in" or "out" and one whole frame, as it is on the wire."""
@@ -98,11 +96,15 @@ class Watch:
                     self.remove(callback)
 
 
-class Tap:
-    """A transport that shows what is written to it; all else is the transport's own."""
+class Tap(asyncio.Protocol):
+    """A layer between a transport and its driver that shows what passes, in both directions.
 
-    def __init__(self, transport: asyncio.Transport, watch: Watch) -> None:
-        self.transport = transport
+    To the transport it is the protocol, to the driver it is the transport.
+    """
+
+    def __init__(self, driver: Driver, watch: Watch) -> None:
+        self.transport = driver.writer.transport
+        self._driver = driver
         self._watch = watch
 
     def __getattr__(self, name: str) -> Any:
@@ -113,64 +115,66 @@ class Tap:
         self._watch.went(data)
         self.transport.write(data)
 
-    def writelines(self, pieces: Any) -> None:
-        """Show and write several pieces."""
-        self.write(b"".join(pieces))
+    def data_received(self, data: bytes) -> None:
+        """Show and pass on data."""
+        self._watch.came(data)
+        self._driver.data_received(data)
 
-
-class Watched(ServerConnection):
-    """A connection whose frames can be watched while it lives."""
-
-    __slots__ = ("_watch",)
-
-    def __init__(self, server: Owner) -> None:
-        super().__init__(server)
-        self._watch: Watch | None = None
+    def eof_received(self) -> bool:
+        """Pass on the end of the stream."""
+        return self._driver.eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End the watch with the connection."""
-        super().connection_lost(exc)
-        self._end_watching()
+        """Pass on the end of the connection."""
+        self._driver.connection_lost(exc)
 
-    def _open(self, acceptance: Acceptance) -> None:
-        super()._open(acceptance)
-        if self._watch is not None:
-            self._begin_watching(self._watch)
+    def pause_writing(self) -> None:
+        """Pass on that the transport is full."""
+        self._driver.pause_writing()
+
+    def resume_writing(self) -> None:
+        """Pass on that the transport has room again."""
+        self._driver.resume_writing()
+
+
+class Observed:
+    """A connection whose frames can be watched while it lives."""
+
+    __slots__ = ("_driver", "_watch")
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+        self._watch: Watch | None = None
 
     def observe(self, callback: Callback) -> Callable[[], None]:
         """Call callback with each frame of this connection from now on; return what ends that."""
         if self._watch is None:
-            rest = bytes(self.core._input.rest) + self._unparsed
-            self._watch = Watch(max_size=self.settings.max_size, rest=rest)
-            if self.core.state is not State.CONNECTING:
-                self._begin_watching(self._watch)
+            core, settings = self._driver.core, self._driver.settings
+            self._watch = Watch(max_size=settings.max_size, rest=core.peek())
+            if core.state is not State.CONNECTING:
+                self.begin()
         watch = self._watch
         watch.add(callback)
 
         def stop() -> None:
             watch.remove(callback)
             if not watch and self._watch is watch:
-                self._end_watching()
+                self.end()
 
         return stop
 
-    def _begin_watching(self, watch: Watch) -> None:
-        """Put the watch between us and the transport, in both directions."""
-        receive = self.data_received
+    def begin(self) -> None:
+        """Put the watch between driver and transport, where somebody watches."""
+        if self._watch is not None:
+            tap = Tap(self._driver, self._watch)
+            tap.transport.set_protocol(tap)
+            self._driver.writer.transport = cast(asyncio.Transport, tap)
 
-        def watched(data: bytes | memoryview) -> None:
-            data = bytes(data)  # the memory of a view is for the next read
-            watch.came(data)
-            receive(data)
-
-        self.data_received = watched  # type: ignore[method-assign]
-        self.transport.set_protocol(self)  # uvloop looks the method up only there
-        self.transport = cast(asyncio.Transport, Tap(self.transport, watch))
-
-    def _end_watching(self) -> None:
+    def end(self) -> None:
+        """Take the watch away."""
         self._watch = None
-        if isinstance(self.transport, Tap):
-            self.transport = self.transport.transport
-            del self.data_received
-            if not self._lost:
-                self.transport.set_protocol(self)
+        writer = self._driver.writer
+        if isinstance(writer.transport, Tap):
+            writer.transport = writer.transport.transport
+            if not writer.lost:
+                writer.transport.set_protocol(self._driver)

@@ -1,33 +1,38 @@
 """The engine: our WebSockets under any ASGI application, as uvicorn's `ws` protocol class.
 
-Run it with `uvicorn --ws refimpl.middleware.engine:Engine app:app`. It is `ServerConnection` in
-another suit: the same core, wire, closing and heartbeat, with an application where the handler was.
-What an application may say is a table in `order`; what a peer may send is the core's.
-
-uvicorn reads the head of the request, writes it out again for us, and drops whatever came in the
-same segment behind it; a client has to wait for 101 anyway (RFC 6455 section 4.1).
+Run it with `uvicorn --ws refimpl.middleware.engine:Engine app:app`. It stands where `WebSocket` and
+its handler stand in a server of our own: below it are the same core, driver, closer and heartbeat,
+above it is an application. What an application may say is a table in `order`; what a peer may send
+is the core's.
 """
 
 import asyncio
-import logging
-from contextvars import Context
+from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any
 
-from refimpl.errors import Close, ConnectionClosed, HandshakeError
+from refimpl.errors import ConnectionClosed, HandshakeError
 from refimpl.framing import CloseCode
-from refimpl.handshake import Acceptance, Request, Response, check_request, parse_subprotocols
-from refimpl.messages import State
+from refimpl.handshake import Acceptance, Request, check_request, parse_subprotocols
+from refimpl.handshake import refuse as answer_to
+from refimpl.lifecycle.driver import Driver
+from refimpl.lifecycle.heartbeat import TIMED_OUT, start_heartbeat
+from refimpl.messages import Event, HandshakeFailed, Role, State
 from refimpl.middleware.asgi import Message, Scope
 from refimpl.middleware.engine.answers import Denial, HeaderLines, accept_with, with_headers
 from refimpl.middleware.engine.host import Host, host_of
-from refimpl.middleware.engine.observe import Watched
-from refimpl.middleware.engine.order import Disconnected, Stage, check_order, is_disconnect
-from refimpl.middleware.engine.scope import (
-    client_name,
-    describe_request,
-    describe_transport,
-    safe_path,
+from refimpl.middleware.engine.log import log_outcome, logger, trace
+from refimpl.middleware.engine.observe import Observed
+from refimpl.middleware.engine.order import (
+    Disconnected,
+    Stage,
+    body_of,
+    check_order,
+    close_of,
+    content_of,
+    disconnect_message,
+    is_disconnect,
 )
+from refimpl.middleware.engine.scope import describe_request, describe_transport
 
 if TYPE_CHECKING:
     from uvicorn.config import Config
@@ -36,25 +41,19 @@ if TYPE_CHECKING:
 __all__ = ["Disconnected", "Engine"]
 
 OPEN = State.OPEN  # an enum member costs two look-ups, and every message asks
-MAX_REASON = 123  # bytes of a close reason (RFC 6455 5.5); ASGI has no limit, so it is cut
 
-logger = logging.getLogger("uvicorn.error")  # where uvicorn's other engines log
+FAILED = HandshakeError(
+    "the application failed", status=500, reason="application", body=b"Internal Server Error"
+)
 
 
-class Engine(Watched):
+class Engine(asyncio.Protocol):
     """One connection that uvicorn handed over, from the request to the end of the application."""
 
     __slots__ = (
-        "_acceptance",
-        "_app_state",
-        "_connect_told",
-        "_default_headers",
-        "_denial",
-        "_host",
-        "_offered",
-        "_scope",
-        "_stage",
-    )
+        "__weakref__", "_acceptance", "_app_state", "_connect_told", "_default_headers", "_denial",
+        "_host", "_observed", "_offered", "_scope", "_stage", "core", "driver", "writer",
+    )  # fmt: skip
 
     max_fragments = 1024
     """Frames of one message; uvicorn has no option for it, a subclass may say otherwise."""
@@ -76,7 +75,11 @@ class Engine(Watched):
             max_fragments=self.max_fragments,
             close_timeout=self.close_timeout,
         )
-        super().__init__(self._host)
+        settings = self._host.settings
+        self.core = settings.new_core(Role.SERVER)
+        self.driver = Driver(self.core, settings, self)
+        self.writer = self.driver.writer
+        self._observed = Observed(self.driver)
         self._app_state = app_state
         self._default_headers: HeaderLines = server_state.default_headers
         self._scope: Scope = {}
@@ -86,19 +89,68 @@ class Engine(Watched):
         self._offered: list[str] = []
         self._denial: Denial | None = None
 
-    # --- what uvicorn calls beside the transport's callbacks ---
+    # --- what uvicorn calls ---
 
-    def shutdown(self) -> None:
-        """Tell the client that the service restarts, or refuse it with 503 where it waits still."""
-        self._host.is_closing = True
-        self.leave(CloseCode.SERVICE_RESTART)
-        self._start_deadline()
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the transport of a request that uvicorn has read, and let the driver have it.
+
+        uvicorn then gives us the request and names us to the transport; the driver, which reads
+        into memory of its own, takes our place in the next turn of the loop.
+        """
+        self.driver.connection_made(transport)
+        asyncio.get_running_loop().call_soon(self._hand_over)
+
+    def _hand_over(self) -> None:
+        if not self.writer.lost and self.writer.transport.get_protocol() is self:
+            self.writer.transport.set_protocol(self.driver)
+
+    def data_received(self, data: bytes) -> None:
+        """Pass on what uvicorn has read: the request, written out again."""
+        self.driver.data_received(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Pass on a loss that came before the driver took over."""
+        self.driver.connection_lost(exc)
+
+    def shutdown(self) -> None:
+        """Tell the client that the service restarts, or refuse it with 503 where it waits still.
+
+        Where it has been told its last already, it is waited for no more.
+        """
+        self._host.is_closing = True
+        if self.writer.closed is not None or self.core.close_sent is not None:
+            self.writer.transport.close()
+        else:
+            self._leave()
+            self.driver.closer.start_deadline()
+
+    def _leave(self) -> None:
+        self._refuse(HandshakeError("the server is closing", status=503, reason="server-closing"))
+        self.driver.start_close(CloseCode.SERVICE_RESTART)
+
+    # --- what the driver tells ---
+
+    def connected(self) -> None:
+        """Let uvicorn know of the connection."""
+        self._host.joined(self)
+        trace(self.writer.transport, "connection made")
+
+    def handle(self, event: Event) -> None:
+        """Deal with the request, or with its failure."""
+        if type(event) is Request:
+            self._consider(event)
+        elif type(event) is HandshakeFailed:
+            self._refused(event.error)
+
+    def disconnected(self) -> None:
         """Wake the application wherever it waits, in the middle of a denial too."""
-        super().connection_lost(exc)
-        if self._closed is None:
-            self._finish(ConnectionClosed(None, None, None))
+        if self.core.close_sent is not None and self.core.close_sent.reason == TIMED_OUT:
+            trace(self.writer.transport, TIMED_OUT)
+        trace(self.writer.transport, "connection lost")
+        self._observed.end()
+        self._host.left(self)
+        if self.writer.closed is None and self.core.state is State.CLOSED:
+            self.driver.finish(ConnectionClosed(None, None, None))
 
     # --- the request ---
 
@@ -106,15 +158,15 @@ class Engine(Watched):
         """Check the handshake, and ask the application what it thinks of the request."""
         host = self._host
         self._scope = describe_request(request, host.root_path)
-        self._scope.update(describe_transport(self.transport))
+        self._scope.update(describe_transport(self.writer.transport))
         if host.is_closing:
-            self.leave()
+            self._leave()
             return
         try:
             self._acceptance = check_request(request, host.policy)
             self._offered = parse_subprotocols(request.headers.get_all("Sec-WebSocket-Protocol"))
         except HandshakeError as error:
-            self.refuse(error)
+            self._refuse(error)
             return
         self._scope.update(
             asgi=dict(host.asgi),
@@ -122,20 +174,25 @@ class Engine(Watched):
             state=self._app_state.copy(),
             extensions={
                 "websocket.http.response": {},
-                "refimpl.wire": {"observe": self.observe},
+                "refimpl.wire": {"observe": self._observed.observe},
             },
         )
-        self.request = None  # the scope has it all; with the 101, 8 % of an idle connection
-        host.own(self._run(), Context() if host.reset_context else self.context)
+        host.own(self._run(), Context() if host.reset_context else copy_context())
 
     async def _run(self) -> None:
         """Run the application, and end what it left open: 1011 and 500 say that it failed."""
         code = CloseCode.INTERNAL_ERROR
         try:
-            await self._host.app(self._scope, self._receive, self._send)
-            code = CloseCode.NORMAL_CLOSURE
+            returned: object = await self._host.app(  # type: ignore[func-returns-value]
+                self._scope, self._receive, self._send
+            )
             if self.core.state is State.CONNECTING:
                 logger.error("ASGI callable returned without completing handshake.")
+            elif returned is None:
+                code = CloseCode.NORMAL_CLOSURE
+            else:
+                kind = type(returned).__name__
+                logger.error("ASGI callable should return None, but returned a %s.", kind)
         except Exception as error:
             if not is_disconnect(error):
                 logger.exception("Exception in ASGI application\n")
@@ -144,52 +201,39 @@ class Engine(Watched):
 
     def _end(self, code: CloseCode) -> None:
         """End the connection behind an application that is gone."""
-        self._inbox.clear()
-        self.refuse(HandshakeError("the application failed", status=500, reason="application"))
-        self.start_close(code)
-        if self._stage is Stage.DENYING and self._closed is None:
-            self.transport.abort()  # cut off in the middle: a proper end would be a lie
+        self._refuse(FAILED)
+        self.driver.start_close(code)
+        self.driver.inbox.clear()
+        self.driver.discard_messages()
+        if self._stage is Stage.DENYING and self.writer.closed is None:
+            self.writer.transport.abort()  # cut off in the middle: a proper end would be a lie
         self._scope = {}  # it holds `observe`, and so us
 
     # --- from the client to the application ---
 
     async def _receive(self) -> Message:
-        """Return the next ASGI message; after `websocket.disconnect`, the same again."""
-        if not self._connect_told:
-            self._connect_told = True
-            return {"type": "websocket.connect"}
-        if not self._inbox:
-            await self._arrival()
-            if not self._inbox:
-                await asyncio.sleep(0)  # whoever asks on for ever must let others run
-                return self._disconnect_message()
-        message = self._next_message()
-        if type(message) is str:
-            return {"type": "websocket.receive", "text": message}
-        return {"type": "websocket.receive", "bytes": message}
-
-    async def _arrival(self) -> None:
-        """Wait until a message is there or never will be.
+        """Return the next ASGI message; after `websocket.disconnect`, the same again.
 
         Raises ConcurrencyError where another task waits already.
         """
-        while not self._inbox and self._closed is None and self.core.close_sent is None:
-            if self._reader is not None:
-                raise self._two_readers()
-            self._reader = self._loop.create_future()
-            self._reader_task = asyncio.current_task()
+        if not self._connect_told:
+            self._connect_told = True
+            return {"type": "websocket.connect"}
+        driver = self.driver
+        while not driver.inbox:
+            if self.writer.closed is not None or self.core.close_sent is not None:
+                await asyncio.sleep(0)  # whoever asks on for ever must let others run
+                return disconnect_message(self.core.close_sent, self.writer.closed)
+            if driver.reader is not None:
+                raise driver.two_readers()
             try:
-                await self._reader
+                await driver.expect_message()
             finally:
-                self._reader = self._reader_task = None
-
-    def _disconnect_message(self) -> Message:
-        """Return how it ended: as the Close that came first says, 1006 where none ever did."""
-        close: Close | None = self.core.close_sent
-        if self._closed is not None and self._closed.order != "sent":
-            close = self._closed.received
-        code, reason = close or Close(CloseCode.ABNORMAL_CLOSURE)
-        return {"type": "websocket.disconnect", "code": int(code), "reason": reason}
+                driver.reader = driver.reader_task = None
+        message = driver.take()
+        if type(message) is str:
+            return {"type": "websocket.receive", "text": message}
+        return {"type": "websocket.receive", "bytes": message}
 
     # --- from the application to the client ---
 
@@ -198,35 +242,40 @@ class Engine(Watched):
 
         Raises RuntimeError for a message out of order, Disconnected where the client is gone.
         """
+        writer = self.writer
+        if writer.must_wait and message["type"] == "websocket.send":
+            await self._drain()  # others send too, and each would add to what waits
         is_open = self.core.state is OPEN or self._may_answer()
         if not is_open or message["type"] != "websocket.send":
             await self._answer_with(message)
             return
         text = message.get("text")
-        if text is not None:
+        if type(text) is str:
             self.core.send_text(text)
-            self._leave(len(text))
+            writer.leave(len(text), self.driver.inbox)
         else:
-            self._send_binary(message)
-        if self._writing_paused:
-            await self._drain_or_leave()
+            self._send_other(message)
+        if writer.must_wait:
+            await self._drain()
 
-    def _send_binary(self, message: Message) -> None:
-        data = message.get("bytes")
-        if data is None:
-            raise RuntimeError("got websocket.send with neither text nor bytes")
-        if type(data) is not bytes:  # it may wait for its batch, and a bytearray may change
-            data = bytes(memoryview(data))
-        self.core.send_binary(data)
-        self._leave(len(data))
+    def _send_other(self, message: Message) -> None:
+        """Send what is no plain str: bytes, most of the time."""
+        content: str | bytes | None = message.get("bytes")
+        if type(content) is not bytes or message.get("text") is not None:
+            content = content_of(message)
+        if isinstance(content, str):
+            self.core.send_text(content)
+        else:
+            self.core.send_binary(content)
+        self.writer.leave(len(content), self.driver.inbox)
 
     def _may_answer(self) -> bool:
         """Whether the connection has failed, but answers may still go before our Close."""
-        return self.core.can_answer and self._closed is None and self._stage is Stage.ACCEPTED
+        return self.core.can_answer and self.writer.closed is None and self._stage is Stage.ACCEPTED
 
-    async def _drain_or_leave(self) -> None:
+    async def _drain(self) -> None:
         try:
-            await self._drain()
+            await self.writer.drain()
         except ConnectionClosed as error:
             raise Disconnected(str(error)) from error
 
@@ -248,8 +297,8 @@ class Engine(Watched):
 
     def _check_connected(self) -> None:
         """Raise Disconnected where nothing that is sent could arrive."""
-        if self._closed is not None:
-            error = self._closed_error()
+        if self.writer.closed is not None:
+            error = self.writer.closed_error()
             raise Disconnected(str(error)) from error
         if self._stage is Stage.ACCEPTED:  # sending is what is not possible any more
             raise Disconnected("the connection is closing")
@@ -261,56 +310,50 @@ class Engine(Watched):
         )
         self._acceptance = None
         self._stage = Stage.ACCEPTED
-        self._log("[accepted]")
-        self._open(acceptance)
-        self.response = None  # nobody asks an engine for it
+        log_outcome(self._scope, "[accepted]")
+        self.core.accept(acceptance)
+        self.writer.flush()
+        start_heartbeat(self.driver)
+        self._observed.begin()
+        self.driver.parse()  # frames that came right behind the request
 
     def _close_with(self, message: Message) -> None:
         """Send Close, or 403 before 101; on a connection that is over nothing is left to do."""
         if self._stage is Stage.ASKED:  # with a reason for nobody, and FastAPI's is not even text
-            self.refuse(HandshakeError("the application said no", status=403, reason="application"))
+            self._refuse(
+                HandshakeError("the application said no", status=403, reason="application")
+            )
         else:
-            code, reason = message.get("code"), message.get("reason") or ""
-            reason = reason.encode(errors="replace")[:MAX_REASON].decode(errors="ignore")
-            self.start_close(CloseCode.NORMAL_CLOSURE if code is None else code, reason)
+            self.driver.start_close(*close_of(message))
         self._stage = Stage.DONE
-
-    def start_close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:
-        """Send Close, whoever wants it, and let the application know that it is over."""
-        super().start_close(code, reason)
-        self._wake_reader()
 
     # --- no ---
 
     async def _deny(self, message: Message) -> None:
         """Send the next piece of the application's own answer."""
         assert self._denial is not None
-        body, more = message.get("body", b""), message.get("more_body", False)
+        body, more = body_of(message), message.get("more_body", False)
         if self._denial.begun:
-            self.transport.write(self._denial.go_on(body, more=more))
+            self.writer.write(self._denial.go_on(body, more=more))
         else:
             response = self._denial.begin(body, more=more)
-            self.response = response
             self.core.reject(response)
-            self._stop_opening()
-            self._flush()
-            self._log(str(response.status))
+            self.writer.flush()
+            log_outcome(self._scope, str(response.status))
         if not more:
             self._stage = Stage.DONE
-            self._finish(ConnectionClosed(None, None, None))
-        elif self._writing_paused:
-            await self._drain_or_leave()
+            self.driver.finish(ConnectionClosed(None, None, None))
+        elif self.writer.must_wait:
+            await self._drain()
 
-    def _queue(self, response: Response) -> None:
-        super()._queue(with_headers(response, self._default_headers))
+    def _refuse(self, error: HandshakeError) -> None:
+        """Answer a request with the error's status, and close."""
+        if self.core.state is State.CONNECTING:
+            self.core.reject(with_headers(answer_to(error), self._default_headers))
+            self._refused(error)
 
     def _refused(self, error: HandshakeError) -> None:
         if error.status and self._scope:  # no status: the client left, and there was no answer
-            self._log(str(error.status))
-        super()._refused(error)
-
-    def _log(self, outcome: str) -> None:
-        """Log the outcome of a request as uvicorn's engines do, but never its query."""
-        logger.info(
-            '%s - "WebSocket %s" %s', client_name(self._scope), safe_path(self._scope), outcome
-        )
+            log_outcome(self._scope, str(error.status))
+        self._host.refused[error.reason] += 1
+        self.driver.finish(ConnectionClosed(None, None, None))

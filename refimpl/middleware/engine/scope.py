@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote
 from refimpl.handshake import Request
 from refimpl.middleware.asgi import Scope
 
-__all__ = ["client_name", "describe_request", "describe_transport", "safe_path"]
+__all__ = ["describe_request", "describe_transport"]
 
 
 def describe_request(request: Request, root_path: str = "") -> Scope:
@@ -38,7 +38,7 @@ def describe_request(request: Request, root_path: str = "") -> Scope:
     }
 
 
-def describe_transport(transport: asyncio.Transport) -> Scope:
+def describe_transport(transport: asyncio.BaseTransport) -> Scope:
     """Return who talks to whom, and whether over TLS."""
     client, server = (transport.get_extra_info(name) for name in ("peername", "sockname"))
     secure = transport.get_extra_info("sslcontext") is not None
@@ -52,21 +52,3 @@ def describe_transport(transport: asyncio.Transport) -> Scope:
 def _host_and_port(address: Any) -> tuple[str, int] | None:
     """Return the first two parts of an internet address (IPv6 has four), None for any other."""
     return (str(address[0]), int(address[1])) if isinstance(address, tuple) else None
-
-
-# --- for the log ---
-
-
-def client_name(scope: Scope) -> str:
-    """Return the client as host:port, or nothing where it has neither, as on a Unix socket."""
-    client = scope.get("client")  # a proxy's middleware may have put the real one here
-    return f"{client[0]}:{client[1]}" if client else ""
-
-
-def safe_path(scope: Scope) -> str:
-    """Return the path quoted, so that it is one word, and without the query: tickets travel there.
-
-    >>> safe_path({"path": "/a b\\n", "query_string": b"ticket=secret"})
-    '/a%20b%0A'
-    """
-    return quote(scope["path"])

@@ -11,6 +11,7 @@ import click
 
 from refimpl.command.connect import describe_refusal
 from refimpl.command.options import reason
+from refimpl.command.output import is_terminal, say
 from refimpl.errors import HandshakeError
 from refimpl.profiling import Report, churn, closed_loop, idle, open_loop, room, slow_reader
 
@@ -140,8 +141,9 @@ def run(
     measure: Callable[[Tell], Coroutine[Any, Any, Report]], chart: str | None, record: str | None
 ) -> int:
     """Measure, print the table, write what is asked for; return the exit status."""
-    report = asyncio.run(measure(progress if sys.stderr.isatty() else lambda share, words: None))
-    click.echo(table(report))
+    tell = progress if is_terminal(sys.stderr) else lambda share, words: None
+    report = asyncio.run(measure(tell))
+    say(table(report))
     if chart:
         draw(report, chart)
     if record:

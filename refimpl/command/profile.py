@@ -12,6 +12,8 @@ from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_ope
 import click
 
 from refimpl.command.options import reason
+from refimpl.command.output import is_terminal, say
+from refimpl.handshake.printable import printable
 from refimpl.profiling.documents import Finding, render
 from refimpl.profiling.door import MAX_SECONDS, ROOT, is_loopback
 
@@ -60,11 +62,11 @@ def profile(url: str, kind: str, seconds: float, out: str | None, token: str | N
     file = Path(out or f"{kind}.svg") if out != "-" else None
     form = form_of(file) if file else ""
     finding = fetch(address(url, kind, seconds), token, 0.0 if kind == "tasks" else seconds)
-    click.echo(finding.title)
-    click.echo(finding.text)
+    say(finding.title)
+    say(finding.text)
     if file:
         file.write_text(render(finding, form), encoding="utf-8")
-        click.echo(f"\nWrote {file}")
+        say(f"\nWrote {file}")
 
 
 def form_of(file: Path) -> str:
@@ -99,7 +101,7 @@ def fetch(url: str, token: str, seconds: float) -> Finding:
     where = "{0.scheme}://{0.netloc}".format(urlsplit(url))
     request = Request(url, headers={"Authorization": f"Bearer {token}"})
     opener = build_opener(ProxyHandler({}), NoRedirect)
-    waiting = sys.stderr.isatty() and seconds
+    waiting = is_terminal(sys.stderr) and seconds
     if waiting:
         click.echo(f"looking for {seconds:g} s ...", nl=False, err=True)
     try:
@@ -108,7 +110,7 @@ def fetch(url: str, token: str, seconds: float) -> Finding:
         return cleaned(Finding.from_json(body))
     except HTTPError as error:
         with error:
-            said = printable(error.read(300).decode(errors="replace").strip())
+            said = error.read(300).decode(errors="replace").strip()
         if not said.startswith(str(error.code)):  # our refusals do; this is another server
             said = f"{error.code}: no debug endpoints are there"
         raise click.ClickException(f"{where} answered {said}") from error
@@ -128,10 +130,5 @@ def fetch(url: str, token: str, seconds: float) -> Finding:
 
 def cleaned(finding: Finding) -> Finding:
     """Return a finding whose text cannot steer a terminal."""
-    text = printable(finding.text)
+    text = printable(finding.text, keep="\n")
     return Finding(finding.kind, printable(finding.title), finding.profile, text)
-
-
-def printable(text: str) -> str:
-    """Return text without control characters but the end of a line."""
-    return "".join(each if each.isprintable() or each == "\n" else "?" for each in text)

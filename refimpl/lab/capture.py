@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from refimpl.framing import Frame
+from refimpl.handshake.printable import printable
 from refimpl.lab.decode import Chunk, Decoder, Step
 from refimpl.lab.sides import Direction
 from refimpl.lab.text import Text
@@ -137,7 +138,7 @@ class Capture:
 
     def __repr__(self) -> str:
         who = f" {self.program} {self.version}".rstrip()
-        return f"<Capture{who}: {len(self.decode())} steps>"
+        return f"<Capture{printable(who)}: {len(self.decode())} steps>"
 
     def _ipython_display_(self) -> None:
         self.draw().show()

@@ -115,10 +115,7 @@ def show_capture(path: str, bits: bool) -> None:
     from refimpl.lab.annotate import annotate
     from refimpl.lab.capture import Capture
 
-    try:
-        capture = Capture.load(path)
-    except (ValueError, KeyError, TypeError) as error:
-        raise click.ClickException(f"{path} is no capture: {error}") from error
+    capture = Capture.load(path)
     say(capture.text(exact=True, pings=True, ends=True))
     if bits:
         for wire in capture.wires_of():

@@ -137,6 +137,7 @@ class SignalSampler:
         self._raw: list[tuple[tuple[CodeType, ...], float]] = []
         self._last = 0.0
         self._ticks = 0
+        self._noting = False
         self._relay: SignalRelay | None = None
 
     def start(self) -> None:
@@ -160,6 +161,9 @@ class SignalSampler:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         """Note the interrupted stack: 5 us, some hundred times a second."""
+        if self._noting:  # the timer may interrupt this too
+            return
+        self._noting = True
         now = thread_time()
         self._ticks += 1
         if self._relay is not None and self._ticks % RELAY_EVERY == 0:
@@ -172,6 +176,7 @@ class SignalSampler:
         if len(self._raw) < MOST_SAMPLES:
             self._raw.append((tuple(codes), now - self._last))
         self._last = now
+        self._noting = False
 
     def samples(self) -> Iterator[RawSample]:
         """Yield what was noted."""

@@ -23,7 +23,7 @@ QUIET := {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", 
 CHAPTER_00 := notebooks/00_first_echo.ipynb
 
 .DEFAULT_GOAL := help
-.PHONY: help lab demo test lint types pytest coverage notebooks exercises captures bench \
+.PHONY: help lab demo test lint types pytest coverage notebooks exercises captures walk bench \
         conformance conformance-full browser peers lock setup clean
 
 help:  ## list the targets
@@ -116,6 +116,9 @@ captures: $(BROWSER_READY) $(NODE_READY)  ## record the programs of notebooks/ca
 	@$(BIN)/python -m tools.record.auth
 	@$(BIN)/python -m tools.record.chat
 	@$(BIN)/python -m tools.record.crowd 10000
+
+walk: $(READY)  ## the files that one echo and one Close pass through, printed and drawn
+	@$(BIN)/python -m tools.walk --svg notebooks/captures/route.svg
 
 bench: $(BENCH_READY)  ## parsing, then the whole server, beside their peers (five minutes)
 	@$(BIN)/python -m tests.bench.parse

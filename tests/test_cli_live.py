@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -23,11 +23,13 @@ ROOT = str(Path(__file__).resolve().parents[1])
 COMMAND = (sys.executable, "-m", "refimpl")
 
 
-async def start(*arguments: str, **environment: str) -> asyncio.subprocess.Process:
+async def start(
+    *arguments: str, command: Sequence[str] = COMMAND, **environment: str
+) -> asyncio.subprocess.Process:
     """Start a command with pipes on all three streams."""
     pipe = asyncio.subprocess.PIPE
     return await asyncio.create_subprocess_exec(
-        *COMMAND,
+        *command,
         *arguments,
         stdin=pipe,
         stdout=pipe,

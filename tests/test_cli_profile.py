@@ -16,6 +16,7 @@ import pytest
 from refimpl import connect
 from refimpl.cli.main import run
 from refimpl.profiling import serve_debug
+from refimpl.profiling.render import CONTENT_TYPES, Finding, render
 from tests.test_cli_live import PATIENCE, finish, start
 
 TOKEN = "t0ken-" * 6
@@ -175,6 +176,83 @@ ANSWERS = {
     b"Content-Length: 0\r\n\r\n",
     "controls": b"HTTP/1.1 500 No\r\nContent-Length: 8\r\n\r\n500 \x1b[2J",
 }
+
+
+GOOD = {
+    "kind": "cpu", "title": "A profile", "text": "all", "unit": "seconds", "duration": 1.0,
+    "idle": 0.0, "calls": [["serve", "a.py", 1, "application"]], "samples": [[[0], 1.0]],
+}  # fmt: skip
+BAD = {
+    "deep": "[" * 100_000,
+    "no object": [],
+    "a long number": '{"calls": [[1, 2, ' + "1" * 5000 + ", 4]]}",
+    "a line without end": {"calls": [["serve", "a.py", float("inf"), "application"]]},
+    "a weight without end": {"samples": [[[0], float("inf")]]},
+    "no number as a weight": {"samples": [[[0], float("nan")]]},
+    "a weight below 0": {"samples": [[[0], -1.0]]},
+    "weights that add up to no number": {"samples": [[[0], 1e308]] * 20},
+    "no number as the time": {"duration": float("nan")},
+    "a time without end": {"idle": float("inf")},
+    "a huge number": {"samples": [[[0], 10**400]]},
+    "an unknown call": {"samples": [[[1], 1.0]]},
+    "a call from the end": {"samples": [[[-1], 1.0]]},
+    "a call by no number": {"samples": [[[True], 1.0]]},
+}
+ODD = {
+    "surrogates": {"title": "\ud800", "text": "\udfff", "unit": "\ud800"},
+    "another origin": {"calls": [["serve", "a.py", 1, "elsewhere"]]},
+    "another unit": {"unit": "parsecs"},
+    "bytes": {"unit": "bytes", "samples": [[[0], 1e15]]},
+    "nothing": {"samples": []},
+    "deep stacks": {"samples": [[[0] * 5000, 1.0]]},
+}
+
+
+def document(changes: object) -> str:
+    if isinstance(changes, str):
+        return changes
+    return json.dumps({**GOOD, **changes} if isinstance(changes, dict) else changes)
+
+
+class TestDocuments:
+    """What a server that is none of ours may answer instead of a profile."""
+
+    @pytest.mark.parametrize("kind", BAD)
+    def test_a_bad_one_is_one_kind_of_error(self, kind: str) -> None:
+        with pytest.raises(ValueError, match="expected a profile as JSON"):
+            Finding.from_json(document(BAD[kind]))
+
+    @pytest.mark.parametrize("form", CONTENT_TYPES)
+    @pytest.mark.parametrize("kind", ODD)
+    def test_an_odd_one_can_be_drawn(self, kind: str, form: str) -> None:
+        render(Finding.from_json(document(ODD[kind])), form).encode("utf-8", "surrogatepass")
+
+    @pytest.mark.parametrize(
+        ("kind", "status"), [("deep", 1), ("a line without end", 1), ("surrogates", 0)]
+    )
+    @pytest.mark.parametrize("ending", ["svg", "txt"])
+    async def test_the_command_prints_no_traceback(
+        self,
+        kind: str,
+        status: int,
+        ending: str,
+        tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        content = document({**BAD, **ODD}[kind]).encode()
+
+        async def reply(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(content) + content)
+            writer.close()
+
+        monkeypatch.setenv("REFIMPL_DEBUG_TOKEN", TOKEN)
+        async with await asyncio.start_server(reply, "127.0.0.1", 0) as server:
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            out = str(tmp_path / f"out.{ending}")
+            assert await asyncio.to_thread(run, ["profile", url, "--out", out]) == status
+        assert capsys.readouterr().err.count("\n") == status
 
 
 class TestOtherServers:

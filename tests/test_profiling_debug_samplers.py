@@ -21,7 +21,7 @@ from refimpl.profiling.cpu import (
     sample_cpu,
 )
 from refimpl.profiling.heap import HeapWatch, census, rss
-from refimpl.profiling.samplers import CallSampler, can_interrupt
+from refimpl.profiling.samplers import CallSampler, SignalSampler, can_interrupt
 from refimpl.profiling.stacks import Call
 from refimpl.profiling.taskdump import History, dump_tasks, grouped
 
@@ -74,6 +74,22 @@ class TestSignals:
         assert first.profile.samples
         assert signal.getsignal(signal.SIGPROF) is signal.SIG_IGN
         assert signal.getitimer(signal.ITIMER_PROF) == (0, 0)
+
+    def test_a_tick_within_a_tick_is_not_noted(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Noted, the one within would make the sample of the one around weigh less than nothing."""
+        sampler = SignalSampler(0.001)
+        frame, clock = sys._getframe(), iter(range(1, 100))
+
+        def now() -> float:
+            moment = float(next(clock))
+            if moment == 1:
+                sampler._note(0, frame)
+            return moment
+
+        monkeypatch.setattr(samplers, "thread_time", now)
+        sampler._note(0, frame)
+        sampler._note(0, frame)
+        assert [seconds for _, seconds in sampler.samples()] == [1.0, 1.0]
 
     def test_an_error_in_the_block_stops_it(self) -> None:
         with pytest.raises(ZeroDivisionError), sample_cpu():

@@ -13,6 +13,7 @@ from refimpl.bench.record import UNITS, Middle, Record
 from refimpl.bench.run import bench as measure
 from refimpl.bench.workloads import WORKLOADS
 from refimpl.cli.load import progress, table
+from refimpl.cli.output import is_terminal, say
 
 __all__ = ["bench"]
 
@@ -101,14 +102,14 @@ def bench(
     Every server runs in a process of its own on the first core, the client on the last; servers
     take turns, and ratios are taken within a round. The figure that counts is the server's CPU.
     """
-    tell = progress if sys.stderr.isatty() else lambda share, words: None
+    tell = progress if is_terminal(sys.stderr) else lambda share, words: None
     for path in (chart, record_path):  # now, not after half an hour of measuring
         if path and not Path(path).absolute().parent.is_dir():
             raise click.UsageError(f"{path}: no such folder.")
     measuring = measure(peers, workloads, rounds=rounds, seconds=seconds, sizes=crowds, tell=tell)
     record = asyncio.run(measuring)
     record.command = command_line(peers, workloads, rounds, seconds, crowds)
-    click.echo("\n\n".join(describe(record)))
+    say("\n\n".join(describe(record)))
     if record_path:
         Path(record_path).write_text(record.to_json(), encoding="utf-8")
     if chart:

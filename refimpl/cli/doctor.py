@@ -12,6 +12,9 @@ from typing import NamedTuple
 
 import click
 
+from refimpl.cli.output import say
+from refimpl.handshake.printable import printable
+
 __all__ = ["doctor"]
 
 OLDEST = (3, 11)
@@ -36,9 +39,9 @@ def doctor() -> int:
     findings = list(examine())
     for finding in findings:
         word, colour = MARKS[finding.well]
-        click.echo(f"{click.style(f'{word:<9}', fg=colour)} {finding.what}")
+        click.echo(f"{click.style(f'{word:<9}', fg=colour)} {printable(finding.what)}")
         if finding.remedy:
-            click.echo(f"{'':<9} {finding.remedy}")
+            say(f"{'':<9} {finding.remedy}")
     return int(any(finding.well is False for finding in findings))
 
 

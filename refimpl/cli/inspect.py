@@ -8,6 +8,8 @@ from typing import NoReturn
 
 import click
 
+from refimpl.cli.output import is_terminal, say
+
 __all__ = ["inspect"]
 
 
@@ -46,9 +48,9 @@ def inspect(
     elif path and path.endswith(".json"):
         show_capture(path, bits)
     elif path:
-        click.echo(explain(Path(path).read_bytes(), compressed))
+        say(explain(Path(path).read_bytes(), compressed))
     else:
-        click.echo(explain(parse_hex(" ".join(hex_digits) or read_stdin()), compressed))
+        say(explain(parse_hex(" ".join(hex_digits) or read_stdin()), compressed))
 
 
 def watch(listen: str, to: str, save: str | None, bits: bool) -> None:
@@ -67,7 +69,7 @@ def watch(listen: str, to: str, save: str | None, bits: bool) -> None:
 
 def read_stdin() -> str:
     """Return standard input; a hint first where a person would have to type it."""
-    if sys.stdin.isatty():
+    if is_terminal(sys.stdin):
         click.echo("Type or paste hex, then Ctrl+D:", err=True)
     return sys.stdin.read()
 
@@ -113,11 +115,8 @@ def show_capture(path: str, bits: bool) -> None:
     from refimpl.lab.wire.annotate import annotate
     from refimpl.lab.wire.capture import Capture
 
-    try:
-        capture = Capture.load(path)
-    except (ValueError, KeyError, TypeError) as error:
-        raise click.ClickException(f"{path} is no capture: {error}") from error
-    click.echo(capture.text(exact=True, pings=True, ends=True))
+    capture = Capture.load(path)
+    say(capture.text(exact=True, pings=True, ends=True))
     if bits:
         for wire in capture.wires_of():
-            click.echo(f"\n{annotate(wire, compressed=True)}")
+            say(f"\n{annotate(wire, compressed=True)}")

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from refimpl.cli.output import say
+
 __all__ = ["progress", "reset", "start"]
 
 
@@ -26,9 +28,9 @@ def start() -> None:
 
     copies = start_workspace()
     for copy in copies:
-        click.echo(f"copied {shown(copy)}")
+        say(f"copied {shown(copy)}")
     if not copies:
-        click.echo(f"{shown(workspace_folder())} has every exercise already")
+        say(f"{shown(workspace_folder())} has every exercise already")
 
 
 @click.command(
@@ -43,9 +45,9 @@ def reset(chapter: str) -> None:
     from refimpl.classroom.workspace import reset as reset_chapter
 
     fresh, kept = reset_chapter(chapter)
-    click.echo(f"fresh copy: {shown(fresh)}")
+    say(f"fresh copy: {shown(fresh)}")
     if kept is not None:
-        click.echo(f"yours kept: {shown(kept)}")
+        say(f"yours kept: {shown(kept)}")
 
 
 @click.command(
@@ -65,7 +67,7 @@ def progress(chapters: tuple[str, ...]) -> None:
     with Console(stderr=True).status("running the checks ..."):
         for row in rows(names=chapters):
             line = f"{row.chapter.label:<20} [{row.bar()}] {row.passed:>2} of {row.total:<2}"
-            click.echo(f"{line}  {row.remark}".rstrip())
+            say(f"{line}  {row.remark}".rstrip())
             if chapters:
                 for exercise, state in row.results.items():
-                    click.echo(f"    {exercise:<32} {state}")
+                    say(f"    {exercise:<32} {state}")

@@ -15,6 +15,9 @@ from typing import Self
 
 import click
 
+from refimpl.cli.output import is_terminal, say
+from refimpl.handshake.printable import printable
+
 __all__ = ["Lines", "PipeLines", "TerminalLines"]
 
 AHEAD = 64
@@ -78,7 +81,10 @@ class Lines:
 
 
 class PipeLines(Lines):
-    """Lines of standard input, for a pipe or a file; what arrives is printed as it is."""
+    """Lines of standard input, for a pipe or a file.
+
+    What arrives is printed as it is where a program reads it, and escaped on a terminal.
+    """
 
     def read(self) -> Iterator[str]:
         """Yield lines of UTF-8; the last may lack its end. Raises UnicodeDecodeError."""
@@ -92,7 +98,11 @@ class PipeLines(Lines):
 
     def show(self, text: str) -> None:
         """Print a message; flushed, because who reads may wait for it."""
-        click.echo(text)
+        if is_terminal(sys.stdout):
+            say(text)
+        elif sys.stdout is not None:  # not click.echo: it takes out what looks like a colour
+            sys.stdout.write(f"{text}\n")
+            sys.stdout.flush()
 
 
 class TerminalLines(Lines):
@@ -124,14 +134,18 @@ class TerminalLines(Lines):
                 return
 
     def show(self, text: str) -> None:
-        """Print a message above the prompt, and the prompt again with what is typed so far."""
+        """Print a message above the prompt, and the prompt again with what is typed so far.
+
+        Its further lines are indented, so that none of them looks like a line of ours.
+        """
         typed = self._terminal.typed()
-        sys.stdout.write(f"\r\x1b[K{click.style('< ' + text, fg='cyan')}\n{self.PROMPT}{typed}")
+        shown = printable(f"< {text}", keep="\n\t").replace("\n", "\n  ")
+        sys.stdout.write(f"\r\x1b[K{click.style(shown, fg='cyan')}\n{self.PROMPT}{typed}")
         sys.stdout.flush()
 
     def tell(self, news: str) -> None:
         """Print news on a line of its own."""
-        click.echo(f"\r\x1b[K{news}")
+        click.echo(f"\r\x1b[K{printable(news)}")
 
 
 class Terminal:

@@ -12,6 +12,7 @@ import click
 from refimpl.bench import Report, churn, closed_loop, idle, open_loop, room, slow_reader
 from refimpl.cli.connect import describe_refusal
 from refimpl.cli.options import reason
+from refimpl.cli.output import is_terminal, say
 from refimpl.errors import HandshakeError
 
 __all__ = ["load"]
@@ -140,8 +141,9 @@ def run(
     measure: Callable[[Tell], Coroutine[Any, Any, Report]], chart: str | None, record: str | None
 ) -> int:
     """Measure, print the table, write what is asked for; return the exit status."""
-    report = asyncio.run(measure(progress if sys.stderr.isatty() else lambda share, words: None))
-    click.echo(table(report))
+    tell = progress if is_terminal(sys.stderr) else lambda share, words: None
+    report = asyncio.run(measure(tell))
+    say(table(report))
     if chart:
         draw(report, chart)
     if record:

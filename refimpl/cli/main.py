@@ -12,6 +12,7 @@ from importlib import import_module
 import click
 
 from refimpl import __version__
+from refimpl.cli.output import say
 from refimpl.errors import WebSocketError
 
 __all__ = ["run"]
@@ -82,7 +83,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def fail(message: str, status: int) -> int:
     """Print one line on stderr and return the status."""
-    click.echo(f"refimpl: {one_line(message)}", err=True)
+    say(f"refimpl: {one_line(message)}", err=True)
     return status
 
 

@@ -12,12 +12,14 @@ from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_ope
 import click
 
 from refimpl.cli.options import reason
+from refimpl.cli.output import is_terminal, say
+from refimpl.handshake.printable import printable
 from refimpl.profiling.debug_request import MAX_SECONDS, ROOT, is_loopback
 from refimpl.profiling.render import Finding, render
 
 __all__ = ["profile"]
 
-LOOKS = {"cpu": "profile", "heap": "heap", "allocs": "allocs", "tasks": "tasks"}
+PROFILES = {"cpu": "profile", "heap": "heap", "allocs": "allocs", "tasks": "tasks"}
 ENDINGS = {
     ".svg": "svg",
     ".html": "html",
@@ -39,7 +41,7 @@ Examples:
   refimpl profile http://127.0.0.1:6060 --out today.speedscope.json"""
 )
 @click.argument("url")
-@click.option("--kind", type=click.Choice(list(LOOKS)), default="cpu", show_default=True)
+@click.option("--kind", type=click.Choice(list(PROFILES)), default="cpu", show_default=True)
 @click.option("--seconds", type=float, default=5.0, show_default=True, help="more than 0, up to 30")
 @click.option(
     "--out",
@@ -60,11 +62,11 @@ def profile(url: str, kind: str, seconds: float, out: str | None, token: str | N
     file = Path(out or f"{kind}.svg") if out != "-" else None
     form = form_of(file) if file else ""
     finding = fetch(address(url, kind, seconds), token, 0.0 if kind == "tasks" else seconds)
-    click.echo(finding.title)
-    click.echo(finding.text)
+    say(finding.title)
+    say(finding.text)
     if file:
         file.write_text(render(finding, form), encoding="utf-8")
-        click.echo(f"\nWrote {file}")
+        say(f"\nWrote {file}")
 
 
 def form_of(file: Path) -> str:
@@ -83,7 +85,7 @@ def address(url: str, kind: str, seconds: float) -> str:
     if parts.scheme == "http" and not is_loopback(parts.hostname):
         raise click.UsageError(f"{url!r}: the token goes to this machine only, or over https://.")
     query = {"format": "json"} if kind == "tasks" else {"format": "json", "seconds": f"{seconds:f}"}
-    return f"{parts.scheme}://{parts.netloc}{ROOT}{LOOKS[kind]}?{urlencode(query)}"
+    return f"{parts.scheme}://{parts.netloc}{ROOT}{PROFILES[kind]}?{urlencode(query)}"
 
 
 class NoRedirect(HTTPRedirectHandler):
@@ -99,7 +101,7 @@ def fetch(url: str, token: str, seconds: float) -> Finding:
     where = "{0.scheme}://{0.netloc}".format(urlsplit(url))
     request = Request(url, headers={"Authorization": f"Bearer {token}"})
     opener = build_opener(ProxyHandler({}), NoRedirect)
-    waiting = sys.stderr.isatty() and seconds
+    waiting = is_terminal(sys.stderr) and seconds
     if waiting:
         click.echo(f"looking for {seconds:g} s ...", nl=False, err=True)
     try:
@@ -108,7 +110,7 @@ def fetch(url: str, token: str, seconds: float) -> Finding:
         return cleaned(Finding.from_json(body))
     except HTTPError as error:
         with error:
-            said = printable(error.read(300).decode(errors="replace").strip())
+            said = error.read(300).decode(errors="replace").strip()
         if not said.startswith(str(error.code)):  # our refusals do; this is another server
             said = f"{error.code}: no debug endpoints are there"
         raise click.ClickException(f"{where} answered {said}") from error
@@ -128,10 +130,5 @@ def fetch(url: str, token: str, seconds: float) -> Finding:
 
 def cleaned(finding: Finding) -> Finding:
     """Return a finding whose text cannot steer a terminal."""
-    text = printable(finding.text)
+    text = printable(finding.text, keep="\n")
     return Finding(finding.kind, printable(finding.title), finding.profile, text)
-
-
-def printable(text: str) -> str:
-    """Return text without control characters but the end of a line."""
-    return "".join(each if each.isprintable() or each == "\n" else "?" for each in text)

@@ -9,8 +9,7 @@ import ssl as tls
 from itertools import count
 from pathlib import Path
 
-import click
-
+from refimpl.cli.output import say
 from refimpl.framing import Frame
 from refimpl.handshake import Request, Response, parse_uri
 from refimpl.lab.wire.annotate import annotate
@@ -48,7 +47,7 @@ class Proxy:
         for each in server.sockets:
             name, number = each.getsockname()[:2]
             shown = f"[{name}]" if ":" in name else name
-            click.echo(f"Listening on ws://{shown}:{number}{self._uri.target}")
+            say(f"Listening on ws://{shown}:{number}{self._uri.target}")
         async with server:
             await server.serve_forever()
 
@@ -58,7 +57,7 @@ class Proxy:
         try:
             await self._relay(watched, reader, writer)
         except OSError as error:
-            click.echo(f"#{watched.number} {error}", err=True)
+            say(f"#{watched.number} {error}", err=True)
         finally:
             writer.transport.abort()
             if self._save:
@@ -76,7 +75,7 @@ class Proxy:
                 group.create_task(pump(watched, "client", reader, far_writer))
                 group.create_task(pump(watched, "server", far_reader, writer))
         except* OSError as errors:
-            click.echo(f"#{watched.number} {errors.exceptions[0]}", err=True)
+            say(f"#{watched.number} {errors.exceptions[0]}", err=True)
         finally:
             far_writer.transport.abort()
 
@@ -101,14 +100,14 @@ class Watched:
     def _print(self, step: Step) -> None:
         start = f"#{self.number} {step.seconds:8.3f}  {ARROWS[step.direction]}"
         if isinstance(step.item, Frame) and self._bits:
-            click.echo(f"{start}  {annotate(step.wire, compressed=True)}")
+            say(f"{start}  {annotate(step.wire, compressed=True)}")
         else:
-            click.echo(f"{start}  {describe(step)}")
+            say(f"{start}  {describe(step)}")
         if step.problem:
-            click.echo(f"{'':>{len(start)}}  WRONG: {step.problem}")
+            say(f"{'':>{len(start)}}  WRONG: {step.problem}")
         if isinstance(step.item, Request | Response):
             for line in head_lines(step.item)[1:]:
-                click.echo(f"{'':>{len(start)}}  {line}")
+                say(f"{'':>{len(start)}}  {line}")
 
 
 async def pump(

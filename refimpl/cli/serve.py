@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from refimpl.cli.options import limits, reason
+from refimpl.cli.output import is_terminal, log_to_stderr, say
 from refimpl.lifecycle import Server, ServerConnection, broadcast
 from refimpl.lifecycle import serve as serve_websockets
 from refimpl.profiling.debug import DebugServer, serve_debug
@@ -103,6 +104,7 @@ def serve(
         ssl=load_certificate(ssl) if ssl else None,
         **settings,
     )
+    log_to_stderr()
     profiles = None if debug_port is None else offer_profiles(debug_port, debug_token)
     try:
         asyncio.run(serve_until_stopped(serving, "wss" if ssl else "ws", profiles))
@@ -115,12 +117,11 @@ def serve(
 
 def offer_profiles(port: int, token: str | None) -> AbstractAsyncContextManager[DebugServer]:
     """Return a debug server to enter, whose uses are logged on stderr."""
-    if token is None and not sys.stderr.isatty():  # what is written may be a log, and be kept
+    if token is None and not is_terminal(sys.stderr):  # what is written may be a log, and be kept
         message = "--debug-port: no terminal to show a new token on; set REFIMPL_DEBUG_TOKEN."
         raise click.UsageError(message)
-    log, handler = logging.getLogger("refimpl.debug"), logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s debug: %(message)s"))
-    log.addHandler(handler)
+    log_to_stderr("refimpl.debug", "debug")
+    log = logging.getLogger("refimpl.debug")
     log.setLevel(logging.INFO)
     log.propagate = False
     return announced(serve_debug(port, token=token), shown=token is None)
@@ -132,9 +133,9 @@ async def announced(
 ) -> AsyncIterator[DebugServer]:
     """Enter a debug server and say where it is; its token too, where it is to be shown."""
     async with profiles as debug:
-        click.echo(f"Profiles at {debug.url}", err=True)
+        say(f"Profiles at {debug.url}", err=True)
         if shown:
-            click.echo(f"Token for them, shown once: {debug.token}", err=True)
+            say(f"Token for them, shown once: {debug.token}", err=True)
         yield debug
 
 
@@ -158,8 +159,7 @@ async def serve_alone(serving: Awaitable[Server], scheme: str) -> None:
     except NotImplementedError:  # Windows: Ctrl+C cancels this task instead
         pass
     for address in addresses(server, scheme):
-        click.echo(f"Listening on {address}")
-    sys.stdout.flush()
+        say(f"Listening on {address}")
     try:
         await stop.wait()
     finally:

@@ -9,6 +9,7 @@ import textwrap
 from types import ModuleType, TracebackType
 from typing import Any, Self
 
+from refimpl.handshake.printable import printable
 from refimpl.lab.text import Text
 
 
@@ -235,4 +236,4 @@ def describe_error(error: BaseException) -> Text:
     status = getattr(error, "status", None)
     if isinstance(status, int) and status:
         text += f"  -> HTTP {status}"
-    return Text(text)
+    return Text(printable(text, keep="\n"))

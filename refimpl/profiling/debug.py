@@ -32,6 +32,7 @@ from typing import Any
 from refimpl.concurrency.tasks import trace_tasks
 from refimpl.profiling.debug_page import index
 from refimpl.profiling.debug_request import (
+    HEAD_TIMEOUT,
     MIN_TOKEN,
     PROFILES,
     ROOT,
@@ -67,6 +68,8 @@ class DebugServer:
         self._door = Door(token, host)
         self._looks = Profiles(asyncio.get_running_loop(), threading.get_ident())
         self._tasks: set[asyncio.Task[None]] = set()
+        # The connections that have not shown the token, the oldest first.
+        self._strangers: dict[asyncio.Task[None], None] = {}
         self._ready: concurrent.futures.Future[None] = concurrent.futures.Future()
         self._loop: asyncio.AbstractEventLoop
         self._stop: asyncio.Event
@@ -105,7 +108,13 @@ class DebugServer:
     async def _serve(self) -> None:
         """Listen until told to stop."""
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        server = await asyncio.start_server(self._accept, self.host, self.port, ssl=self._ssl)
+        server = await asyncio.start_server(
+            self._accept,
+            self.host,
+            self.port,
+            ssl=self._ssl,
+            ssl_handshake_timeout=HEAD_TIMEOUT if self._ssl else None,
+        )
         self.port = server.sockets[0].getsockname()[1]
         counting = asyncio.create_task(self._looks.count_tasks())
         self._ready.set_result(None)
@@ -119,15 +128,31 @@ class DebugServer:
             await asyncio.gather(counting, *self._tasks, return_exceptions=True)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(self._converse(reader, writer))
+        """Take a connection; where there is no room, the oldest without the token makes some."""
+        has_room = len(self._tasks) < MAX_CONNECTIONS
+        if not has_room and self._strangers:
+            oldest = next(iter(self._strangers))
+            del self._strangers[oldest]
+            oldest.cancel()
+            has_room = True
+        task = asyncio.create_task(self._converse(reader, writer, has_room))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._strangers[task] = None
 
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        def end(task: asyncio.Task[None]) -> None:
+            writer.transport.abort()  # here, because a task may be cancelled before it has begun
+            self._tasks.discard(task)
+            self._strangers.pop(task, None)
+
+        task.add_done_callback(end)
+
+    async def _converse(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, has_room: bool
+    ) -> None:
         """Answer one request, and hang up."""
         address, port = (writer.get_extra_info("peername") or ("?", 0))[:2]
         try:
-            answer = await self._answer(reader, f"{address}:{port}")
+            answer = await self._answer(reader, f"{address}:{port}", has_room)
             if answer is not None:
                 async with asyncio.timeout(SEND_TIMEOUT):
                     writer.transport.set_write_buffer_limits(0)  # drain() is to mean: all is out
@@ -138,20 +163,21 @@ class DebugServer:
                 await _linger(reader)
         except (OSError, TimeoutError):
             pass  # the client is gone, or does not take its answer
-        finally:
-            writer.transport.abort()
 
-    async def _answer(self, reader: asyncio.StreamReader, who: str) -> Answer | None:
+    async def _answer(
+        self, reader: asyncio.StreamReader, who: str, has_room: bool
+    ) -> Answer | None:
         """Return the answer to what a client asks, None where it left; log what came of it."""
         began, what = monotonic(), "a request"
         try:
-            if len(self._tasks) > MAX_CONNECTIONS:
+            if not has_room:
                 raise Refused(503, f"at most {MAX_CONNECTIONS} connections at once")
             request = await read_request(reader)
             if request is None:
                 return None
             what = _known(request.path)
             query = self._door.check(request)
+            self._strangers.pop(asyncio.current_task(), None)  # type: ignore[arg-type]
             what = f"{query.look or 'index'} as {query.format}"
             if query.seconds:
                 what += f" for {query.seconds:g} s"

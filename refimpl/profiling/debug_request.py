@@ -21,7 +21,7 @@ import re
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from ipaddress import ip_address
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from refimpl.errors import HandshakeError
 from refimpl.handshake import Headers, Request, Response, parse_request
@@ -36,6 +36,7 @@ MAX_SECONDS = 30.0
 HEAD_TIMEOUT = 5.0  # seconds for a whole request
 SEND_TIMEOUT = 10.0  # seconds for a client to take the answer
 SECONDS = re.compile(r"[0-9]{1,3}(\.[0-9]{1,6})?")  # no sign, no exponent, no nan
+HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::([0-9]{0,5}))?")  # RFC 9110 7.2
 PROFILES = {
     "": (),
     "profile": ("seconds", "format"),
@@ -120,10 +121,10 @@ class Door:
 
         Behind a door that is open to a network any address will do, since a rebound name is a name.
         """
-        try:
-            name = urlsplit(f"//{host}").hostname or ""
-        except ValueError:
+        match = HOST.fullmatch(host)  # not urlsplit: it finds a host in "x@host" and in "host/x"
+        if match is None or int(match[3] or 0) > 65535 or (match[1] and ":" not in match[1]):
             return False
+        name = (match[1] or match[2]).lower()
         if is_loopback(name) or name == self._host:
             return True
         return not is_loopback(self._host) and _is_address(name)
@@ -197,11 +198,12 @@ def _seconds(text: str) -> float:
 
 async def read_request(reader: asyncio.StreamReader) -> Request | None:
     """Return the request that a client sends, None where it leaves; Refused for what is none."""
-    buffer = bytearray()
+    buffer, searched = bytearray(), 0
     try:
         async with asyncio.timeout(HEAD_TIMEOUT):
-            while (parsed := parse_request(buffer)) is None:
-                if len(buffer) > MAX_HEAD:
+            while (parsed := parse_request(buffer, searched=searched)) is None:
+                searched = len(buffer)
+                if searched > MAX_HEAD:
                     raise Refused(431, f"got a head of over {MAX_HEAD} bytes")
                 more = await reader.read(MAX_HEAD)
                 if not more:

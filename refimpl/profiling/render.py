@@ -30,6 +30,7 @@ CONTENT_TYPES = {
 }
 """The formats, and what each is called on the wire."""
 
+LARGEST = 1e18  # bytes, seconds or samples: more than any process has
 SCHEMA = "https://www.speedscope.app/file-format-schema.json"
 UNITS = ("bytes", "seconds")
 """The units of ours that speedscope knows; any other is "none" there."""
@@ -81,19 +82,29 @@ class Finding:
                 for function, file, line, origin in document["calls"]
             ]
             samples: list[Sample] = [
-                (tuple(calls[number] for number in stack), float(weight))
+                (tuple(calls[_index(number)] for number in stack), _amount(weight))
                 for stack, weight in document["samples"]
             ]
-            profile = Profile(
-                samples,
-                str(document["unit"]),
-                float(document["duration"]),
-                float(document["idle"]),
-            )
+            duration, idle = _amount(document["duration"]), _amount(document["idle"])
+            profile = Profile(samples, str(document["unit"]), duration, idle)
             words = [str(document[name]) for name in ("kind", "title", "text")]
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
             raise ValueError("got something else, expected a profile as JSON") from error
         return cls(words[0], words[1], profile, words[2])
+
+
+def _index(number: object) -> int:
+    """Return the number of a call; ValueError for what else would find one in a list."""
+    if type(number) is not int or number < 0:
+        raise ValueError("expected the number of a call")
+    return number
+
+
+def _amount(number: float) -> float:
+    """Return a weight or a time that can be added up and drawn, or raise ValueError."""
+    if not 0 <= number <= LARGEST:
+        raise ValueError(f"expected a number from 0 to {LARGEST:g}")
+    return float(number)
 
 
 def _numbered(profile: Profile) -> tuple[list[Call], list[tuple[list[int], float]]]:

@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from refimpl.errors import LocalProtocolError
+from refimpl.handshake import Headers, Request
 from refimpl.profiling import debug as debug_module
 from refimpl.profiling import debug_request
-from refimpl.profiling.debug import DebugServer, serve_debug
-from refimpl.profiling.debug_request import MAX_HEAD, MIN_TOKEN, PROFILES, is_loopback
+from refimpl.profiling.debug import MAX_CONNECTIONS, DebugServer, serve_debug
+from refimpl.profiling.debug_request import (
+    MAX_HEAD,
+    MIN_TOKEN,
+    PROFILES,
+    Door,
+    Refused,
+    is_loopback,
+)
 from tests.certificates import HERE as CERTIFICATES
 from tests.support.asking import PATIENCE, ask, head, send
 
@@ -178,7 +193,41 @@ class TestOtherSites:
         assert reply.status == 403
         assert "Host" in reply.text
 
-    @pytest.mark.parametrize("host", ["localhost", "127.0.0.1:9", "[::1]:6060", "LOCALHOST:1"])
+    @pytest.mark.parametrize(
+        "around",
+        ["x@{}", "x:y@{}", "@{}", "{}/x", "{}/", "{}?x", "{}#x", "{}\\x", "//{}", "http://{}",
+         "{} x", "{}\tx", "{},x", "{}, evil.example", "{}%00", "{}:9:9", "{}:x", "{}:-1",
+         "{}:65536", "{}:9@evil.example", "evil.example:9@{}", "evil.example/{}", "[{}", "{}]",
+         "{}:\xb2"],
+    )  # fmt: skip
+    @pytest.mark.parametrize("name", ["127.0.0.1", "localhost", "[::1]"])
+    async def test_what_is_no_host_and_port_is_refused(self, around: str, name: str) -> None:
+        host = around.format(name)
+        with pytest.raises(Refused, match="got a Host"):
+            Door("x" * MIN_TOKEN).check(Request("/", Headers([("Host", host)])))
+
+    @pytest.mark.parametrize(
+        "host",
+        ["127.1", "2130706433", "0x7f.0.0.1", "0177.0.0.1", "127.0.0.1.", "localhost.",
+         "[127.0.0.1]", "[localhost]", "::1", "[::1%25lo]", "[::ffff:127.0.0.1]", "0.0.0.0"],
+    )  # fmt: skip
+    async def test_other_spellings_of_this_machine_are_refused(self, host: str) -> None:
+        with pytest.raises(Refused, match="got a Host"):
+            Door("x" * MIN_TOKEN).check(Request("/", Headers([("Host", host)])))
+
+    @given(st.text(st.characters(max_codepoint=255, exclude_characters="\r\n"), max_size=30))
+    def test_any_other_host_is_refused(self, host: str) -> None:
+        """Whatever is let in is an address of this machine and a port, and nothing else."""
+        try:
+            headers = Headers([("Host", host), ("Authorization", f"Bearer {'x' * MIN_TOKEN}")])
+            Door("x" * MIN_TOKEN).check(Request("/debug/pprof/", headers))
+        except (Refused, LocalProtocolError):
+            return
+        assert re.fullmatch(r"(?i:127(\.\d+){3}|localhost|\[[0:]*:0*1\])(:\d{0,5})?", host)
+
+    @pytest.mark.parametrize(
+        "host", ["localhost", "127.0.0.1:9", "[::1]:6060", "LOCALHOST:1", "127.9.9.9", "127.0.0.1:"]
+    )
     async def test_this_machine_through_a_tunnel_is_not(self, host: str) -> None:
         async with serve_debug() as debug:
             assert (await ask(debug, "tasks", host=host)).status == 200
@@ -324,19 +373,84 @@ class TestSlowClients:
             assert (await ask(debug, "tasks")).status == 200
             writer.close()
 
-    async def test_a_crowd_is_turned_away(self) -> None:
+    @pytest.mark.parametrize("sent", [b"", b"GET /debug/pp", b"GET / HTTP/1.1\r\n\r\n"])
+    @pytest.mark.parametrize("more", [0, 1, 50])
+    async def test_a_silent_crowd_makes_room(self, sent: bytes, more: int) -> None:
+        """Who has not shown the token leaves when there is no room, the oldest first."""
+        async with serve_debug() as debug, crowd(debug, MAX_CONNECTIONS + more, sent) as links:
+            assert (await ask(debug, "tasks")).status == 200
+            assert len(debug._tasks) <= MAX_CONNECTIONS + 1
+            for reader, _ in links[: more + 1]:
+                await gone(reader)
+            assert (await ask(debug, "tasks")).status == 200
+
+    async def test_the_oldest_goes_first(self) -> None:
+        async with serve_debug() as debug, crowd(debug, MAX_CONNECTIONS, b"") as links:
+            await connected(debug, MAX_CONNECTIONS)
+            for _, writer in links[1:]:
+                writer.write(head(debug, "tasks")[:-2])
+            async with crowd(debug, 1, b""):
+                await gone(links[0][0])
+                for reader, writer in links[1:]:
+                    writer.write(b"\r\n")
+                    assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+
+    async def test_a_crowd_with_the_token_is_not_disturbed(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        answer = threading.Event()
+
+        async def slow(looks: object) -> str:
+            await asyncio.to_thread(answer.wait, PATIENCE)
+            return "at last"
+
+        monkeypatch.setattr(debug_module, "index", slow)
         async with serve_debug() as debug:
-            crowd = [
-                await asyncio.open_connection("127.0.0.1", debug.port)
-                for _ in range(debug_module.MAX_CONNECTIONS)
-            ]
-            await connected(debug, len(crowd))
-            assert (await ask(debug, "tasks")).status == 503
-            for _, writer in crowd:
-                writer.close()
+            async with crowd(debug, MAX_CONNECTIONS, head(debug, "")) as links:
+                async with asyncio.timeout(PATIENCE):
+                    while debug._strangers or len(debug._tasks) < MAX_CONNECTIONS:  # noqa: ASYNC110
+                        await asyncio.sleep(0.001)  # another thread's loop
+                assert (await ask(debug, "tasks")).status == 503
+                answer.set()
+                for reader, _ in links:
+                    assert (await reader.readline()).startswith(b"HTTP/1.1 200")
             async with asyncio.timeout(PATIENCE):
                 while (await ask(debug, "tasks")).status == 503:
                     pass
+
+    async def test_no_tls_handshake_is_waited_for_longer(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(debug_module, "HEAD_TIMEOUT", 0.1)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(CERTIFICATES / "localhost.pem")
+        async with serve_debug(ssl=context) as debug, crowd(debug, 1, b"") as [(reader, _)]:
+            await gone(reader)
+
+
+@asynccontextmanager
+async def crowd(
+    debug: DebugServer, size: int, sent: bytes
+) -> AsyncIterator[list[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]:
+    """Open connections one after the other, and send the same on each."""
+    links = []
+    for _ in range(size):
+        links.append(await asyncio.open_connection("127.0.0.1", debug.port))
+        links[-1][1].write(sent)
+    try:
+        yield links
+    finally:
+        for _, writer in links:
+            writer.transport.abort()
+
+
+async def gone(reader: asyncio.StreamReader) -> None:
+    """Wait until the server has hung up."""
+    async with asyncio.timeout(PATIENCE):
+        try:
+            await reader.read(-1)
+        except ConnectionError:
+            pass
 
 
 async def connected(debug: DebugServer, number: int) -> None:

@@ -14,9 +14,10 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from refimpl.framing import Frame
+from refimpl.handshake.printable import printable
 from refimpl.lab.text import Text
 from refimpl.lab.wire.decode import Chunk, Decoder, Step
 from refimpl.lab.wire.direction import Direction
@@ -26,6 +27,13 @@ if TYPE_CHECKING:
     from refimpl.lab.draw.figures import Picture
 
 FOLDER = Path("notebooks") / "captures"
+KINDS: dict[type, str] = {
+    dict: "an object",
+    list: "an array",
+    str: "a string",
+    bool: "true or false",
+}
+LATEST = 1e9  # seconds: thirty years
 
 
 @dataclass(slots=True)
@@ -55,20 +63,27 @@ class Capture:
     def load(cls, path: str | Path) -> Capture:
         """Return the capture in a file; a bare name as "wscat" is looked up in notebooks/captures.
 
-        Raises FileNotFoundError with the names that there are.
+        Raises FileNotFoundError with the names that there are, ValueError for a file that is no
+        capture.
         """
-        values = json.loads(find(path).read_text(encoding="utf-8"))
-        chunks = [
-            Chunk(seconds, direction, bytes.fromhex(data))
-            for seconds, direction, data in values["chunks"]
-        ]
-        return cls(
-            values["program"],
-            values["version"],
-            values["command"],
-            chunks,
-            values.get("frames", False),
+        file = find(path)
+        try:
+            return cls._from_json(json.loads(file.read_text(encoding="utf-8")))
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{file} is no capture: {error}") from error
+
+    @classmethod
+    def _from_json(cls, values: object) -> Capture:
+        """Return the capture in a JSON document; ValueError where it is something else."""
+        if not isinstance(values, dict):
+            raise ValueError(f"got {_kind(values)}, expected an object")
+        program, version, command = (
+            _typed(values, name, str) for name in ("program", "version", "command")
         )
+        rows = _typed(values, "chunks", list)
+        chunks = [_chunk(number, row) for number, row in enumerate(rows, 1)]
+        frames = _typed(values, "frames", bool) if "frames" in values else False
+        return cls(program, version, command, chunks, frames)
 
     def save(self, path: str | Path) -> None:
         """Write the capture as JSON, one chunk a line."""
@@ -138,10 +153,44 @@ class Capture:
 
     def __repr__(self) -> str:
         who = f" {self.program} {self.version}".rstrip()
-        return f"<Capture{who}: {len(self.decode())} steps>"
+        return f"<Capture{printable(who)}: {len(self.decode())} steps>"
 
     def _ipython_display_(self) -> None:
         self.draw().show()
+
+
+Value = TypeVar("Value")
+
+
+def _typed(values: dict[str, object], name: str, kind: type[Value]) -> Value:
+    """Return a member of a JSON object; ValueError where it is missing or of another kind."""
+    if name not in values:
+        raise ValueError(f"got no {name!r}")
+    value = values[name]
+    if not isinstance(value, kind):
+        raise ValueError(f"got {_kind(value)} as {name!r}, expected {KINDS[kind]}")
+    return value
+
+
+def _chunk(number: int, row: object) -> Chunk:
+    """Return a chunk from its row [seconds, direction, hex]; ValueError where it is none."""
+    where = f"chunk {number}"
+    if not isinstance(row, list) or len(row) != 3:
+        raise ValueError(f"{where}: got {_kind(row)}, expected [seconds, direction, hex]")
+    seconds, direction, data = row
+    if type(seconds) not in (int, float) or not 0 <= seconds <= LATEST:
+        raise ValueError(f"{where}: expected 0 or more seconds first")
+    if direction not in ("client", "server"):
+        raise ValueError(f"{where}: expected client or server as the direction")
+    try:
+        return Chunk(seconds, direction, bytes.fromhex(data))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{where}: expected an even number of hex digits as the data") from error
+
+
+def _kind(value: object) -> str:
+    """Return what JSON calls a value."""
+    return "null" if value is None else KINDS.get(type(value), "a number")
 
 
 def find(path: str | Path) -> Path:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from refimpl.handshake.printable import printable
 from refimpl.lab.text import Text, quoted
 
 if TYPE_CHECKING:
@@ -60,8 +61,9 @@ def head_bytes(head: bytes | Request | Response) -> bytes:
 
 
 def head_lines(head: bytes | Request | Response) -> list[str]:
-    """Return the head's lines without their ends and without the empty one, as Latin-1."""
-    return head_bytes(head).partition(b"\r\n\r\n")[0].decode("latin-1").split("\r\n")
+    """Return the head's lines, in Latin-1 and printable, without their ends and the empty one."""
+    text = head_bytes(head).partition(b"\r\n\r\n")[0].decode("latin-1")
+    return [printable(line) for line in text.split("\r\n")]
 
 
 def annotate_head(head: bytes | Request | Response, *, exact: bool = True) -> Text:

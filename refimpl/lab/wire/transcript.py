@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from refimpl.framing import Frame, Opcode
 from refimpl.handshake import Request, Response
+from refimpl.handshake.printable import printable
 from refimpl.lab.text import Text, is_readable, plural, preview, quoted, spaced_hex
 from refimpl.lab.wire.decode import Body, End, Malformed, Step, Unfinished
 from refimpl.lab.wire.dissect import close_name
@@ -52,7 +53,7 @@ def transcript(
         else:
             lines.append(f"{arrow}  {describe(step, pings=pings, limit=limit)}")
             if step.problem:
-                lines.append(f"{'':18}WRONG: {step.problem}")
+                lines.append(f"{'':18}WRONG: {printable(step.problem)}")
     return Text("\n".join(lines) or "nothing was recorded")
 
 
@@ -64,7 +65,7 @@ def describe(step: Step, *, pings: bool = True, limit: int = 40) -> str:
     if isinstance(item, Body):
         return f"body, {plural(len(item.data), 'byte')}  {preview(item.data, limit)}"
     if isinstance(item, Malformed):
-        return f"MALFORMED, {plural(len(item.data), 'byte')}  {item.reason}"
+        return f"MALFORMED, {plural(len(item.data), 'byte')}  {printable(item.reason)}"
     if isinstance(item, Unfinished):
         missing = (
             f", {plural(item.missing, 'byte')} missing" if item.missing else ", the rest is missing"

@@ -1,8 +1,8 @@
 """The opening handshake: from two HTTP heads to an open WebSocket (RFC 6455 section 4).
 
 `head` parses and writes request and response heads, `fields` reads the values in them, `server`
-checks a request and answers it, `client` builds a request and checks the answer. No I/O: bytes in,
-bytes out.
+checks a request and answers it, `uri` says where to connect, `client` builds a request and checks
+the answer, `response` reads it from a stream. No I/O: bytes in, bytes out.
 
 >>> uri = parse_uri("ws://example.com/chat")
 >>> request = build_request(uri, key=make_key(), subprotocols=["v2.chat", "v1.chat"])
@@ -11,14 +11,7 @@ bytes out.
 'v1.chat'
 """
 
-from refimpl.handshake.client import (
-    URI,
-    Agreement,
-    build_request,
-    check_response,
-    parse_uri,
-    read_response,
-)
+from refimpl.handshake.client import Agreement, build_request, check_response
 from refimpl.handshake.fields import (
     GUID,
     Extension,
@@ -42,7 +35,9 @@ from refimpl.handshake.head import (
     parse_request,
     parse_response,
 )
+from refimpl.handshake.response import read_response
 from refimpl.handshake.server import Acceptance, Policy, check_origin, check_request, refuse
+from refimpl.handshake.uri import URI, parse_uri
 
 __all__ = [
     "GUID",

@@ -166,7 +166,7 @@ class TestSection4_1_Request:
 
     @pytest.mark.rule(27)
     def test_4_1_one_string_is_no_list_of_subprotocols(self) -> None:
-        with pytest.raises(LocalProtocolError):
+        with pytest.raises(TypeError, match="got subprotocols as one str"):
             request(subprotocols="chat")
 
     @pytest.mark.rule(26)

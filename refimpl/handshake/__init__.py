@@ -11,6 +11,7 @@ the answer, `response` reads it from a stream. No I/O: bytes in, bytes out.
 'v1.chat'
 """
 
+from refimpl.handshake.arguments import as_tuple
 from refimpl.handshake.client import Agreement, build_request, check_response
 from refimpl.handshake.fields import (
     GUID,
@@ -54,6 +55,7 @@ __all__ = [
     "Request",
     "Response",
     "accept_key",
+    "as_tuple",
     "build_request",
     "check_origin",
     "check_request",

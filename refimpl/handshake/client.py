@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from refimpl.errors import HandshakeError, LocalProtocolError
+from refimpl.handshake.arguments import as_tuple
 from refimpl.handshake.fields import (
     Extension,
     accept_key,
@@ -47,8 +48,8 @@ def build_request(
     additional_headers: Iterable[tuple[str, str]] = (),
 ) -> Request:
     """Return the request that opens a WebSocket (RFC 6455 section 4.1). key: from `make_key`."""
-    if isinstance(subprotocols, str):
-        raise LocalProtocolError("got subprotocols as one str, expected a list of str")
+    subprotocols = as_tuple("subprotocols", subprotocols)
+    extensions = as_tuple("extensions", extensions)
     if len(set(subprotocols)) != len(subprotocols) or not all(map(TOKEN.fullmatch, subprotocols)):
         raise LocalProtocolError("got subprotocols that are not unique tokens (RFC 6455 4.1)")
     headers = Headers(
@@ -66,7 +67,7 @@ def build_request(
         headers.add("Sec-WebSocket-Protocol", ", ".join(subprotocols))
     if extensions:
         headers.add("Sec-WebSocket-Extensions", ", ".join(map(serialize_extension, extensions)))
-    for name, value in additional_headers:
+    for name, value in as_tuple("additional_headers", additional_headers):
         if name in headers:
             raise LocalProtocolError(f"got {name} as an additional header, but it is set already")
         headers.add(name, value)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from refimpl.errors import HandshakeError, LocalProtocolError
+from refimpl.handshake.arguments import as_tuple
 
 __all__ = [
     "MAX_HEAD",
@@ -61,17 +62,12 @@ class Headers:
     def __init__(self, lines: Iterable[tuple[str, str]] = (), *, text: str = "") -> None:
         # A CR LF, then `name: value`, and so on: one string. Strings of their own for all names and
         # values were 400 bytes more for an idle connection, and looking one up took twice as long.
-        self.text = text
-        for name, value in lines:
-            self.add(name, value)
+        written = [_write_line(name, value) for name, value in as_tuple("header lines", lines)]
+        self.text = text + "".join(written)
 
     def add(self, name: str, value: str) -> None:
         """Append one line; LocalProtocolError where it would not be one line on the wire."""
-        if not TOKEN.fullmatch(name):
-            raise LocalProtocolError(f"got header name {name!r}, expected a token (RFC 9110 5.6.2)")
-        if not FIELD_VALUE.fullmatch(value):  # a CR LF here would begin a header of its own
-            raise LocalProtocolError(f"got a control character or non-Latin-1 text in {name}")
-        self.text += f"\r\n{name}: {value}"
+        self.text += _write_line(name, value)
 
     def get_all(self, name: str) -> list[str]:
         """Return the values of every line of that name, in order."""
@@ -114,6 +110,14 @@ class Headers:
 
     def __repr__(self) -> str:
         return f"Headers({list(self)!r})"
+
+
+def _write_line(name: str, value: str) -> str:
+    if not TOKEN.fullmatch(name):
+        raise LocalProtocolError(f"got header name {name!r}, expected a token (RFC 9110 5.6.2)")
+    if not FIELD_VALUE.fullmatch(value):  # a CR LF here would begin a header of its own
+        raise LocalProtocolError(f"got a control character or non-Latin-1 text in {name}")
+    return f"\r\n{name}: {value}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from refimpl.errors import HandshakeError
+from refimpl.handshake.arguments import as_tuple
 from refimpl.handshake.fields import (
     Extension,
     accept_key,
@@ -51,6 +52,12 @@ class Policy:
     subprotocols: Sequence[str] = ()
     negotiate: Negotiate | None = None
     secure: bool = False
+
+    def __post_init__(self) -> None:
+        # Copies: a list that changes later changes no policy, an iterator serves more than once.
+        if self.origins is not None:
+            object.__setattr__(self, "origins", as_tuple("origins", self.origins))
+        object.__setattr__(self, "subprotocols", as_tuple("subprotocols", self.subprotocols))
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +181,7 @@ def _parse_origin(origin: str) -> tuple[str, str, int] | None:
 def choose_subprotocol(headers: Headers, supported: Sequence[str]) -> str | None:
     """Return the first of the server's subprotocols that is offered (RFC 6455 4.2.2), or None."""
     offered = parse_subprotocols(headers.get_all("Sec-WebSocket-Protocol"))
-    return next((name for name in supported if name in offered), None)
+    return next((name for name in as_tuple("supported", supported) if name in offered), None)
 
 
 def _switch_protocols(key: str, subprotocol: str | None, extension: Extension | None) -> Response:

@@ -128,9 +128,8 @@ def _in_authorization(headers: Headers) -> list[Credential]:
 
 
 def _in_cookies(headers: Headers, cookie: str) -> list[Credential]:
+    # HTTP/2 sends a line a cookie, and not every proxy joins them again (RFC 9113 8.2.3).
     lines = headers.get_all("Cookie")
-    if len(lines) > 1:
-        raise AuthError("two", f"got {len(lines)} Cookie headers, expected one (RFC 6265 5.4)")
     pairs = (pair.strip(" \t").partition("=") for line in lines for pair in line.split(";"))
     return [Credential(Source.COOKIE, value) for name, _, value in pairs if name == cookie]
 

@@ -412,7 +412,7 @@ class TestRule9ExactlyOne:
             ("ticket=a&x=1&ticket=b", []),
             ("ticket=a&%74icket=b", []),
             ("", [("Cookie", f"{COOKIE}=a; x=1; {COOKIE}=b")]),
-            ("", [("Cookie", f"{COOKIE}=a"), ("Cookie", "x=1")]),
+            ("", [("Cookie", f"{COOKIE}=a; x=1"), ("Cookie", f"{COOKIE}=b")]),
             ("", [("Sec-WebSocket-Protocol", "chat, bearer.a, bearer.b")]),
             (
                 "",

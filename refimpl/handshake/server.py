@@ -1,4 +1,4 @@
-"""The server's side of the opening handshake: check a request, then accept or refuse it.
+"""The server's side of the opening handshake: check a request, then accept it.
 
 RFC 6455 sections 4.2 and 10.2. Every rule is one short function that returns or raises the
 HandshakeError to answer with, in the order in which a server should look: is it our protocol at
@@ -28,7 +28,7 @@ from refimpl.handshake.fields import (
 )
 from refimpl.handshake.head import Headers, Request, Response
 
-__all__ = ["Acceptance", "Policy", "check_origin", "check_request", "refuse"]
+__all__ = ["Acceptance", "Policy", "check_origin", "check_request"]
 
 Negotiate = Callable[[Sequence[Extension]], Extension | None]
 
@@ -192,14 +192,3 @@ def _switch_protocols(key: str, subprotocol: str | None, extension: Extension | 
     if extension is not None:
         headers.add("Sec-WebSocket-Extensions", serialize_extension(extension))
     return Response(101, headers)
-
-
-def refuse(error: HandshakeError) -> Response:
-    """Return the HTTP answer to a request that failed; the connection closes behind it."""
-    body = error.body or f"{error}\n".encode()
-    connection = "close, Upgrade" if error.status == 426 else "close"  # RFC 9110 7.8
-    headers = Headers([*error.headers, ("Connection", connection)])
-    if "Content-Type" not in headers:
-        headers.add("Content-Type", "text/plain; charset=utf-8")
-    headers.add("Content-Length", str(len(body)))
-    return Response(error.status, headers, body)

@@ -39,7 +39,7 @@ from refimpl.handshake.head import (
     parse_response,
 )
 from refimpl.handshake.refusal import refuse
-from refimpl.handshake.response import read_response
+from refimpl.handshake.response import ResponseReader, read_response
 from refimpl.handshake.server import Acceptance, Policy, check_origin, check_request
 from refimpl.handshake.uri import URI, parse_uri
 
@@ -59,6 +59,7 @@ __all__ = [
     "Policy",
     "Request",
     "Response",
+    "ResponseReader",
     "accept_key",
     "as_tuple",
     "build_request",

@@ -27,12 +27,12 @@ from refimpl.handshake.fields import (
     serialize_extension,
 )
 from refimpl.handshake.head import Headers, Request, Response
+from refimpl.handshake.hosts import HOST
 
 __all__ = ["Acceptance", "Policy", "check_origin", "check_request"]
 
 Negotiate = Callable[[Sequence[Extension]], Extension | None]
 
-HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~%!$&'()*+,;=-]+)(:[0-9]*)?")
 ORIGIN = re.compile(r"(https?)://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?")  # RFC 6454 7.1
 VERSION = re.compile(r"0|[1-9][0-9]{0,2}")  # RFC 6455 4.3: no leading zero
 DEFAULT_PORTS = {"http": 80, "https": 443}

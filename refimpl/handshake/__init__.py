@@ -1,8 +1,9 @@
 """The opening handshake: from two HTTP heads to an open WebSocket (RFC 6455 section 4).
 
 `head` parses and writes request and response heads, `fields` reads the values in them, `server`
-checks a request and accepts it, `refusal` says no, `uri` says where to connect, `client` builds a
-request and checks the answer, `response` reads it from a stream. No I/O: bytes in, bytes out.
+checks a request and accepts it, `refusal` says no, `hosts` knows the forms of a host, `uri` says
+where to connect, `client` builds a request and checks the answer, `response` reads it from a
+stream. No I/O: bytes in, bytes out.
 
 >>> uri = parse_uri("ws://example.com/chat")
 >>> request = build_request(uri, key=make_key(), subprotocols=["v2.chat", "v1.chat"])
@@ -38,6 +39,7 @@ from refimpl.handshake.head import (
     parse_request,
     parse_response,
 )
+from refimpl.handshake.hosts import default_hosts
 from refimpl.handshake.refusal import refuse
 from refimpl.handshake.response import ResponseReader, read_response
 from refimpl.handshake.server import Acceptance, Policy, check_origin, check_request
@@ -66,6 +68,7 @@ __all__ = [
     "check_origin",
     "check_request",
     "check_response",
+    "default_hosts",
     "has_token",
     "is_valid_key",
     "make_key",

@@ -53,6 +53,10 @@ CALLS: dict[str, tuple[Callable[[object], object], object]] = {
         "https://*.site.example",
     ),
     "Policy.subprotocols": (lambda it: Policy(subprotocols=it), "chat"),  # type: ignore[arg-type]
+    "Policy.allowed_hosts": (
+        lambda it: Policy(allowed_hosts=it),  # type: ignore[arg-type]
+        "site.example",
+    ),
     "build_request.subprotocols": (lambda it: request(subprotocols=it), "chat"),
     "build_request.extensions": (lambda it: request(extensions=it), "permessage-deflate"),
     "build_request.headers": (lambda it: request(additional_headers=it), "X-A: b"),

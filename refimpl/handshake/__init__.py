@@ -1,9 +1,9 @@
 """The opening handshake: from two HTTP heads to an open WebSocket (RFC 6455 section 4).
 
 `head` parses and writes request and response heads, `fields` reads the values in them, `server`
-checks a request and accepts it, `refusal` says no, `hosts` knows the forms of a host, `uri` says
-where to connect, `client` builds a request and checks the answer, `response` reads it from a
-stream. No I/O: bytes in, bytes out.
+checks a request and accepts it, `refusal` says no, `proxies` tells who asks through a proxy,
+`hosts` knows the forms of a host, `uri` says where to connect, `client` builds a request and checks
+the answer, `response` reads it from a stream. No I/O: bytes in, bytes out.
 
 >>> uri = parse_uri("ws://example.com/chat")
 >>> request = build_request(uri, key=make_key(), subprotocols=["v2.chat", "v1.chat"])

@@ -375,6 +375,20 @@ class TestRule8SingleUse:
             await tickets.redeem(ticket)
         assert caught.value.reason == "expired"
 
+    async def test_8_old_tickets_make_room_a_few_at_a_time(self) -> None:
+        clock = Clock()
+        store = MemoryStore(now=clock, max_open=1000)
+        for number in range(1000):
+            assert await store.put(f"{number}", "", 30)
+        assert not await store.put("one too many", "", 30)
+        clock.now += 30
+        for number in range(1000, 2000):
+            before = len(store)
+            assert await store.put(f"{number}", "", 30)
+            assert before - 1 <= len(store) <= before + 1  # two old ones go, no more
+        assert not await store.put("one too many", "", 30)
+        assert len(store) == 1000
+
     async def test_8_store_holds_no_ticket(self) -> None:
         store = MemoryStore()
         ticket = await Tickets(store, now=lambda: NOW).issue(verifier().verify(forge()))

@@ -189,7 +189,7 @@ class TestSources:
         ticket = await door.authenticator.tickets.issue(door.authenticator.verifier.verify(forge()))
         query = f"room=a%20b&ticket={ticket}&x="
         await asked(door, query=query, headers=[("Sec-WebSocket-Protocol", "v2, v1")])
-        assert app.scopes[0]["query_string"] == b"room=a+b&x="
+        assert app.scopes[0]["query_string"] == b"room=a%20b&x="
         assert app.scopes[0]["subprotocols"] == ["v2", "v1"]
         token = forge()
         lines = [("Cookie", f"a=1; {COOKIE}={token};b=2"), OWN]

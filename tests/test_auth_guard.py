@@ -383,7 +383,7 @@ class TestFirstMessage:
             ({"text": "[" * 8000}, 4401, "missing"),
             ({"text": json.dumps({"type": "auth"})}, 4400, "malformed"),
             ({"text": json.dumps({"type": "auth", "token": 1})}, 4400, "malformed"),
-            ({"text": json.dumps({"type": "auth", "token": "\ud800"})}, 4400, "malformed"),
+            ({"text": json.dumps({"type": "auth", "token": "\ud800"})}, 4401, "missing"),
             ({"text": json.dumps({"type": "auth", "token": unsigned()})}, 4401, "algorithm"),
             ({"text": '{"type": "auth", "token": "a", "token": "a"}'}, 4400, "two"),
             ({"text": json.dumps({"type": "auth", "token": "a" * 8193})}, 4400, "too-long"),

@@ -14,7 +14,6 @@ A URL is logged everywhere, so a query carries nothing but tickets that work onc
 ('subprotocol', Credential(source=<Source.SUBPROTOCOL: 'subprotocol'>))
 """
 
-import json
 import re
 from dataclasses import dataclass, field
 from enum import Enum
@@ -22,6 +21,7 @@ from itertools import islice
 from urllib.parse import unquote, unquote_plus
 
 from refimpl.auth.refusals import AuthError
+from refimpl.auth.strict_json import BadJSON, DoubledName, read_json
 from refimpl.handshake import Headers, parse_list
 
 __all__ = [
@@ -152,10 +152,7 @@ def read_message(text: object) -> Credential:
         raise AuthError("malformed", "got a binary first message, expected JSON text")
     if len(text) > MAX_CREDENTIAL + 100:
         raise AuthError("too-long", f"got a first message of {len(text)} characters")
-    try:
-        message = json.loads(text, object_pairs_hook=_without_doubles)
-    except (ValueError, RecursionError):
-        message = None
+    message = _read_object(text)
     if not isinstance(message, dict) or message.get("type") != "auth":
         raise AuthError("missing", 'got a first message that is not {"type": "auth", ...}')
     token = message.get("token")
@@ -164,11 +161,15 @@ def read_message(text: object) -> Credential:
     return Credential(Source.FIRST_MESSAGE, token)
 
 
-def _without_doubles(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """Return an object of JSON; of two tokens in one, two programs could take different ones."""
-    if len({name for name, _ in pairs}) < len(pairs):
-        raise AuthError("two", "got a field twice in the first message, expected one credential")
-    return dict(pairs)
+def _read_object(text: str) -> object:
+    """Return what a first message says; None for no JSON. Raises AuthError for two of one name."""
+    try:
+        return read_json(text)
+    except DoubledName:
+        pass
+    except BadJSON:
+        return None
+    raise AuthError("two", "got a field twice in the first message, expected one credential")
 
 
 def cookie_header(token: str, max_age: int, name: str = COOKIE) -> str:

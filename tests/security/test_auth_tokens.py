@@ -116,13 +116,16 @@ class TestRule2RequiredClaims:
         refused(forge(claims={name: None}), "missing-claim")
 
     @pytest.mark.parametrize("name", ["exp", "iat"])
-    @pytest.mark.parametrize(
-        "value", ["1800000900", True, [1], {}, float("inf"), float("nan"), 10**400, -(2**53)]
-    )
+    @pytest.mark.parametrize("value", ["1800000900", True, [1], {}, 10**400, -(2**53)])
     def test_2_time_that_is_no_time_is_refused(self, name: str, value: object) -> None:
         refused(forge(claims={name: value}), "claims")
 
-    @pytest.mark.parametrize("value", ["soon", float("nan"), False])
+    @pytest.mark.parametrize("name", ["exp", "iat", "nbf"])
+    @pytest.mark.parametrize("value", [float("inf"), float("nan")])
+    def test_2_time_that_is_not_even_json_is_refused(self, name: str, value: object) -> None:
+        refused(forge(claims={name: value}), "malformed-token")
+
+    @pytest.mark.parametrize("value", ["soon", 10**400, False])
     def test_2_nbf_that_is_no_time_is_refused(self, value: object) -> None:
         refused(forge(claims={"nbf": value}), "claims")
 

@@ -13,6 +13,7 @@ from refimpl.handshake import (
     Policy,
     Request,
     Response,
+    ResponseReader,
     build_request,
     check_request,
     check_response,
@@ -64,6 +65,8 @@ class TestSection3:
             ("ws://127.0.0.1:9/", URI(False, "127.0.0.1", 9, "/")),
             ("ws://[::1]/", URI(False, "::1", 80, "/")),
             ("wss://[2001:db8::1]:8443/x", URI(True, "2001:db8::1", 8443, "/x")),
+            ("ws://[FE80::1%25eth0]/", URI(False, "fe80::1%eth0", 80, "/")),
+            ("ws://ex%61mple.com/", URI(False, "example.com", 80, "/")),
             ("ws://example.com/%20a", URI(False, "example.com", 80, "/%20a")),
         ],
     )
@@ -102,6 +105,12 @@ class TestSection3:
             " ws://example.com/",
             "ws://example.com/é",
             "ws://exämple.com/",
+            "ws://ex%C3%A4mple.com/",
+            "ws://exa%2Fmple.com/",
+            "ws://a..example/",
+            "ws://[::g]/",
+            "ws://[::1%]/",
+            "ws://[::1%et/h0]/",
         ],
     )
     def test_3_what_is_no_websocket_uri_is_refused(self, text: str) -> None:
@@ -166,7 +175,7 @@ class TestSection4_1_Request:
 
     @pytest.mark.rule(27)
     def test_4_1_one_string_is_no_list_of_subprotocols(self) -> None:
-        with pytest.raises(LocalProtocolError):
+        with pytest.raises(TypeError, match="got subprotocols as one str"):
             request(subprotocols="chat")
 
     @pytest.mark.rule(26)
@@ -360,6 +369,27 @@ class TestReading:
         self, lines: list[tuple[str, str]], received: bytes, ended: bool, body: bytes | None
     ) -> None:
         assert self.refusal(lines, received, ended) == body
+
+    def test_7_1_chunks_in_pieces_of_one_byte(self) -> None:
+        data = wire.head("HTTP/1.1 503 Busy", CHUNKED) + b"3\r\nnot\r\n4;x\r\n now\r\n0\r\n"
+        reader = ResponseReader(request())
+        for end in range(len(data)):
+            assert reader.read(data[:end]) is None
+        with pytest.raises(HandshakeError) as caught:
+            reader.read(data)
+        assert caught.value.body == b"not now"
+
+    @pytest.mark.parametrize("count", [1, 10, 11])
+    def test_9110_15_2_interim_responses_are_skipped(self, count: int) -> None:
+        data = wire.head("HTTP/1.1 103 Hint", [("Link", "</a.css>")]) * count + self.ACCEPTED
+        if count <= 10:
+            found = read_response(request(), data)
+            assert found is not None
+            assert (found[0].status, found[2]) == (101, len(data))
+        else:
+            with pytest.raises(HandshakeError) as caught:
+                read_response(request(), data)
+            assert (caught.value.status, caught.value.reason) == (0, "interim")
 
     def test_6_3_a_204_has_no_body(self) -> None:
         with pytest.raises(HandshakeError) as refused:

@@ -11,7 +11,9 @@ from refimpl.handshake import (
     MAX_HEAD,
     MAX_HEADERS,
     MAX_LINE,
+    MAX_START_LINE,
     Headers,
+    HeadLimits,
     MultipleValuesError,
     Request,
     Response,
@@ -234,12 +236,12 @@ class TestSection5:
 
 
 class TestLimits:
-    """8 KiB a line, 100 lines, 64 KiB in all: refused before they are complete."""
+    """8 and 32 KiB a line, 100 lines, 64 KiB in all: refused before they are complete."""
 
     @pytest.mark.parametrize("over", [-1, 0, 1])
     def test_start_line_of_8_kib(self, over: int) -> None:
-        line = f"GET /{'a' * (MAX_LINE - len('GET / HTTP/1.1') + over)} HTTP/1.1"
-        assert len(line) == MAX_LINE + over
+        line = f"GET /{'a' * (MAX_START_LINE - len('GET / HTTP/1.1') + over)} HTTP/1.1"
+        assert len(line) == MAX_START_LINE + over
         data = wire.head(line, REQUEST_HEADERS)
         if over > 0:
             refused(data, 414)
@@ -249,17 +251,17 @@ class TestLimits:
     @pytest.mark.rule(46)
     @pytest.mark.parametrize("over", [-1, 0])
     def test_start_line_at_the_limit_in_any_pieces(self, over: int) -> None:
-        line = f"GET /{'a' * (MAX_LINE - len('GET / HTTP/1.1') + over)} HTTP/1.1"
+        line = f"GET /{'a' * (MAX_START_LINE - len('GET / HTTP/1.1') + over)} HTTP/1.1"
         data = wire.head(line, REQUEST_HEADERS)
-        for end in range(MAX_LINE - 4, MAX_LINE + 4):
+        for end in range(MAX_START_LINE - 4, MAX_START_LINE + 4):
             assert parse_request(data[:end]) is None
 
     def test_start_line_without_end_is_refused_at_once(self) -> None:
-        assert parse_request(b"GET /" + b"a" * (MAX_LINE - 6)) is None
-        refused(b"GET /" + b"a" * MAX_LINE, 414)
+        assert parse_request(b"GET /" + b"a" * (MAX_START_LINE - 6)) is None
+        refused(b"GET /" + b"a" * MAX_START_LINE, 414)
 
     @pytest.mark.parametrize("over", [-1, 0, 1])
-    def test_header_line_of_8_kib(self, over: int) -> None:
+    def test_header_line_of_32_kib(self, over: int) -> None:
         data = with_line(b"X: " + b"a" * (MAX_LINE - 3 + over))
         if over > 0:
             refused(data, 431)
@@ -292,7 +294,53 @@ class TestLimits:
         refused(data[: MAX_HEAD + 1], 431)
 
     def test_the_limits_are_those_documented(self) -> None:
-        assert (MAX_LINE, MAX_HEADERS, MAX_HEAD) == (8 * 1024, 100, 64 * 1024)
+        assert (MAX_START_LINE, MAX_LINE, MAX_HEADERS) == (8 * 1024, 32 * 1024, 100)
+        assert MAX_HEAD == 64 * 1024
+        assert HeadLimits() == HeadLimits(max_header_line=MAX_LINE, max_head=MAX_HEAD)
+
+    @pytest.mark.parametrize("canonical", [True, False])
+    @pytest.mark.parametrize("limit", [100, 8 * 1024, 60 * 1024, 200 * 1024])
+    @pytest.mark.parametrize("over", [-1, 0, 1])
+    def test_header_line_of_any_limit(self, canonical: bool, limit: int, over: int) -> None:
+        limits = HeadLimits(max_header_line=limit, max_head=400 * 1024)
+        name = b"X: " if canonical else b"X:"
+        data = with_line(name + b"a" * (limit - len(name) + over))
+        answer = wire.head("HTTP/1.1 101 Switching", []).replace(END, data[data.index(b"\r\n") :])
+        if over > 0:
+            with pytest.raises(HandshakeError) as caught:
+                parse_request(data, limits=limits)
+            assert caught.value.status == 431
+            with pytest.raises(HandshakeError) as caught:
+                parse_response(answer, limits=limits)
+            assert caught.value.status == 0
+        else:
+            parsed, answered = (
+                parse_request(data, limits=limits),
+                parse_response(answer, limits=limits),
+            )
+            assert parsed is not None and answered is not None
+            assert parsed[0].headers == answered[0].headers
+            assert "X" in parsed[0].headers
+
+    @pytest.mark.parametrize("limit", [400, 64 * 1024, 300 * 1024])
+    @pytest.mark.parametrize("over", [-1, 0, 1])
+    def test_head_of_any_limit(self, limit: int, over: int) -> None:
+        limits = HeadLimits(max_header_line=2**20, max_head=limit)
+        data = with_line(b"X: " + b"a" * (limit - len(with_line(b"X: ")) + over))
+        assert len(data) == limit + over
+        if over > 0:
+            with pytest.raises(HandshakeError) as caught:
+                parse_request(data, limits=limits)
+            assert caught.value.status == 431
+        else:
+            assert parse_request(data, limits=limits) is not None
+        assert parse_request(data[: limit - 2], limits=limits) is None
+
+    @pytest.mark.parametrize("name", ["max_header_line", "max_head"])
+    @pytest.mark.parametrize("value", [0, -1])
+    def test_limit_that_lets_nothing_through_is_refused(self, name: str, value: int) -> None:
+        with pytest.raises(ValueError, match=f"got {name}={value}"):
+            HeadLimits(**{name: value})
 
 
 class TestIncremental:
@@ -396,7 +444,7 @@ class TestResponses:
             b"HTTP/1.1 200 a\0b" + END,
             b"HTTP/1.1 101 ok\nUpgrade: x\n\n",
             response_head().replace(b"Upgrade:", b"Upgrade :"),
-            response_head(add=[("X", "a" * 9000)]),
+            response_head(add=[("X", "a" * 33 * 1024)]),
             response_head(add=[("X", "1")] * 200),
             b"HTTP/1.1 200 " + b"a" * 9000,
             b"SSH-2.0-OpenSSH_9.9\r\n\r\n",

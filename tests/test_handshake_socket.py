@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
 
 from refimpl import Server, WebSocket, serve
-from refimpl.handshake import Response, accept_key, parse_response
+from refimpl.errors import HandshakeError
+from refimpl.handshake import Request, Response, accept_key, parse_response
+from refimpl.lifecycle import ServerConnection
 from tests.certificates import client_context, server_context
 from tests.support import wire
 from tests.support.handshakes import MALFORMED, SMUGGLED, STILL_GOOD, Bad, Good
+
+ProcessRequest = Callable[[ServerConnection, Request], Response | Awaitable[Response | None] | None]
 
 SECOND = 1.0
 WITH_BODY = [bad for bad in MALFORMED if SMUGGLED in bad.head]
@@ -53,7 +57,9 @@ class Listening:
 
 
 @asynccontextmanager
-async def listening(context: ssl.SSLContext | None = None) -> AsyncIterator[Listening]:
+async def listening(
+    context: ssl.SSLContext | None = None, process_request: ProcessRequest | None = None
+) -> AsyncIterator[Listening]:
     """Serve on a free port; assert at the end that nothing is left."""
 
     async def handler(websocket: WebSocket) -> None:
@@ -63,7 +69,9 @@ async def listening(context: ssl.SSLContext | None = None) -> AsyncIterator[List
             await websocket.send(message)
 
     server_side = server_context() if context else None
-    async with serve(handler, "127.0.0.1", 0, ssl=server_side) as server:
+    async with serve(
+        handler, "127.0.0.1", 0, ssl=server_side, process_request=process_request
+    ) as server:
         place = Listening(server, context)
         yield place
     assert not server._accepted
@@ -186,6 +194,43 @@ class TestTls:
             answer = await place.ask(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
             assert parse_only_response(answer)[0].status == 400
             assert place.server.refused["not-http"] == 1
+
+
+BAD = [("X", "a\r\nSet-Cookie: b=c")]
+
+
+def raises(connection: ServerConnection, request: Request) -> Response | None:
+    raise HandshakeError("got no token", status=401, headers=BAD)
+
+
+async def raises_later(connection: ServerConnection, request: Request) -> Response | None:
+    await asyncio.sleep(0)
+    return raises(connection, request)
+
+
+def returns(connection: ServerConnection, request: Request) -> Response | None:
+    return Response(401, BAD)  # type: ignore[arg-type]
+
+
+async def returns_later(connection: ServerConnection, request: Request) -> Response | None:
+    await asyncio.sleep(0)
+    return returns(connection, request)
+
+
+def text(connection: ServerConnection, request: Request) -> Response | None:
+    return Response(200, body="no bytes")  # type: ignore[arg-type]
+
+
+class TestRefusalsThatCannotTravel:
+    @both_transports
+    @pytest.mark.parametrize("decide", [raises, raises_later, returns, returns_later, text])
+    async def test_the_client_gets_500_at_once(self, decide: ProcessRequest, secure: bool) -> None:
+        async with listening(context(secure), decide) as place:
+            answer = await place.ask(wire.request_head())
+            response, _ = parse_only_response(answer)
+            assert response.status == 500
+            assert b"Set-Cookie" not in answer
+            assert place.started == 0
 
 
 def test_the_table_has_all_thirty() -> None:

@@ -406,7 +406,7 @@ class TestPolicy:
 
     async def test_each_endpoint_has_origins_of_its_own(self):
         made = registry(origins=["https://friend.example"])
-        made.add("open", echo, origins="*")
+        made.add("open", echo, origins=["*"])
         for path, origin, status in (
             ("/ws/echo", "https://friend.example", None),
             ("/ws/echo", "http://a.example", 403),

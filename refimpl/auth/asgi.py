@@ -20,7 +20,7 @@ from refimpl.auth.expiry import CHECK_EVERY, Session
 from refimpl.auth.tickets import answer
 from refimpl.auth.tokens import Claims
 from refimpl.errors import LocalProtocolError
-from refimpl.handshake import Headers
+from refimpl.handshake import Headers, as_tuple
 from refimpl.middleware.asgi import App, Receive, Scope, Send, can_deny
 from refimpl.middleware.context import bind, with_state
 
@@ -57,9 +57,9 @@ class Authenticate:
     ) -> None:
         self.app = app
         self.authenticator = authenticator
-        self.public = tuple(public)
+        self.public = as_tuple("public", public)
         self.first_message_within = first_message_within
-        self.subprotocols = tuple(subprotocols)
+        self.subprotocols = as_tuple("subprotocols", subprotocols)
         self.check_every = check_every
         self.refused: Counter[str] = Counter()
 

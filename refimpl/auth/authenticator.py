@@ -12,7 +12,7 @@ from refimpl.auth.errors import AuthError
 from refimpl.auth.tickets import Tickets
 from refimpl.auth.tokens import Claims, Verifier
 from refimpl.errors import HandshakeError
-from refimpl.handshake import Headers, Policy, check_origin
+from refimpl.handshake import Headers, Policy, as_tuple, check_origin
 
 __all__ = ["Authenticator"]
 
@@ -33,6 +33,11 @@ class Authenticator:
     sources: frozenset[Source] = frozenset(Source)
     origins: Sequence[str | None] | None = None
     cookie: str = COOKIE
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sources", frozenset(as_tuple("sources", self.sources)))
+        if self.origins is not None:
+            object.__setattr__(self, "origins", as_tuple("origins", self.origins))
 
     async def authenticate(
         self,

@@ -20,9 +20,9 @@ import hashlib
 import json
 import secrets
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from refimpl.auth.errors import AuthError
 from refimpl.auth.tokens import Claims
@@ -31,9 +31,12 @@ from refimpl.middleware.context import TenantID, User, current
 
 __all__ = ["TICKET_LIFETIME", "MemoryStore", "Store", "TicketOffice", "Tickets"]
 
+T = TypeVar("T")
+
 TICKET_LIFETIME = 30
 MAX_OPEN = 10_000
 MAX_OF_USER = 100  # bought within one lifetime; a page needs one for each socket it opens
+SWEEP = 2  # old entries that make room when one comes: more than one, so none are left in the end
 
 
 class Store(Protocol):
@@ -49,7 +52,9 @@ class Store(Protocol):
 class MemoryStore:
     """A Store in this process. Nothing here awaits, so no other task comes between.
 
-    now: seconds. max_open: a full store refuses, and forgets nobody's ticket.
+    now: seconds. max_open: a full store refuses, and forgets nobody's ticket. All of them should
+    live equally long: who comes to a full store makes room only at its old end. Every operation
+    costs the same however many tickets are open, and however many of them are over.
     """
 
     def __init__(
@@ -57,15 +62,12 @@ class MemoryStore:
     ) -> None:
         self._now = now
         self._max_open = max_open
-        self._values: dict[str, tuple[str, float]] = {}
+        self._values: OrderedDict[str, tuple[str, float]] = OrderedDict()  # the oldest first
 
     async def put(self, key: str, value: str, seconds: float) -> bool:
         """Keep value; the oldest whose time is over make room first."""
         now = self._now()
-        for old, (_, until) in list(self._values.items()):
-            if until > now:
-                break  # all live equally long, so those behind are younger
-            del self._values[old]
+        _sweep(self._values, lambda entry: entry[1] <= now)
         if key in self._values or len(self._values) >= self._max_open:
             return False
         self._values[key] = value, now + seconds
@@ -78,6 +80,17 @@ class MemoryStore:
 
     def __len__(self) -> int:
         return len(self._values)
+
+
+def _sweep(entries: OrderedDict[str, T], is_over: Callable[[T], bool]) -> None:
+    """Drop some of the oldest entries where their time is over.
+
+    Not all at once: of ten thousand the last would wait for all others.
+    """
+    for _ in range(SWEEP):
+        if not entries or not is_over(next(iter(entries.values()))):
+            return
+        entries.popitem(last=False)
 
 
 class Tickets:
@@ -95,7 +108,8 @@ class Tickets:
         self.lifetime = lifetime
         self.now = now
         self.new_ticket = new_ticket
-        self._bought: dict[str, deque[float]] = {}  # when each user did, the latest buyer last
+        # When each user bought, the latest buyer last.
+        self._bought: OrderedDict[str, deque[float]] = OrderedDict()
 
     async def issue(self, claims: Claims) -> str:
         """Return a ticket that is worth claims, once.
@@ -111,12 +125,9 @@ class Tickets:
     def _count(self, user_id: str) -> None:
         """Note that a user buys, or refuse: one who buys without end would fill the store."""
         now = self.now()
-        for known, times in list(self._bought.items()):
-            if times[-1] > now - self.lifetime:
-                break
-            del self._bought[known]
-        times = self._bought.pop(user_id, deque(maxlen=MAX_OF_USER))
-        self._bought[user_id] = times
+        _sweep(self._bought, lambda times: times[-1] <= now - self.lifetime)
+        times = self._bought.setdefault(user_id, deque(maxlen=MAX_OF_USER))
+        self._bought.move_to_end(user_id)
         if len(times) == MAX_OF_USER and times[0] > now - self.lifetime:
             raise AuthError("often", f"got {MAX_OF_USER} tickets of one user in {self.lifetime} s")
         times.append(now)

@@ -14,6 +14,7 @@ stand in, and nothing may live longer than `max_age`. The clock is injected.
 User(id='ada', name='', roles=frozenset({'admin'}), tenant=None)
 """
 
+import base64
 import re
 import secrets
 import time
@@ -27,6 +28,7 @@ from jwt.types import Options
 from refimpl.auth.credentials import MAX_CREDENTIAL
 from refimpl.auth.errors import AuthError
 from refimpl.auth.keys import Key, Keyring
+from refimpl.auth.strict_json import BadJSON, read_json
 from refimpl.middleware.context import TenantID, User
 
 __all__ = ["ACCESS", "LIFETIME", "Claims", "Issuer", "Verifier"]
@@ -146,6 +148,7 @@ class Verifier:
         now = self.now()
         key = choose_key(read_header(token), self.keys, now=now, type=self.type)
         claims = check_signature(token, key, issuer=self.issuer, audience=self.audience)
+        check_json(token, part=1)
         check_times(claims, now=now, leeway=self.leeway, max_age=self.max_age)
         return read_claims(claims)
 
@@ -155,10 +158,22 @@ def read_header(token: str) -> dict[str, Any]:
     try:
         if COMPACT.fullmatch(token):
             header: dict[str, Any] = jwt.get_unverified_header(token)
+            check_json(token, part=0)
             return header
     except jwt.PyJWTError:
         pass
     raise AuthError("malformed-token", "got no JWT (RFC 7519 7.2)")
+
+
+def check_json(token: str, *, part: int) -> None:
+    """Refuse a part whose JSON can be read in two ways: PyJWT takes the last of two `sub`."""
+    text = token.split(".")[part]
+    try:
+        read_json(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        return
+    except BadJSON:
+        pass
+    raise AuthError("malformed-token", "got a JWT with ambiguous JSON (RFC 7519 4, RFC 8725 3.7)")
 
 
 def choose_key(

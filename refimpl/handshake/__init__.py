@@ -1,8 +1,9 @@
 """The opening handshake: from two HTTP heads to an open WebSocket (RFC 6455 section 4).
 
 `head` parses and writes request and response heads, `fields` reads the values in them, `server`
-checks a request and answers it, `client` builds a request and checks the answer. No I/O: bytes in,
-bytes out.
+checks a request and accepts it, `refusal` says no, `proxies` tells who asks through a proxy,
+`hosts` knows the forms of a host, `uri` says where to connect, `client` builds a request and checks
+the answer, `response` reads it from a stream. No I/O: bytes in, bytes out.
 
 >>> uri = parse_uri("ws://example.com/chat")
 >>> request = build_request(uri, key=make_key(), subprotocols=["v2.chat", "v1.chat"])
@@ -11,14 +12,8 @@ bytes out.
 'v1.chat'
 """
 
-from refimpl.handshake.client import (
-    URI,
-    Agreement,
-    build_request,
-    check_response,
-    parse_uri,
-    read_response,
-)
+from refimpl.handshake.arguments import as_tuple
+from refimpl.handshake.client import Agreement, build_request, check_response
 from refimpl.handshake.fields import (
     GUID,
     Extension,
@@ -35,34 +30,45 @@ from refimpl.handshake.head import (
     MAX_HEAD,
     MAX_HEADERS,
     MAX_LINE,
+    MAX_START_LINE,
     Headers,
+    HeadLimits,
     MultipleValuesError,
     Request,
     Response,
     parse_request,
     parse_response,
 )
-from refimpl.handshake.server import Acceptance, Policy, check_origin, check_request, refuse
+from refimpl.handshake.hosts import default_hosts
+from refimpl.handshake.refusal import refuse
+from refimpl.handshake.response import ResponseReader, read_response
+from refimpl.handshake.server import Acceptance, Policy, check_origin, check_request
+from refimpl.handshake.uri import URI, parse_uri
 
 __all__ = [
     "GUID",
     "MAX_HEAD",
     "MAX_HEADERS",
     "MAX_LINE",
+    "MAX_START_LINE",
     "URI",
     "Acceptance",
     "Agreement",
     "Extension",
+    "HeadLimits",
     "Headers",
     "MultipleValuesError",
     "Policy",
     "Request",
     "Response",
+    "ResponseReader",
     "accept_key",
+    "as_tuple",
     "build_request",
     "check_origin",
     "check_request",
     "check_response",
+    "default_hosts",
     "has_token",
     "is_valid_key",
     "make_key",

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from refimpl.errors import HandshakeError
+from refimpl.handshake.arguments import as_tuple
 from refimpl.handshake.head import TOKEN
 
 __all__ = [
@@ -69,7 +70,8 @@ def parse_list(lines: Sequence[str]) -> list[str]:
     RFC 9110 section 5.6.1; empty elements are dropped. Do not use it where an element may hold a
     quoted comma.
     """
-    elements = (element.strip(" \t") for line in lines for element in line.split(","))
+    values = as_tuple("header lines", lines)
+    elements = (element.strip(" \t") for line in values for element in line.split(","))
     return [element for element in elements if element]
 
 
@@ -103,7 +105,8 @@ def parse_extensions(lines: Sequence[str]) -> list[Extension]:
 
 def _refuse_long(lines: Sequence[str], separators: str, reason: str) -> None:
     """Refuse a list of over MAX_PARTS parts: 64 KiB of extensions took 58 ms to parse."""
-    if sum(line.count(separator) for line in lines for separator in separators) > MAX_PARTS:
+    values = as_tuple("header lines", lines)
+    if sum(line.count(separator) for line in values for separator in separators) > MAX_PARTS:
         raise HandshakeError(f"got a list of over {MAX_PARTS} parts", reason=reason)
 
 

@@ -15,11 +15,14 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from refimpl.errors import HandshakeError, LocalProtocolError
+from refimpl.handshake.arguments import as_tuple
 
 __all__ = [
     "MAX_HEAD",
     "MAX_HEADERS",
     "MAX_LINE",
+    "MAX_START_LINE",
+    "HeadLimits",
     "Headers",
     "MultipleValuesError",
     "Request",
@@ -30,7 +33,8 @@ __all__ = [
 
 Buffer = bytes | bytearray
 
-MAX_LINE = 8 * 1024
+MAX_START_LINE = 8 * 1024  # RFC 9112 3: at least 8,000
+MAX_LINE = 32 * 1024  # browsers send 16 KiB of cookies and more; proxies add tokens of their own
 MAX_HEAD = 64 * 1024
 MAX_HEADERS = 100
 REASONS = {status.value: status.phrase for status in HTTPStatus}
@@ -61,17 +65,12 @@ class Headers:
     def __init__(self, lines: Iterable[tuple[str, str]] = (), *, text: str = "") -> None:
         # A CR LF, then `name: value`, and so on: one string. Strings of their own for all names and
         # values were 400 bytes more for an idle connection, and looking one up took twice as long.
-        self.text = text
-        for name, value in lines:
-            self.add(name, value)
+        written = [_write_line(name, value) for name, value in as_tuple("header lines", lines)]
+        self.text = text + "".join(written)
 
     def add(self, name: str, value: str) -> None:
         """Append one line; LocalProtocolError where it would not be one line on the wire."""
-        if not TOKEN.fullmatch(name):
-            raise LocalProtocolError(f"got header name {name!r}, expected a token (RFC 9110 5.6.2)")
-        if not FIELD_VALUE.fullmatch(value):  # a CR LF here would begin a header of its own
-            raise LocalProtocolError(f"got a control character or non-Latin-1 text in {name}")
-        self.text += f"\r\n{name}: {value}"
+        self.text += _write_line(name, value)
 
     def get_all(self, name: str) -> list[str]:
         """Return the values of every line of that name, in order."""
@@ -114,6 +113,31 @@ class Headers:
 
     def __repr__(self) -> str:
         return f"Headers({list(self)!r})"
+
+
+def _write_line(name: str, value: str) -> str:
+    if not TOKEN.fullmatch(name):
+        raise LocalProtocolError(f"got header name {name!r}, expected a token (RFC 9110 5.6.2)")
+    if not FIELD_VALUE.fullmatch(value):  # a CR LF here would begin a header of its own
+        raise LocalProtocolError(f"got a control character or non-Latin-1 text in {name}")
+    return f"\r\n{name}: {value}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadLimits:
+    """How large a head may be, in bytes: each header line, and all of it with its empty line."""
+
+    max_header_line: int = MAX_LINE
+    max_head: int = MAX_HEAD
+
+    def __post_init__(self) -> None:
+        for name in ("max_header_line", "max_head"):
+            value = getattr(self, name)
+            if not value > 0:
+                raise ValueError(f"got {name}={value}, expected a number above 0")
+
+
+LIMITS = HeadLimits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,20 +186,21 @@ def _serialize(start_line: str, headers: Headers) -> bytes:
 
 
 def parse_request(
-    buffer: Buffer, position: int = 0, *, searched: int = 0
+    buffer: Buffer, position: int = 0, *, searched: int = 0, limits: HeadLimits = LIMITS
 ) -> tuple[Request, int] | None:
     """Return the request head at position and the position after it, or None for more bytes.
 
     searched: bytes of the head in which an earlier call found no end, and that need not be looked
     through again: 64 KiB fed byte by byte would cost over a second.
 
-    Raises HandshakeError with the status to answer: 414 for a start line and 431 for a header line
-    of more than MAX_LINE bytes, 431 for more than MAX_HEADERS lines or MAX_HEAD bytes, else 400.
+    Raises HandshakeError with the status to answer: 414 for a start line of more than
+    MAX_START_LINE bytes, 431 for a header line or a head beyond the limits and for more than
+    MAX_HEADERS lines, else 400.
     """
     if position < len(buffer) and not 0x41 <= buffer[position] <= 0x5A:  # a method begins A-Z
         found = "TLS, expected plain HTTP" if buffer[position] == 0x16 else "no HTTP request"
         raise HandshakeError(f"got {found} (RFC 9112 3)", reason="not-http")
-    end = _find_end(buffer, position, searched, long_start=414)
+    end = _find_end(buffer, position, searched, limits.max_head, long_start=414)
     if end is None:
         return None
     start_line, lines = _split_head(buffer, position, end)
@@ -183,16 +208,19 @@ def parse_request(
     if match is None:
         raise HandshakeError("got a malformed request line (RFC 9112 3)", reason="request-line")
     method, target, version = (KNOWN.get(word, word) for word in match.groups())
-    return Request(target, parse_headers(lines), method, version), end
+    return Request(target, parse_headers(lines, limits), method, version), end
 
 
-def parse_response(buffer: Buffer, position: int = 0) -> tuple[Response, int] | None:
+def parse_response(
+    buffer: Buffer, position: int = 0, *, searched: int = 0, limits: HeadLimits = LIMITS
+) -> tuple[Response, int] | None:
     """Return the response head at position and the position after it, or None for more bytes.
 
-    The body is not read here: the bytes behind a 101 are frames. Raises HandshakeError, status 0.
+    searched: as for `parse_request`. The body is not read here: the bytes behind a 101 are frames.
+    Raises HandshakeError, status 0.
     """
     try:
-        end = _find_end(buffer, position, 0, long_start=431)
+        end = _find_end(buffer, position, searched, limits.max_head, long_start=431)
         if end is None:
             return None
         start_line, lines = _split_head(buffer, position, end)
@@ -200,7 +228,7 @@ def parse_response(buffer: Buffer, position: int = 0) -> tuple[Response, int] | 
         if match is None or match.group(1, 2) == ("0", "101"):  # HTTP/1.0 cannot switch protocols
             raise HandshakeError("got a malformed status line (RFC 9112 4)", reason="status-line")
         _, status, reason = match.groups()
-        return Response(int(status), parse_headers(lines), reason=reason or ""), end
+        return Response(int(status), parse_headers(lines, limits), reason=reason or ""), end
     except HandshakeError as error:
         raise HandshakeError(str(error), status=0, reason=error.reason) from error
 
@@ -212,7 +240,7 @@ def _split_head(buffer: Buffer, position: int, end: int) -> tuple[str, str]:
     return start_line, head[len(start_line) :]
 
 
-def parse_headers(text: str) -> Headers:
+def parse_headers(text: str, limits: HeadLimits = LIMITS) -> Headers:
     """Return the header lines of text, each behind a CR LF, each checked (RFC 9112 section 5).
 
     Nearly every head is written in the one form that `Headers` keeps, with one space behind each
@@ -221,15 +249,16 @@ def parse_headers(text: str) -> Headers:
     if (count := text.count("\r\n")) > MAX_HEADERS:
         message = f"got {count} header lines, expected at most {MAX_HEADERS}"
         raise HandshakeError(message, status=431, reason="too-many-headers")
-    if len(text) <= MAX_LINE and CANONICAL_LINES.fullmatch(text):
+    longest = limits.max_header_line
+    if len(text) <= longest and CANONICAL_LINES.fullmatch(text):
         return Headers(text=text)
-    return Headers(map(parse_header_line, text.split("\r\n")[1:]))
+    return Headers(parse_header_line(line, longest) for line in text.split("\r\n")[1:])
 
 
-def parse_header_line(line: str) -> tuple[str, str]:
+def parse_header_line(line: str, longest: int = MAX_LINE) -> tuple[str, str]:
     """Return the name and value of one header line; HandshakeError with 400 or 431."""
-    if len(line) > MAX_LINE:
-        message = f"got a header line of {len(line)} bytes, expected at most {MAX_LINE}"
+    if len(line) > longest:
+        message = f"got a header line of {len(line)} bytes, expected at most {longest}"
         raise HandshakeError(message, status=431, reason="long-header")
     name, colon, value = line.partition(":")
     if not colon or not TOKEN.fullmatch(name):
@@ -241,21 +270,23 @@ def parse_header_line(line: str) -> tuple[str, str]:
     return name, value
 
 
-def _find_end(buffer: Buffer, position: int, searched: int, long_start: int) -> int | None:
+def _find_end(
+    buffer: Buffer, position: int, searched: int, max_head: int, *, long_start: int
+) -> int | None:
     """Return the position after the head's empty line, or None; check what must not wait for it."""
     unseen = position + max(0, searched - 3)  # of the four bytes that end a head one may be new
-    found = buffer.find(b"\r\n\r\n", unseen, position + MAX_HEAD)
+    found = buffer.find(b"\r\n\r\n", unseen, position + max_head)
     end = len(buffer) if found < 0 else found + 4
     last = buffer.rfind(b"\n", unseen, end)  # a head with bare LFs would never end
     if last >= 0 and buffer[max(position, last - 1)] != 0x0D:
         raise HandshakeError(
             "got LF, expected CR LF to end a line (RFC 9112 2.2)", reason="bare-lf"
         )
-    line_end = buffer.find(b"\r", position, end)
-    if (end if line_end < 0 else line_end) - position > MAX_LINE:
-        message = f"got a start line of over {MAX_LINE} bytes"
+    longest = position + MAX_START_LINE
+    if end > longest and buffer.find(b"\r", position, longest + 1) < 0:
+        message = f"got a start line of over {MAX_START_LINE} bytes"
         raise HandshakeError(message, status=long_start, reason="long-start-line")
-    if found < 0 and end - position >= MAX_HEAD:
-        message = f"got a head of over {MAX_HEAD} bytes"
+    if found < 0 and end - position >= max_head:
+        message = f"got a head of over {max_head} bytes"
         raise HandshakeError(message, status=431, reason="long-head")
     return None if found < 0 else end

@@ -1,4 +1,4 @@
-"""The server's side of the opening handshake: check a request, then accept or refuse it.
+"""The server's side of the opening handshake: check a request, then accept it.
 
 RFC 6455 sections 4.2 and 10.2. Every rule is one short function that returns or raises the
 HandshakeError to answer with, in the order in which a server should look: is it our protocol at
@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from refimpl.errors import HandshakeError
+from refimpl.handshake.arguments import as_tuple
 from refimpl.handshake.fields import (
     Extension,
     accept_key,
@@ -26,14 +27,15 @@ from refimpl.handshake.fields import (
     serialize_extension,
 )
 from refimpl.handshake.head import Headers, Request, Response
+from refimpl.handshake.hosts import HOST, check_allowed, comparable
 
-__all__ = ["Acceptance", "Policy", "check_origin", "check_request", "refuse"]
+__all__ = ["Acceptance", "Policy", "check_origin", "check_request"]
 
 Negotiate = Callable[[Sequence[Extension]], Extension | None]
 
-HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~%!$&'()*+,;=-]+)(:[0-9]*)?")
 ORIGIN = re.compile(r"(https?)://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?")  # RFC 6454 7.1
 VERSION = re.compile(r"0|[1-9][0-9]{0,2}")  # RFC 6455 4.3: no leading zero
+ABSOLUTE = re.compile(r"[A-Za-z]+://([^/?#]*)")  # RFC 9112 3.2.2
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -44,13 +46,26 @@ class Policy:
     origins: None for the server's own origin only; otherwise the origins that may connect, where
     None stands for a client that sends no Origin and "*" for any. subprotocols: the server's, most
     wanted first. negotiate: given the offered extensions, returns the one to agree on. secure:
-    whether the connection came over TLS.
+    whether the client speaks TLS, with us or with a proxy in front of us. host: what the client
+    asked for where a proxy changed the Host header. allowed_hosts: names and addresses to answer
+    to, with any port; None or "*" for all.
     """
 
     origins: Sequence[str | None] | None = None
     subprotocols: Sequence[str] = ()
     negotiate: Negotiate | None = None
     secure: bool = False
+    host: str | None = None
+    allowed_hosts: Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        # Copies: a list that changes later changes no policy, an iterator serves more than once.
+        if self.origins is not None:
+            object.__setattr__(self, "origins", as_tuple("origins", self.origins))
+        object.__setattr__(self, "subprotocols", as_tuple("subprotocols", self.subprotocols))
+        if self.allowed_hosts is not None:
+            hosts = as_tuple("allowed_hosts", self.allowed_hosts)
+            object.__setattr__(self, "allowed_hosts", tuple(map(check_allowed, hosts)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +80,7 @@ class Acceptance:
 def check_request(request: Request, policy: Policy = Policy()) -> Acceptance:
     """Return the acceptance of a WebSocket request, or raise the HandshakeError to answer with."""
     check_http(request)
+    check_host(request, policy)
     check_upgrade(request.headers)
     key = check_key(request.headers)
     check_version(request.headers)
@@ -94,6 +110,21 @@ def check_http(request: Request) -> None:
     if headers.get_all("Content-Length") not in ([], ["0"]) or "Transfer-Encoding" in headers:
         # For a proxy a body belongs to the request, for us its bytes would be frames: smuggling.
         raise HandshakeError("got a request body, expected none", reason="body")
+
+
+def check_host(request: Request, policy: Policy) -> None:
+    """Refuse a request for a host that is not ours with 421 (RFC 9110 7.4, 15.5.20).
+
+    421 and not 403: nobody is forbidden anything here, the request came to the wrong server.
+    """
+    if policy.allowed_hosts is None or "*" in policy.allowed_hosts:
+        return
+    target = ABSOLUTE.match(request.target)
+    asked = [policy.host or request.headers["Host"], *(target.groups() if target else ())]
+    matches = [HOST.fullmatch(host) for host in asked]  # a target's host counts before Host
+    if not all(match and comparable(match[1]) in policy.allowed_hosts for match in matches):
+        message = "got a foreign Host, expected one of allowed_hosts (RFC 9110 7.4)"
+        raise HandshakeError(message, status=421, reason="foreign-host")
 
 
 def check_upgrade(headers: Headers) -> None:
@@ -145,7 +176,8 @@ def check_origin(headers: Headers, policy: Policy) -> None:
     origin = origins[0] if origins else None
     if policy.origins is None:
         scheme = "https" if policy.secure else "http"
-        welcome = origin is None or _same_origin(origin, f"{scheme}://{headers['Host']}")
+        host = policy.host or headers["Host"]
+        welcome = origin is None or _same_origin(origin, f"{scheme}://{host}")
     elif "*" in policy.origins:
         welcome = True
     elif origin is None:
@@ -174,7 +206,7 @@ def _parse_origin(origin: str) -> tuple[str, str, int] | None:
 def choose_subprotocol(headers: Headers, supported: Sequence[str]) -> str | None:
     """Return the first of the server's subprotocols that is offered (RFC 6455 4.2.2), or None."""
     offered = parse_subprotocols(headers.get_all("Sec-WebSocket-Protocol"))
-    return next((name for name in supported if name in offered), None)
+    return next((name for name in as_tuple("supported", supported) if name in offered), None)
 
 
 def _switch_protocols(key: str, subprotocol: str | None, extension: Extension | None) -> Response:
@@ -185,14 +217,3 @@ def _switch_protocols(key: str, subprotocol: str | None, extension: Extension | 
     if extension is not None:
         headers.add("Sec-WebSocket-Extensions", serialize_extension(extension))
     return Response(101, headers)
-
-
-def refuse(error: HandshakeError) -> Response:
-    """Return the HTTP answer to a request that failed; the connection closes behind it."""
-    body = error.body or f"{error}\n".encode()
-    connection = "close, Upgrade" if error.status == 426 else "close"  # RFC 9110 7.8
-    headers = Headers([*error.headers, ("Connection", connection)])
-    if "Content-Type" not in headers:
-        headers.add("Content-Type", "text/plain; charset=utf-8")
-    headers.add("Content-Length", str(len(body)))
-    return Response(error.status, headers, body)

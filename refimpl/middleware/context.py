@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TypeVar, cast
 
+from refimpl.handshake import as_tuple
 from refimpl.middleware.asgi import App, Message, Receive, Scope, Send, header_values
 
 __all__ = [
@@ -68,6 +69,10 @@ class User:
     name: str = ""
     roles: frozenset[str] = frozenset()
     tenant: TenantID | None = None
+
+    def __post_init__(self) -> None:
+        # A str would be searched for letters: "dm" is in "admin".
+        object.__setattr__(self, "roles", frozenset(as_tuple("roles", self.roles)))
 
 
 NAMES: dict[type, str] = {RequestID: "request_id", User: "user", TenantID: "tenant"}

@@ -12,6 +12,7 @@ application has set them itself. `CACHE_RULES` is the table of what may be kept 
 import re
 from collections.abc import Iterable, Mapping
 
+from refimpl.handshake import as_tuple
 from refimpl.middleware.asgi import App, Message, Receive, Scope, Send, route_path
 
 __all__ = ["CACHE_RULES", "CONTENT_SECURITY_POLICY", "CacheRules", "SecurityHeaders"]
@@ -45,7 +46,8 @@ CONTENT_SECURITY_POLICY = "; ".join(
 
 def cache_control(path: str, rules: Iterable[tuple[str, str]] = CACHE_RULES) -> str:
     """Return the Cache-Control of the first rule whose pattern matches the whole path."""
-    return next(value for pattern, value in rules if re.fullmatch(pattern, path, re.DOTALL))
+    table = as_tuple("rules", rules)
+    return next(value for pattern, value in table if re.fullmatch(pattern, path, re.DOTALL))
 
 
 def security_headers(*, secure: bool, csp: str = CONTENT_SECURITY_POLICY) -> dict[str, str]:
@@ -102,7 +104,7 @@ class CacheRules:
 
     def __init__(self, app: App, *, rules: Iterable[tuple[str, str]] = CACHE_RULES) -> None:
         self.app = app
-        self.rules = tuple(rules)
+        self.rules = as_tuple("rules", rules)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the application; complete the start of its answer."""

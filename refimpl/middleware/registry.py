@@ -21,8 +21,8 @@ from dataclasses import dataclass, field
 
 from refimpl.errors import Close, HandshakeError, LocalProtocolError
 from refimpl.framing import CloseCode
-from refimpl.handshake import Headers, Policy, check_origin
-from refimpl.messages.closing import serialize_close
+from refimpl.handshake import Headers, Policy, as_tuple, check_origin
+from refimpl.messages.close_frame import serialize_close
 from refimpl.middleware.asgi import (
     App,
     Message,
@@ -59,6 +59,11 @@ class Endpoint:
     guard: Guard | None = None
     sessions: set[Session] = field(default_factory=set)
 
+    def __post_init__(self) -> None:
+        self.subprotocols = as_tuple("subprotocols", self.subprotocols)
+        if self.origins is not None:
+            self.origins = as_tuple("origins", self.origins)
+
 
 class Registry:
     """ASGI middleware that hands `/ws/{name}` to the endpoint of that name."""
@@ -86,7 +91,7 @@ class Registry:
             raise ValueError(f"got the name {name!r}, expected 1-64 of A-Z a-z 0-9 _ -")
         if name in self._endpoints:
             raise ValueError(f"{name!r} is taken: remove it first")
-        self._endpoints[name] = Endpoint(endpoint, origins, tuple(subprotocols), limit, guard)
+        self._endpoints[name] = Endpoint(endpoint, origins, subprotocols, limit, guard)
 
     async def remove(
         self,

@@ -25,6 +25,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Router
 from starlette.staticfiles import StaticFiles
 
+from refimpl.handshake import as_tuple
 from refimpl.middleware.asgi import App, Receive, Scope, Send, deny, route_path
 from refimpl.middleware.headers import CacheRules, SecurityHeaders
 
@@ -105,7 +106,7 @@ def path_table(directory: PathLike, api: Sequence[BaseRoute] = ()) -> list[BaseR
     """
     return [
         Mount("/ws", upgrade_required),
-        Mount("/api", Router(api, redirect_slashes=False, default=not_found)),
+        Mount("/api", Router(as_tuple("api", api), redirect_slashes=False, default=not_found)),
         Mount("/", Files(directory=directory, html=True)),
     ]
 

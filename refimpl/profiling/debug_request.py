@@ -24,7 +24,7 @@ from ipaddress import ip_address
 from urllib.parse import parse_qsl
 
 from refimpl.errors import HandshakeError
-from refimpl.handshake import Headers, Request, Response, parse_request
+from refimpl.handshake import Headers, HeadLimits, Request, Response, parse_request
 from refimpl.profiling.render import CONTENT_TYPES
 
 __all__ = ["MAX_SECONDS", "MIN_TOKEN", "ROOT", "Answer", "Door", "Query", "Refused", "is_loopback"]
@@ -32,6 +32,7 @@ __all__ = ["MAX_SECONDS", "MIN_TOKEN", "ROOT", "Answer", "Door", "Query", "Refus
 ROOT = "/debug/pprof/"
 MIN_TOKEN = 32  # characters, all of which count: 190 bits where they come from token_urlsafe
 MAX_HEAD = 16 * 1024
+LIMITS = HeadLimits(max_header_line=8 * 1024, max_head=MAX_HEAD)
 MAX_SECONDS = 30.0
 HEAD_TIMEOUT = 5.0  # seconds for a whole request
 SEND_TIMEOUT = 10.0  # seconds for a client to take the answer
@@ -201,7 +202,7 @@ async def read_request(reader: asyncio.StreamReader) -> Request | None:
     buffer, searched = bytearray(), 0
     try:
         async with asyncio.timeout(HEAD_TIMEOUT):
-            while (parsed := parse_request(buffer, searched=searched)) is None:
+            while (parsed := parse_request(buffer, searched=searched, limits=LIMITS)) is None:
                 searched = len(buffer)
                 if searched > MAX_HEAD:
                     raise Refused(431, f"got a head of over {MAX_HEAD} bytes")

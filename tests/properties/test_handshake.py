@@ -17,6 +17,7 @@ from refimpl.handshake import (
     Policy,
     Request,
     Response,
+    ResponseReader,
     accept_key,
     build_request,
     check_request,
@@ -91,6 +92,46 @@ def test_more_bytes_never_change_the_verdict(
     assert len(set(known)) <= 1
     if known and isinstance(known[0], str):
         assert verdicts[len(verdicts) - len(known) :] == known
+
+
+CHUNKED = [("Transfer-Encoding", "chunked")]
+ANSWERS = [
+    wire.response_head() + b"\x81\x05Hello",
+    wire.head("HTTP/1.1 404 No", [("Content-Length", "5")]) + b"not here",
+    wire.head("HTTP/1.1 404 No", []) + b"until the end",
+    wire.head("HTTP/1.1 204 No", []) + b"behind",
+    wire.head("HTTP/1.1 404 No", CHUNKED) + b"2\r\nno\r\n3;x=y\r\n\r\nt\r\n0\r\n\r\nbehind",
+    wire.head("HTTP/1.1 404 No", CHUNKED) + b"1\r\nx\r\nno chunk\r\nbehind",
+    wire.head("HTTP/1.1 404 No", CHUNKED) + b"ff\r\nnot all of it",
+    b"nonsense\r\n\r\n",
+]
+ASKED = build_request(parse_uri("ws://server.example.com/chat"), key="dGhlIHNhbXBsZSBub25jZQ==")
+
+
+@pytest.mark.rule(28, 46)
+@given(
+    st.lists(st.sampled_from(["HTTP/1.1 100 Go on", "HTTP/1.1 103 Hint"]), max_size=12),
+    st.sampled_from(ANSWERS),
+    st.lists(st.integers(1, 40), max_size=30),
+)
+def test_an_answer_is_the_same_in_any_pieces(
+    before: list[str], answer: bytes, sizes: list[int]
+) -> None:
+    data = b"".join(wire.head(line, []) for line in before) + answer
+
+    def outcome(cuts: list[int]) -> object:
+        reader, buffer, at = ResponseReader(ASKED), bytearray(b"before"), 0
+        for size in [*cuts, len(data)]:
+            buffer += data[at : at + size]
+            at += size
+            try:
+                if (found := reader.read(buffer, 6, ended=at >= len(data))) is not None:
+                    return found
+            except HandshakeError as error:
+                return error.status, error.reason, error.headers, error.body
+        raise AssertionError("no answer at the end")
+
+    assert outcome(sizes) == outcome([])
 
 
 @pytest.mark.rule(15, 16)

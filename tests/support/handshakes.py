@@ -79,7 +79,7 @@ MALFORMED = [
     Bad(21, "extension without name", added("Sec-WebSocket-Extensions", "; =1"), 400),
     Bad(22, "200 headers", request_head(add=[(f"X-{number}", "1") for number in range(200)]), 431),
     Bad(23, "URI of 9 KB", request_head(f"GET /{'a' * 9216} HTTP/1.1"), 414),
-    Bad(24, "header of 9 KB", added("X-Long", "a" * 9216), 431),
+    Bad(24, "header of 33 KB", added("X-Long", "a" * 33 * 1024), 431),
     Bad(25, "obs-fold", GOOD_HEAD.replace(HOST_LINE, HOST_LINE + b" folded\r\n"), 400),
     Bad(26, "space before colon", GOOD_HEAD.replace(b"Upgrade:", b"Upgrade :"), 400),
     Bad(27, "bare LF", GOOD_HEAD.replace(b"\r\n", b"\n"), 400),
@@ -93,6 +93,8 @@ EXTENSIONS = "Sec-WebSocket-Extensions"
 
 STILL_GOOD = [
     Good("plain", GOOD_HEAD),
+    Good("Cookie of 16 KiB", added("Cookie", "session=" + "a" * (16 * 1024))),
+    Good("Cookie on two lines", request_head(add=[("Cookie", "a=1"), ("Cookie", "b=2")])),
     Good("Upgrade in any case", changed(upgrade="WebSocket")),
     Good("Upgrade in capitals", changed(upgrade="WEBSOCKET")),
     Good("Upgrade in a list", changed(upgrade="h2c, websocket")),

@@ -1,0 +1,102 @@
+"""Hosts, as they stand in a URI, in a Host header and in a list of those to answer to.
+
+RFC 3986 section 3.2.2 (forms of a host), RFC 9110 section 7.2 (Host), RFC 9844 (zones of IPv6).
+"""
+
+import re
+from collections.abc import Sequence
+from ipaddress import IPv6Address, ip_address
+
+from refimpl.errors import LocalProtocolError
+
+__all__ = ["HOST", "LOOPBACK", "check_allowed", "comparable", "default_hosts", "parse_host"]
+
+HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~%!$&'()*+,;=-]+)(:[0-9]*)?")
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+NAME = re.compile(r"[a-z0-9._~!$&'()*+,;=-]+")  # a registered name, decoded and in lower case
+ENTRY = re.compile(r"[a-z0-9._:-]+")
+ENCODED = re.compile(r"%([0-9A-Fa-f]{2})")
+ZONE = re.compile(r"[A-Za-z0-9._~-]+")  # RFC 6874 2: unreserved
+MAX_NAME, MAX_LABEL = 253, 63  # RFC 1035 2.3.4; beyond them the resolver raises UnicodeError
+
+
+def parse_host(text: str) -> tuple[str, str]:
+    """Return the host of a URI as it is looked up, and its zone; "" for no zone.
+
+    text: a name, an IPv4 address, or an IPv6 address in brackets. Raises LocalProtocolError.
+    """
+    if text.startswith("[") and text.endswith("]"):
+        return _parse_ipv6(text)
+    name = ENCODED.sub(lambda match: chr(int(match[1], 16)), text).lower()
+    if not name.isascii():
+        raise LocalProtocolError("got a host with non-ASCII letters, expected its xn-- form")
+    if not NAME.fullmatch(name):
+        raise LocalProtocolError("got a host with characters that none has (RFC 3986 3.2.2)")
+    labels = name.removesuffix(".").split(".")
+    if len(name) > MAX_NAME or not all(0 < len(label) <= MAX_LABEL for label in labels):
+        raise LocalProtocolError("got a host name with an empty or an overlong part (RFC 1035)")
+    return name, ""
+
+
+def _parse_ipv6(text: str) -> tuple[str, str]:
+    """Return the address between the brackets and its zone: `%eth0`, or `%25eth0` as RFC 6874 had.
+
+    A bare 25 is a zone too: interfaces have numbers.
+    """
+    address, percent, zone = text[1:-1].partition("%")
+    if percent and zone.startswith("25") and zone != "25":
+        zone = zone[2:]
+    zone = ENCODED.sub(lambda match: chr(int(match[1], 16)), zone)
+    try:
+        IPv6Address(address)
+    except ValueError:
+        raise LocalProtocolError("got no IPv6 address in brackets (RFC 3986 3.2.2)") from None
+    if percent and not ZONE.fullmatch(zone):
+        raise LocalProtocolError("got a malformed zone behind an IPv6 address (RFC 9844)")
+    return address.lower(), zone
+
+
+def comparable(host: str) -> str:
+    """Return a host, without its port, in the form in which two of them compare."""
+    name = host.removeprefix("[").removesuffix("]").lower().removesuffix(".")
+    if ":" not in name:
+        return name
+    try:
+        return IPv6Address(name).compressed
+    except ValueError:
+        return name
+
+
+def check_allowed(host: str) -> str:
+    """Return an entry of `allowed_hosts` as it compares; ValueError for what no Host can be."""
+    if host == "*":
+        return host
+    bare = f"[{host}]" if host.count(":") > 1 and not host.startswith("[") else host
+    try:
+        name, zone = parse_host(bare)
+    except LocalProtocolError:
+        name, zone = "", ""
+    if not ENTRY.fullmatch(name) or zone:
+        raise ValueError(f"got {host!r} in allowed_hosts, expected a host or an address, or '*'")
+    return comparable(name)
+
+
+def default_hosts(bound: str | Sequence[str] | None) -> tuple[str, ...] | None:
+    """Return the hosts that a server bound to these addresses answers to; None for any.
+
+    On a loopback address they are the names of this machine. A page of evil.example, whose name was
+    made to resolve to 127.0.0.1, is for its browser of our own origin; only the name is foreign
+    (DNS rebinding).
+    """
+    addresses = [bound] if isinstance(bound, str) else list(bound or ())
+    if not addresses or not all(map(_is_loopback, addresses)):
+        return None
+    return tuple(dict.fromkeys([*LOOPBACK, *map(comparable, addresses)]))
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ip_address(address).is_loopback
+    except ValueError:
+        return address.lower() == "localhost"

@@ -110,7 +110,7 @@ notebooks: $(READY)  ## execute and normalise all notebooks
 exercises: $(READY)  ## generate exercises/ from solutions/
 	@$(BIN)/python -m refimpl.classroom.authoring.generate
 
-captures: $(BROWSER_READY) $(NODE_READY)  ## record the programs of notebooks/captures, the chat and the crowd again
+captures: $(BROWSER_READY) $(NODE_READY)  ## record the captures, the chat and the crowd again
 	@$(BIN)/python -m tools.record.programs
 	@$(BIN)/python -m tools.record.handshakes
 	@$(BIN)/python -m tools.record.auth

@@ -183,7 +183,7 @@ def imported(text: str) -> set[str]:
 
 class TestImports:
     def test_every_package_that_is_imported_is_declared(self) -> None:
-        known = {"refimpl", "tests", *sys.stdlib_module_names}
+        known = {"refimpl", "tests", "tools", *sys.stdlib_module_names}
         packages = set(declared(*EXTRAS))
         undeclared = {
             (name, module)

@@ -110,7 +110,7 @@ notebooks: $(READY)  ## execute and normalise all notebooks
 exercises: $(READY)  ## generate exercises/ from solutions/
 	@$(BIN)/python -m refimpl.classroom.authoring.generate
 
-captures: $(BROWSER_READY) $(NODE_READY)  ## record the programs of notebooks/captures, the chat and the crowd again
+captures: $(BROWSER_READY) $(NODE_READY)  ## record the captures, the chat and the crowd again
 	@$(BIN)/python -m tools.record.programs
 	@$(BIN)/python -m tools.record.handshakes
 	@$(BIN)/python -m tools.record.auth
@@ -118,7 +118,7 @@ captures: $(BROWSER_READY) $(NODE_READY)  ## record the programs of notebooks/ca
 	@$(BIN)/python -m tools.record.crowd 10000
 
 walk: $(READY)  ## the files that one echo and one Close pass through, printed and drawn
-	@$(BIN)/python -m tools.walk --svg notebooks/captures/route.svg
+	@$(BIN)/python -m tools.walk --svg notebooks/pictures/route.svg
 
 bench: $(BENCH_READY)  ## parsing, then the whole server, beside their peers (five minutes)
 	@$(BIN)/python -m tests.bench.parse

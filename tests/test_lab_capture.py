@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from refimpl.framing import Frame, Opcode, serialize_frame
 from refimpl.handshake import Request, Response
 from refimpl.lab import Body, Capture, End, Malformed, Step, Unfinished
+from refimpl.lab.wire.capture import CAPTURES
 from refimpl.lab.wire.decode import Chunk
 from refimpl.lab.wire.direction import INFLATE_LIMIT
 from tools.record.programs import RECORDINGS
 
-FOLDER = Path(__file__).parents[1] / "notebooks" / "captures"
 KEY = bytes.fromhex("37fa213d")
 REQUEST = (
     b"GET /chat HTTP/1.1\r\nHost: 127.0.0.1:5000\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -362,11 +362,11 @@ class TestRecordings:
     def test_none_that_the_recorder_makes_is_left_out(self) -> None:
         assert set(RECORDINGS) == set(self.NAMES)
 
-    @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.json")), ids=lambda path: path.stem)
+    @pytest.mark.parametrize("path", sorted(CAPTURES.glob("*/*.json")), ids=lambda path: path.stem)
     def test_each_file_says_how_it_was_made_and_is_read_to_the_end(self, path: Path) -> None:
         capture = Capture.load(path)
         assert capture.program and capture.version
-        assert capture.command.startswith("python -m tools.record.programs")
+        assert capture.command.startswith("python -m tools.record.")
         steps = capture.decode()
         assert not any(isinstance(step.item, (Malformed, Unfinished)) for step in steps)
         for side in ("client", "server"):

@@ -19,7 +19,7 @@ Examples:
   refimpl inspect 81 85 37 fa 21 3d 7f 9f 4d 51 58
   echo 880203e8 | refimpl inspect
   refimpl inspect --file frames.bin
-  refimpl inspect --file notebooks/captures/wscat.json
+  refimpl inspect --file refimpl/lab/captures/programs/wscat.json
   refimpl inspect --listen 9000 --to ws://127.0.0.1:8765/     then connect to port 9000"""
 )
 @click.argument("hex_digits", nargs=-1, metavar="[HEX]...")

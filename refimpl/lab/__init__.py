@@ -8,7 +8,7 @@ Record
     async with chaos(host, port, slices=(1, 4)) as network:   a bad network at network.uri
     with valkey() as url:                   a real Valkey or Redis, started for the block
     Wire(client, server).run()              two protocol cores joined in memory; .capture, .heard
-    Capture.load("wscat")                   a recording from notebooks/captures; .save(path)
+    Capture.load("wscat")                   a recording that comes with this; .save(path)
     Capture.of(("client", b"..."), ...)     a recording from bytes; frames=True: without heads
 Look at a capture
     capture.text()                          the conversation, the same text each run; headers=False

@@ -13,13 +13,14 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import refimpl
 from refimpl.classroom.chapters import CHAPTERS
 from tests.teaching.books import ROOT
-from tests.teaching.law import FLOORS, Module, imports
+from tests.teaching.law import FLOORS, INSTRUMENTS, Module, imports
 
 PACKAGE = ROOT / "refimpl"
 BUILT = [
@@ -28,6 +29,7 @@ BUILT = [
     if (PACKAGE / f"{chapter.stem}.py").is_file() or (PACKAGE / chapter.stem).is_dir()
 ]
 LIMIT = 300  # seconds
+NO_STAGE = max(FLOORS.values()) + 1  # for what no floor may import
 
 IS_CUT = """
 import importlib
@@ -70,16 +72,17 @@ def stage_of(path):
             top, *rest = imported.name.split(".")
             if top == "refimpl" and rest:
                 name = refimpl._HOMES.get(rest[0], f"refimpl.{rest[0]}").split(".")[1]
-                highest = max(highest, FLOORS.get(name, 0))
+                highest = max(highest, NO_STAGE if name in INSTRUMENTS else FLOORS.get(name, 0))
             elif top == "tests":
-                ahead += [path for path in shared(rest[0]) if path not in seen]
+                ahead += [path for path in shared(rest) if path not in seen]
     return highest
 
 
-def shared(name):
-    """The file behind a name that tests import from each other; none where it is no module."""
-    places = (ROOT / "tests" / f"{name}.py", ROOT / "tests" / name / "__init__.py")
-    return [path for path in places if path.is_file()]
+def shared(names):
+    """The files behind a name that tests import from each other: tests.support.wire, say."""
+    places = [ROOT / "tests" / Path(*names[: count + 1]) for count in range(len(names))]
+    files = [file for place in places for file in (place.with_suffix(".py"), place / "__init__.py")]
+    return [path for path in files if path.is_file()]
 
 
 def files_of_stage(number):
@@ -118,7 +121,7 @@ def cut(target, number):
     with (target / "tests" / "conftest.py").open("a", encoding="utf-8") as conftest:
         conftest.write(FEW_EXAMPLES)
     shutil.copy(ROOT / "pyproject.toml", target)
-    above = [name for name, floor in FLOORS.items() if floor > number] + ["lab", "classroom"]
+    above = [name for name, floor in FLOORS.items() if floor > number] + list(INSTRUMENTS)
     text = IS_CUT.format(above=above)
     (target / "tests" / "test_stage.py").write_text(text, encoding="utf-8")
 
@@ -130,6 +133,7 @@ def test_the_stage_of_a_file_is_that_of_all_it_imports(tmp_path):
         ("from refimpl.handshake import Request\nfrom refimpl.messages.state import State", 3),
         ("def f():\n    from refimpl import serve", 5),
         ("from tests.support import wire", stage_of(ROOT / "tests" / "support" / "wire.py")),
+        ("from refimpl.lab import bars", NO_STAGE),
     ):
         path.write_text(text, encoding="utf-8")
         assert stage_of(path) == stage

@@ -36,12 +36,12 @@ from refimpl.auth import (
     Verifier,
     cookie_header,
 )
-from refimpl.lab.wire.capture import FOLDER, Capture
+from refimpl.lab.wire.capture import Capture
 from refimpl.lab.wire.tap import wiretap
 from refimpl.middleware.asgi import Receive, Scope, Send
 from refimpl.middleware.context import User, current
 from refimpl.middleware.serving import running
-from tools.record.programs import ROOT, TIME_LIMIT, MissingProgram, which
+from tools.record.programs import FOLDER_HELP, TIME_LIMIT, MissingProgram, keep, which
 
 HOST = "chat.example.com"
 ORIGIN = f"https://{HOST}"
@@ -225,7 +225,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Record; return the exit status."""
     about_it = (__doc__ or "").split("\n")[0]
     parser = argparse.ArgumentParser(prog="python -m tools.record.auth", description=about_it)
-    parser.add_argument("--folder", type=Path, default=ROOT / FOLDER, help="where to write")
+    parser.add_argument("--folder", type=Path, help=FOLDER_HELP)
     options = parser.parse_args(arguments)
 
     async def run() -> dict[str, Capture]:
@@ -238,7 +238,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     for name, capture in captures.items():
-        capture.save(options.folder / f"{name}.json")
+        keep(name, capture, options.folder)
         print(f"{name}: {capture.program} {capture.version}, {len(capture.decode())} steps")
     return 0
 

@@ -13,12 +13,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from refimpl.lab.wire.capture import FOLDER
-
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-PICTURE = "chat.png"
+PICTURE = Path("notebooks") / "pictures" / "chat.png"
 TALK = [
     ("Alice", "Good morning! Is anybody here?"),
     ("Bob", "Morning, Alice. I have just arrived."),
@@ -77,7 +75,7 @@ def main() -> None:
             found = None
             while found is None:
                 found = re.search(r"http://\S+", demo.stdout.readline())
-            take(found[0], FOLDER / PICTURE)
+            take(found[0], PICTURE)
         finally:
             demo.terminate()
     print(f"{PICTURE} taken")

@@ -25,9 +25,9 @@ from typing import TYPE_CHECKING
 
 from refimpl import serve
 from refimpl.handshake import GUID, Headers, Response, parse_request
-from refimpl.lab.wire.capture import FOLDER, Capture
+from refimpl.lab.wire.capture import Capture
 from refimpl.lab.wire.tap import wiretap
-from tools.record.programs import ROOT, TIME_LIMIT, MissingProgram, echo, run, which
+from tools.record.programs import FOLDER_HELP, TIME_LIMIT, MissingProgram, echo, keep, run, which
 
 if TYPE_CHECKING:
     from websockets.asyncio.server import ServerConnection
@@ -177,7 +177,7 @@ RECORDINGS: dict[str, Callable[[], Awaitable[dict[str, Capture]]]] = {
 }
 
 
-async def record(names: Sequence[str], folder: Path) -> int:
+async def record(names: Sequence[str], folder: Path | None) -> int:
     """Make and write the recordings; return 1 where a program is missing or fails, else 0."""
     failed = 0
     for name in names:
@@ -189,7 +189,7 @@ async def record(names: Sequence[str], folder: Path) -> int:
             failed = 1
             continue
         for each, capture in captures.items():
-            capture.save(folder / f"{each}.json")
+            keep(each, capture, folder)
             print(f"{each}: {capture.program} {capture.version}, {len(capture.decode())} steps")
     return failed
 
@@ -201,11 +201,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "names", nargs="*", metavar="NAME", help=f"some of: {', '.join(RECORDINGS)}"
     )
-    parser.add_argument("--folder", type=Path, default=ROOT / FOLDER, help="where to write")
+    parser.add_argument("--folder", type=Path, help=FOLDER_HELP)
     options = parser.parse_args(arguments)
     if unknown := set(options.names) - set(RECORDINGS):
         parser.error(f"no recording named {', '.join(sorted(unknown))}")
-    options.folder.mkdir(parents=True, exist_ok=True)
     return asyncio.run(record(options.names or list(RECORDINGS), options.folder))
 
 

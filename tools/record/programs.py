@@ -1,4 +1,4 @@
-"""Make the recordings of notebooks/captures: real programs, our echo server, a wiretap between.
+"""Make the recordings of refimpl/lab/captures: real programs, our echo server, a wiretap between.
 
     python -m tools.record.programs                all of them
     python -m tools.record.programs wscat curl     only these
@@ -21,7 +21,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from refimpl import ServerConnection, serve
-from refimpl.lab.wire.capture import FOLDER, Capture
+from refimpl.lab.wire.capture import Capture, place_of
 from refimpl.lab.wire.tap import Wiretap, wiretap
 from tools.record.page import serve_page
 
@@ -29,6 +29,7 @@ ROOT = Path(__file__).parents[2]
 NODE_MODULES = ROOT / "tests" / "interop" / "node" / "node_modules"
 SAYINGS = ("Hello", "Good morning, good morning, good morning")
 TIME_LIMIT = 60.0
+FOLDER_HELP = "where to write (default: the captures of the package)"
 
 
 class MissingProgram(Exception):
@@ -148,6 +149,13 @@ async def record(name: str) -> Capture:
     return capture
 
 
+def keep(name: str, capture: Capture, folder: Path | None) -> None:
+    """Write a recording into a folder, or else to its place in the package."""
+    path = folder / f"{name}.json" if folder else place_of(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    capture.save(path)
+
+
 async def run(program: str, *arguments: str, **environment: str) -> str:
     """Run a program to its end and return what it printed; RuntimeError when it fails."""
     process = await asyncio.create_subprocess_exec(
@@ -196,15 +204,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m tools.record.programs", description=__doc__.split("\n")[0]
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of: {', '.join(RECORDINGS)}")
-    parser.add_argument(
-        "--folder", type=Path, default=ROOT / FOLDER, help="where to write the files"
-    )
+    parser.add_argument("--folder", type=Path, help=FOLDER_HELP)
     options = parser.parse_args(arguments)
     if unknown := set(options.names) - set(RECORDINGS):
         parser.error(
             f"no recording named {', '.join(sorted(unknown))}; there are: {', '.join(RECORDINGS)}"
         )
-    options.folder.mkdir(parents=True, exist_ok=True)
     failed = 0
     for name in options.names or RECORDINGS:
         try:
@@ -213,7 +218,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"{name}: {error}", file=sys.stderr)
             failed = 1
             continue
-        capture.save(options.folder / f"{name}.json")
+        keep(name, capture, options.folder)
         print(f"{name}: {capture.program} {capture.version}, {len(capture.decode())} steps")
     return failed
 

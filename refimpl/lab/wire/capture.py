@@ -10,7 +10,6 @@ server -> client  PONG         fin                 0 bytes
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +25,8 @@ from refimpl.lab.wire.transcript import transcript
 if TYPE_CHECKING:
     from refimpl.lab.draw.figures import Picture
 
-FOLDER = Path("notebooks") / "captures"
+CAPTURES = Path(__file__).parents[1] / "captures"
+"""The recordings that come with the package."""
 KINDS: dict[type, str] = {
     dict: "an object",
     list: "an array",
@@ -61,7 +61,7 @@ class Capture:
 
     @classmethod
     def load(cls, path: str | Path) -> Capture:
-        """Return the capture in a file; a bare name as "wscat" is looked up in notebooks/captures.
+        """Return the capture in a file; a bare name as "wscat" is a recording of ours.
 
         Raises FileNotFoundError with the names that there are, ValueError for a file that is no
         capture.
@@ -194,20 +194,18 @@ def _kind(value: object) -> str:
 
 
 def find(path: str | Path) -> Path:
-    """Return the file of a capture.
-
-    A bare name is looked for in notebooks/captures of the working directory, of those above it, and
-    of the project's folder where REFIMPL_ROOT names it.
-    """
+    """Return the file of a capture; a bare name is that of a recording in `captures`."""
     given = Path(path)
     if given.suffix == ".json" and given.exists():
         return given
-    here, root = Path.cwd(), os.environ.get("REFIMPL_ROOT")
-    places = [here, *here.parents, *([Path(root)] if root else [])]
-    folders = [each / FOLDER for each in places]
-    for folder in folders:
-        candidate = folder / f"{given.stem}.json"
-        if candidate.exists():
-            return candidate
-    known = sorted({each.stem for folder in folders for each in folder.glob("*.json")})
-    raise FileNotFoundError(f"no capture {str(path)!r}; there are: {', '.join(known) or 'none'}")
+    recorded = place_of(given.stem)
+    if recorded.exists():
+        return recorded
+    known = ", ".join(sorted(each.stem for each in CAPTURES.glob("*/*.json")))
+    raise FileNotFoundError(f"no capture {str(path)!r}; there are: {known}")
+
+
+def place_of(name: str) -> Path:
+    """Return where the recording of that name is, or goes."""
+    folder = "browsers" if name.startswith("chromium") else "programs"
+    return CAPTURES / folder / f"{name}.json"

@@ -45,6 +45,6 @@ def header_and_payload(
     return {
         "framing.parse_header": parse_header,
         "framing.read_payload": read_payload,
-        "messages.quick.take_small": take_small,
+        "messages.assembly.take_small": take_small,
         "messages.protocol.Protocol._takes_view": lambda *arguments: False,
     }

@@ -33,12 +33,11 @@ from refimpl.handshake import (
     read_response,
     refuse,
 )
-from refimpl.messages.assembly import MessageAssembler
-from refimpl.messages.closing import parse_close, serialize_close
+from refimpl.messages.assembly import MessageAssembler, skip_small, take_small
+from refimpl.messages.buffers import Input
+from refimpl.messages.close_frame import parse_close, serialize_close
 from refimpl.messages.deflate import PerMessageDeflate, agree, parse_parameters
 from refimpl.messages.events import Closed, Event, HandshakeFailed, Ping, Pong
-from refimpl.messages.input import Input
-from refimpl.messages.quick import skip_small, take_small
 from refimpl.messages.sending import Sending
 from refimpl.messages.state import Role, State, Trigger, next_state
 from refimpl.messages.utf8 import LookAhead

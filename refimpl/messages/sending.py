@@ -16,9 +16,9 @@ from typing import Literal
 from refimpl.errors import Close, LocalProtocolError
 from refimpl.framing import FIN, RSV1, CloseCode, Opcode
 from refimpl.messages.assembly import FINAL_BINARY, FINAL_TEXT
-from refimpl.messages.closing import serialize_close
+from refimpl.messages.buffers import Output
+from refimpl.messages.close_frame import serialize_close
 from refimpl.messages.deflate import PerMessageDeflate
-from refimpl.messages.output import Output
 from refimpl.messages.state import Role, State, Trigger, next_state
 from refimpl.messages.utf8 import encode_text
 

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from refimpl.errors import Close, HandshakeError, LocalProtocolError
 from refimpl.framing import CloseCode
 from refimpl.handshake import Headers, Policy, check_origin
-from refimpl.messages.closing import serialize_close
+from refimpl.messages.close_frame import serialize_close
 from refimpl.middleware.asgi import (
     App,
     Message,

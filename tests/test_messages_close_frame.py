@@ -6,7 +6,7 @@ import pytest
 
 from refimpl.errors import Close, LocalProtocolError, RemoteProtocolError
 from refimpl.framing import CloseCode
-from refimpl.messages.closing import parse_close, serialize_close
+from refimpl.messages.close_frame import parse_close, serialize_close
 
 ON_THE_WIRE = {*range(1000, 1004), *range(1007, 1015), *range(3000, 5000)}
 

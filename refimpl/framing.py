@@ -206,7 +206,7 @@ def parse_header(
     first, second = buffer[position], buffer[position + 1]
     if first not in (FIRST_BYTES_COMPRESSED if compressed else FIRST_BYTES):
         check_first_byte(first, compressed)
-    if masked is not None and masked is not (second >= MASKED):
+    if (second >= MASKED) is not masked and masked is not None:
         got, expected = ("an unmasked", "a masked") if masked else ("a masked", "an unmasked")
         raise RemoteProtocolError(f"got {got} frame, expected {expected} one (RFC 6455 5.1)")
     length = second & LENGTH
@@ -226,7 +226,8 @@ def parse_header(
     start = position + 4
     if len(buffer) < start:
         return None
-    return first, bytes(buffer[position:start]), start, start + length
+    key = buffer[position:start]
+    return first, key if type(key) is bytes else bytes(key), start, start + length
 
 
 def read_payload(buffer: Buffer | memoryview, start: int, end: int, key: bytes | None) -> bytes:

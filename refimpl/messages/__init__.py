@@ -5,9 +5,10 @@
 table, `events` are what happens, and `sending` and `protocol` put it all together for clients and
 servers alike.
 
+>>> from refimpl.framing import Frame, Opcode
 >>> assembler = MessageAssembler(max_size=1024)
->>> assembler.add(0x01, b"Hel")
->>> assembler.add(0x80, b"lo")
+>>> assembler.add(Frame(Opcode.TEXT, b"Hel", fin=False))
+>>> assembler.add(Frame(Opcode.CONTINUATION, b"lo"))
 'Hello'
 """
 
@@ -16,7 +17,7 @@ from refimpl.messages.close_frame import SENDABLE_CODES, parse_close, serialize_
 from refimpl.messages.deflate import OFFER, Parameters, PerMessageDeflate, negotiate
 from refimpl.messages.events import Closed, Event, HandshakeFailed, Ping, Pong
 from refimpl.messages.protocol import Protocol
-from refimpl.messages.state import TRANSITIONS, Role, State, Trigger
+from refimpl.messages.state import TRANSITIONS, Phase, Role, State, Trigger
 from refimpl.messages.utf8 import Utf8Decoder, decode_text, encode_text
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "MessageAssembler",
     "Parameters",
     "PerMessageDeflate",
+    "Phase",
     "Ping",
     "Pong",
     "Protocol",

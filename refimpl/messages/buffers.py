@@ -36,6 +36,11 @@ class Input:
         return max(0, len(self.buffer) - self.position)
 
     @property
+    def is_empty(self) -> bool:
+        """Whether the next byte fed is the first of a head or frame."""
+        return self.position == len(self.buffer)
+
+    @property
     def rest(self) -> bytes:
         """A copy of the bytes that are not parsed yet."""
         return bytes(memoryview(self.buffer)[self.position :])
@@ -95,19 +100,13 @@ class Output:
     random_bytes: makes the masking keys of a client; None for a server, which never masks.
     """
 
-    __slots__ = ("_last", "_pieces", "_pongs", "_random_bytes")
+    __slots__ = ("_pieces", "_random_bytes", "pongs")
 
     def __init__(self, random_bytes: Callable[[int], bytes] | None) -> None:
         self._random_bytes = random_bytes
         # Made for the first piece and given away by `take`: an idle connection has neither list.
         self._pieces: list[bytes] | None = None
-        self._pongs: list[bytes] | None = None
-        self._last: bytes | None = None
-
-    @property
-    def has_last(self) -> bool:
-        """Whether a Close waits that lets other frames go first."""
-        return self._last is not None
+        self.pongs: list[bytes] | None = None
 
     def raw(self, data: bytes) -> None:
         """Queue bytes as they are: the heads of the handshake."""
@@ -132,34 +131,31 @@ class Output:
 
     def pong(self, payload: bytes) -> None:
         """Queue the answer to a ping."""
-        if self._pongs is None:
-            self._pongs = []
-        self._pongs.append(payload)
+        if self.pongs is None:
+            self.pongs = []
+        self.pongs.append(payload)
 
     def forget_pongs(self) -> None:
         """Keep only the latest pong that still waits (RFC 6455 section 5.5.3).
 
         Called before each read: a peer that pings and does not read costs one pong, not thousands.
         """
-        if self._pongs is not None:
-            del self._pongs[:-1]
+        if self.pongs:
+            del self.pongs[:-1]
 
-    def send_pongs(self) -> None:
-        """Put the pongs in their place: nothing may come after a Close."""
-        if self._pongs is not None:
-            for payload in self._pongs:
-                self.frame(FIN | Opcode.PONG, payload)
-            self._pongs = None
-
-    def close_last(self, payload: bytes) -> None:
-        """Queue a Close that goes out behind whatever is queued until the next `take`."""
-        self._last = payload
+    def close(self, payload: bytes) -> None:
+        """Queue our Close, behind the pongs: nothing may come after it (RFC 6455 5.5.1)."""
+        self._place_pongs()
+        self.frame(FIN | Opcode.CLOSE, payload)
 
     def take(self) -> bytes:
         """Return everything queued since the last call."""
-        self.send_pongs()
-        if self._last is not None:
-            self.frame(FIN | Opcode.CLOSE, self._last)
-            self._last = None
+        if self.pongs is not None:
+            self._place_pongs()
         pieces, self._pieces = self._pieces, None
         return b"".join(pieces) if pieces else b""
+
+    def _place_pongs(self) -> None:
+        for payload in self.pongs or ():
+            self.frame(FIN | Opcode.PONG, payload)
+        self.pongs = None

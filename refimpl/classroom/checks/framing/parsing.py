@@ -4,7 +4,7 @@ from refimpl.errors import RemoteProtocolError
 from refimpl.framing import Frame, Opcode, serialize_frame
 
 from ... import wire
-from ...adapters import header_and_payload
+from ...adapters import parse_frame_only
 from ...cases import Case, Exercise, call, raises
 
 KEY = bytes.fromhex("37fa213d")  # the masking key of the RFC's own example (5.7)
@@ -152,5 +152,5 @@ PARSE_FRAME = Exercise(
     show=wire.show_result,
     explain=wire.frame_result,
     replaces="framing.parse_frame",
-    adapt=header_and_payload,
+    adapt=parse_frame_only,
 )

@@ -6,18 +6,9 @@ import tracemalloc
 
 import pytest
 
-from refimpl.errors import (
-    LocalProtocolError,
-)
-from refimpl.handshake import (
-    Request,
-    check_request,
-)
-from refimpl.messages import (
-    Ping,
-    Protocol,
-    Role,
-)
+from refimpl.errors import LocalProtocolError
+from refimpl.handshake import Request, check_request
+from refimpl.messages import Ping, Protocol, Role
 from tests import wire
 from tests.pair import ROLES, failed, key_for, opened, to
 from tests.wire import BINARY, CONTINUATION, KEY, PING, TEXT
@@ -123,3 +114,27 @@ class TestLimits:
             assert events == [b"a" * count] or fails
             if fails:
                 failed(protocol, events, 1008)
+
+
+class TestOneCodeForAnyPieces:
+    """What is wrong in two ways at once fails with the same code, however it arrives."""
+
+    @pytest.mark.rule(46)
+    @pytest.mark.parametrize("role", ROLES)
+    @pytest.mark.parametrize("first", ["whole", "fragment"])
+    def test_plain_text_too_long_and_no_utf8_beside_compression(
+        self, role: Role, first: str
+    ) -> None:
+        # A compressed frame may be a little longer than the limit, so the head alone lets it pass.
+        payload = b"\xff" + b"x" * 1000
+        data = to(role, (TEXT, payload))
+        if first == "fragment":
+            data = to(role, (TEXT, b"ok", False), (CONTINUATION, payload))
+        for size in (1, 5, 100, len(data)):
+            protocol = opened(role, extension="permessage-deflate", max_size=1000)
+            events = [
+                event
+                for at in range(0, len(data), size)
+                for event in protocol.receive_data(data[at : at + size])
+            ]
+            failed(protocol, events, 1009)

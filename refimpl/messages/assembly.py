@@ -136,6 +136,7 @@ class MessageAssembler:
         """
         opcode, rsv1 = OPCODES[first & OPCODE], first & RSV1 != 0
         self._check_order(opcode)
+        self._check_size(rsv1, size)
         parts = self._parts
         if parts is None:
             return b"" if opcode is TEXT and not rsv1 else None

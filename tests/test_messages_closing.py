@@ -4,18 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from refimpl.errors import (
-    Close,
-    LocalProtocolError,
-    RemoteProtocolError,
-)
+from refimpl.errors import Close, LocalProtocolError, RemoteProtocolError
 from refimpl.framing import Opcode
-from refimpl.messages import (
-    Closed,
-    Ping,
-    Role,
-    State,
-)
+from refimpl.messages import Closed, Ping, Role, State
 from tests import wire
 from tests.pair import ROLES, failed, opened, sent, to
 from tests.wire import BINARY, CLOSE, CONTINUATION, KEY, PING, PONG, TEXT

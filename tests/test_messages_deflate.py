@@ -11,15 +11,7 @@ import pytest
 from refimpl.errors import RemoteProtocolError
 from refimpl.framing import Opcode
 from refimpl.handshake import parse_extensions
-from refimpl.messages import (
-    Closed,
-    Event,
-    Parameters,
-    PerMessageDeflate,
-    Ping,
-    Protocol,
-    Role,
-)
+from refimpl.messages import Closed, Event, Parameters, PerMessageDeflate, Ping, Protocol, Role
 from refimpl.messages.deflate import MAX_FINAL_BLOCKS
 from tests import wire
 from tests.pair import Pair, opened

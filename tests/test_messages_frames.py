@@ -6,18 +6,9 @@ import itertools
 
 import pytest
 
-from refimpl.errors import (
-    LocalProtocolError,
-)
+from refimpl.errors import LocalProtocolError
 from refimpl.framing import Opcode
-from refimpl.messages import (
-    Closed,
-    Event,
-    Ping,
-    Pong,
-    Role,
-    State,
-)
+from refimpl.messages import Closed, Event, Ping, Pong, Role, State
 from tests import wire
 from tests.pair import ROLES, failed, frames, opened, sent, to
 from tests.wire import BINARY, CLOSE, CONTINUATION, KEY, PING, PONG, TEXT

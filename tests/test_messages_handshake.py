@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from refimpl.errors import (
-    HandshakeError,
-    LocalProtocolError,
-)
+from refimpl.errors import HandshakeError, LocalProtocolError
 from refimpl.framing import Opcode
 from refimpl.handshake import (
     Headers,
@@ -18,14 +15,7 @@ from refimpl.handshake import (
     parse_uri,
     refuse,
 )
-from refimpl.messages import (
-    Closed,
-    HandshakeFailed,
-    Ping,
-    Protocol,
-    Role,
-    State,
-)
+from refimpl.messages import Closed, HandshakeFailed, Ping, Protocol, Role, State
 from tests import wire
 from tests.handshakes import MALFORMED, STILL_GOOD, Bad
 from tests.pair import ROLES, sent, to

@@ -6,15 +6,7 @@ import pytest
 
 from refimpl.errors import HandshakeError
 from refimpl.handshake import Extension, Headers, Policy, Request, check_request, parse_extensions
-from refimpl.messages import (
-    OFFER,
-    HandshakeFailed,
-    Parameters,
-    Protocol,
-    Role,
-    State,
-    negotiate,
-)
+from refimpl.messages import OFFER, HandshakeFailed, Parameters, Protocol, Role, State, negotiate
 from refimpl.messages.deflate import agree, parse_parameters
 from tests import wire
 from tests.pair import EXTENSIONS

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from refimpl.messages import (
-    Closed,
-    Ping,
-    Pong,
-)
+from refimpl.messages import Closed, Ping, Pong
 from tests import wire
 from tests.pair import Pair
 

@@ -6,17 +6,8 @@ import itertools
 
 import pytest
 
-from refimpl.errors import (
-    LocalProtocolError,
-)
-from refimpl.messages import (
-    TRANSITIONS,
-    Phase,
-    Protocol,
-    Role,
-    State,
-    Trigger,
-)
+from refimpl.errors import LocalProtocolError
+from refimpl.messages import TRANSITIONS, Phase, Protocol, Role, State, Trigger
 from refimpl.messages.state import next_phase
 from tests.pair import ROLES, opened
 

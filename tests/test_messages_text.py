@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from refimpl.errors import (
-    LocalProtocolError,
-)
-from refimpl.messages import (
-    Event,
-    Ping,
-    Role,
-)
+from refimpl.errors import LocalProtocolError
+from refimpl.messages import Event, Ping, Role
 from tests.pair import ROLES, failed, opened, sent, to
 from tests.wire import BINARY, CONTINUATION, PING, PONG, TEXT
 

@@ -46,6 +46,7 @@ FIN = 0b1000_0000
 RSV1 = 0b0100_0000
 RSV2_RSV3 = 0b0011_0000
 OPCODE = 0b0000_1111
+CONTROL = 0b0000_1000  # the bit of an opcode that makes it a control frame (RFC 6455 5.5)
 MASKED = 0b1000_0000
 LENGTH = 0b0111_1111
 
@@ -138,23 +139,37 @@ mask: Callable[[Buffer | memoryview, Buffer], bytes] = _apply_mask if ACCELERATE
 # --- parsing (RFC 6455 section 5.2) ---
 
 
-def _allowed_first_bytes(compressed: bool) -> frozenset[int]:
-    """Return every legal first byte: one set look-up then replaces four tests a frame."""
-    data = {
-        fin | opcode
-        for fin in (0, FIN)
-        for opcode in (Opcode.CONTINUATION, Opcode.TEXT, Opcode.BINARY)
-    }
-    control = {FIN | opcode for opcode in (Opcode.CLOSE, Opcode.PING, Opcode.PONG)}
-    rsv1 = {first | RSV1 for first in data if first & OPCODE} if compressed else set()
-    return frozenset(data | control | rsv1)
+def check_first_byte(first: int, compressed: bool) -> None:
+    """Raise RemoteProtocolError for a first byte that no frame may have."""
+    opcode = OPCODES.get(first & OPCODE)
+    if opcode is None:
+        raise RemoteProtocolError(f"got reserved opcode {first & OPCODE:#x} (RFC 6455 5.2)")
+    if first & RSV2_RSV3 or (first & RSV1 and not compressed):
+        raise RemoteProtocolError("got a reserved bit that no extension defines (RFC 6455 5.2)")
+    if first & CONTROL and not first & FIN:
+        raise RemoteProtocolError(f"got a fragment of a {opcode.name} frame (RFC 6455 5.5)")
+    if first & RSV1 and opcode not in (Opcode.TEXT, Opcode.BINARY):
+        raise RemoteProtocolError(f"got RSV1 on a {opcode.name} frame (RFC 7692 6)")
 
 
-FIRST_BYTES = _allowed_first_bytes(compressed=False)
-FIRST_BYTES_COMPRESSED = _allowed_first_bytes(compressed=True)
+def find_first_bytes(compressed: bool) -> frozenset[int]:
+    """Return every first byte that `check_first_byte` lets through."""
+    found = set()
+    for first in range(256):
+        try:
+            check_first_byte(first, compressed)
+        except RemoteProtocolError:
+            continue
+        found.add(first)
+    return frozenset(found)
 
 
-def parse_length(buffer: Buffer, position: int, short: int) -> tuple[int, int] | None:
+# One look-up in a set answers four questions for a frame that breaks no rule.
+FIRST_BYTES = find_first_bytes(compressed=False)
+FIRST_BYTES_COMPRESSED = find_first_bytes(compressed=True)
+
+
+def parse_length(buffer: Buffer | memoryview, position: int, short: int) -> tuple[int, int] | None:
     """Return a length of 2 or 8 bytes and the position after it, or None for more bytes.
 
     short: the 7-bit length that announced it, 126 or 127.
@@ -171,30 +186,14 @@ def parse_length(buffer: Buffer, position: int, short: int) -> tuple[int, int] |
     return length, end
 
 
-def explain_head(first: int, second: int, compressed: bool) -> RemoteProtocolError:
-    """Return the error for a head whose first two bytes break a rule: which, and its section."""
-    opcode = OPCODES.get(first & OPCODE)
-    if opcode is None:
-        return RemoteProtocolError(f"got reserved opcode {first & OPCODE:#x} (RFC 6455 5.2)")
-    if first & RSV2_RSV3 or (first & RSV1 and not compressed):
-        return RemoteProtocolError("got a reserved bit that no extension defines (RFC 6455 5.2)")
-    if first not in FIRST_BYTES_COMPRESSED:
-        fault = "RSV1 on" if first & RSV1 else "a fragment of"
-        return RemoteProtocolError(f"got {fault} a {opcode.name} frame (RFC 6455 5.5, RFC 7692 6)")
-    if first & 0b1000 and second & LENGTH > 125:
-        return RemoteProtocolError("got a control frame over 125 bytes (RFC 6455 5.5)")
-    got, wanted = ("masked", "unmasked") if second & MASKED else ("unmasked", "masked")
-    return RemoteProtocolError(f"got an {got} frame, expected {wanted} (RFC 6455 5.1)")
-
-
 def parse_header(
-    buffer: Buffer,
+    buffer: Buffer | memoryview,
     position: int = 0,
     *,
     masked: bool | None = None,
     compressed: bool = False,
     max_size: int | None = None,
-) -> tuple[int, Buffer | None, int, int] | None:
+) -> tuple[int, bytes | None, int, int] | None:
     """Return (first byte, masking key, payload's start and end) of a frame, or None for more bytes.
 
     All that a head alone can break is refused here, before a byte of payload is kept: a wrong first
@@ -205,43 +204,43 @@ def parse_header(
     if len(buffer) < position + 2:
         return None
     first, second = buffer[position], buffer[position + 1]
+    if first not in (FIRST_BYTES_COMPRESSED if compressed else FIRST_BYTES):
+        check_first_byte(first, compressed)
+    if (second >= MASKED) is not masked and masked is not None:
+        got, expected = ("an unmasked", "a masked") if masked else ("a masked", "an unmasked")
+        raise RemoteProtocolError(f"got {got} frame, expected {expected} one (RFC 6455 5.1)")
     length = second & LENGTH
-    if (
-        first not in (FIRST_BYTES_COMPRESSED if compressed else FIRST_BYTES)
-        or (masked is not None and masked is not (second >= MASKED))
-        or (length > 125 and first & 0b1000)
-    ):
-        raise explain_head(first, second, compressed)
     position += 2
     if length > 125:
+        if first & CONTROL:
+            raise RemoteProtocolError("got a control frame over 125 bytes (RFC 6455 5.5)")
         extended = parse_length(buffer, position, length)
         if extended is None:
             return None
         length, position = extended
-    if max_size is not None and length > max_size and not first & 0b1000:
+    if max_size is not None and length > max_size and not first & CONTROL:
         too_big = f"got {length} bytes, expected at most {max_size} (RFC 6455 10.4)"
         raise RemoteProtocolError(too_big, CloseCode.MESSAGE_TOO_BIG)
-    if not second & MASKED:
+    if second < MASKED:
         return first, None, position, position + length
-    if len(buffer) < position + 4:
+    start = position + 4
+    if len(buffer) < start:
         return None
-    return first, buffer[position : position + 4], position + 4, position + 4 + length
+    key = buffer[position:start]
+    return first, key if type(key) is bytes else bytes(key), start, start + length
 
 
-def read_payload(buffer: Buffer | memoryview, start: int, end: int, key: Buffer | None) -> bytes:
+def read_payload(buffer: Buffer | memoryview, start: int, end: int, key: bytes | None) -> bytes:
     """Return a copy of buffer[start:end], unmasked where there is a key."""
     if type(buffer) is bytes:
         payload = buffer[start:end]
         return mask(payload, key) if key else payload
-    with (
-        memoryview(buffer) as view,
-        view[start:end] as part,
-    ):  # a slice of a bytearray would be one copy more
+    with memoryview(buffer) as view, view[start:end] as part:  # a slice would be one copy more
         return mask(part, key) if key else bytes(part)
 
 
 def parse_frame(
-    buffer: Buffer,
+    buffer: Buffer | memoryview,
     position: int = 0,
     *,
     masked: bool | None = None,
@@ -254,13 +253,13 @@ def parse_frame(
     RemoteProtocolError as `parse_header` does.
     """
     header = parse_header(buffer, position, masked=masked, compressed=compressed, max_size=max_size)
-    if header is None or len(buffer) < header[3]:
+    if header is None:
         return None
     first, key, start, end = header
+    if end > len(buffer):
+        return None
     payload = read_payload(buffer, start, end, key)
-    masking_key = bytes(key) if key else None
-    fin, rsv1 = bool(first & FIN), bool(first & RSV1)
-    return Frame(OPCODES[first & OPCODE], payload, fin, rsv1, masking_key), end
+    return Frame(OPCODES[first & OPCODE], payload, first >= FIN, first & RSV1 != 0, key), end
 
 
 # --- serialising ---

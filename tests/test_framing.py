@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import random
 import sys
+from collections.abc import Callable
 
 import pytest
 
@@ -187,6 +188,39 @@ class TestSection5_2:
         assert whole(data, compressed=True) == sent
 
 
+class TestWords:
+    """What goes out as a close reason: what was got, what was expected, and the section."""
+
+    @pytest.mark.parametrize(
+        ("head", "masked", "reason"),
+        [
+            ("83 80", True, "got reserved opcode 0x3 (RFC 6455 5.2)"),
+            ("a1 80", True, "got a reserved bit that no extension defines (RFC 6455 5.2)"),
+            ("c1 80", True, "got a reserved bit that no extension defines (RFC 6455 5.2)"),
+            ("09 80", True, "got a fragment of a PING frame (RFC 6455 5.5)"),
+            ("89 fe", True, "got a control frame over 125 bytes (RFC 6455 5.5)"),
+            ("81 05", True, "got an unmasked frame, expected a masked one (RFC 6455 5.1)"),
+            ("81 85", False, "got a masked frame, expected an unmasked one (RFC 6455 5.1)"),
+            (
+                "81 fe 00 05",
+                True,
+                "got length 5 in 2 bytes, expected the shortest form (RFC 6455 5.2)",
+            ),
+            ("81 fe ff ff", True, "got 65535 bytes, expected at most 200 (RFC 6455 10.4)"),
+        ],
+    )
+    def test_each_rule_names_its_own_fault(self, head: str, masked: bool, reason: str) -> None:
+        with pytest.raises(RemoteProtocolError) as caught:
+            parse_frame(bytes.fromhex(head), masked=masked, max_size=200)
+        assert caught.value.close.reason == reason
+
+    def test_rsv1_stands_on_the_first_frame_of_a_message_only(self) -> None:
+        for head, name in (("c0 80", "CONTINUATION"), ("c9 80", "PING")):
+            with pytest.raises(RemoteProtocolError) as caught:
+                parse_frame(bytes.fromhex(head), compressed=True)
+            assert caught.value.close.reason == f"got RSV1 on a {name} frame (RFC 7692 6)"
+
+
 class TestSection5_2_Incremental:
     """The same bytes in any pieces: nothing until the last one is there."""
 
@@ -216,8 +250,10 @@ class TestSection5_2_Incremental:
         assert parse_frame(data, len(data)) is None
 
     @pytest.mark.rule(46)
-    @pytest.mark.parametrize("kind", [bytes, bytearray])
-    def test_5_2_any_bytes_like_buffer_gives_bytes(self, kind: type) -> None:
+    @pytest.mark.parametrize(
+        "kind", [bytes, bytearray, memoryview, lambda data: memoryview(bytearray(data))]
+    )
+    def test_5_2_any_bytes_like_buffer_gives_bytes(self, kind: Callable[[bytes], bytes]) -> None:
         for key in (None, KEY):
             for length in (5, 200):
                 parsed = parse_frame(kind(wire.frame(BINARY, b"a" * length, key=key)))

@@ -159,7 +159,7 @@ class ServerConnection(WebSocket):
         """Send 101 and tell the server that the connection is open."""
         self.response = acceptance.response
         self._stop_timer()
-        self.core.accept(acceptance)
+        self.core.accept(acceptance, limit=0)
         self.driver.writer.flush()
         start_heartbeat(self.driver)
         self.server.opened(self)

@@ -1,21 +1,23 @@
 """Messages: what frames mean together, up to the whole protocol without I/O (RFC 6455, RFC 7692).
 
-`utf8` decodes text as it arrives, `closing` knows the close codes, `deflate` compresses, `assembly`
-joins fragments, `state` is the life of a connection as a table, `events` are what happens, and
-`protocol` puts it all together for clients and servers alike.
+`utf8` decodes text as it arrives, `close_frame` knows the close codes, `deflate` compresses,
+`assembly` joins fragments, `buffers` keep what waits, `state` is the life of a connection as a
+table, `events` are what happens, and `sending` and `protocol` put it all together for clients and
+servers alike.
 
+>>> from refimpl.framing import Frame, Opcode
 >>> assembler = MessageAssembler(max_size=1024)
->>> assembler.add(0x01, b"Hel")
->>> assembler.add(0x80, b"lo")
+>>> assembler.add(Frame(Opcode.TEXT, b"Hel", fin=False))
+>>> assembler.add(Frame(Opcode.CONTINUATION, b"lo"))
 'Hello'
 """
 
 from refimpl.messages.assembly import MessageAssembler
-from refimpl.messages.closing import SENDABLE_CODES, parse_close, serialize_close
+from refimpl.messages.close_frame import SENDABLE_CODES, parse_close, serialize_close
 from refimpl.messages.deflate import OFFER, Parameters, PerMessageDeflate, negotiate
 from refimpl.messages.events import Closed, Event, HandshakeFailed, Ping, Pong
 from refimpl.messages.protocol import Protocol
-from refimpl.messages.state import TRANSITIONS, Role, State, Trigger
+from refimpl.messages.state import TRANSITIONS, Phase, Role, State, Trigger
 from refimpl.messages.utf8 import Utf8Decoder, decode_text, encode_text
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "MessageAssembler",
     "Parameters",
     "PerMessageDeflate",
+    "Phase",
     "Ping",
     "Pong",
     "Protocol",

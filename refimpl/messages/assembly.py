@@ -1,20 +1,27 @@
 """Messages out of frames: fragments joined, text decoded, limits kept (RFC 6455 section 5.4).
 
 >>> assembler = MessageAssembler(max_size=1024)
->>> assembler.add(Opcode.TEXT, b"Hel")
->>> assembler.add(FIN | Opcode.CONTINUATION, b"lo")
+>>> assembler.add(Frame(Opcode.TEXT, b"Hel", fin=False))
+>>> assembler.add(Frame(Opcode.CONTINUATION, b"lo"))
 'Hello'
+
+>>> events = []
+>>> take_small(bytes.fromhex("81 05 48656c6c6f 81"), 0, False, events, 9), events
+(7, ['Hello'])
 """
 
+from itertools import repeat
 from sys import getsizeof
 
 from refimpl.errors import RemoteProtocolError
-from refimpl.framing import FIN, OPCODE, RSV1, CloseCode, Opcode
+from refimpl.framing import FIN, OPCODE, OPCODES, RSV1, Buffer, CloseCode, Frame, Opcode, mask
 from refimpl.messages.deflate import PerMessageDeflate
+from refimpl.messages.events import Event
 from refimpl.messages.utf8 import Utf8Decoder, decode_text
 
-__all__ = ["MessageAssembler"]
+__all__ = ["MessageAssembler", "skip_small", "take_small"]
 
+CONTINUATION, TEXT = Opcode.CONTINUATION, Opcode.TEXT
 FINAL_TEXT = FIN | Opcode.TEXT
 FINAL_BINARY = FIN | Opcode.BINARY
 UNLIMITED = 2**62
@@ -25,9 +32,9 @@ class Parts:
 
     __slots__ = ("compressed", "data", "decoder", "fragments", "is_text", "size", "text")
 
-    def __init__(self, first: int) -> None:
-        self.is_text = first & OPCODE == Opcode.TEXT
-        self.compressed = bool(first & RSV1)
+    def __init__(self, first: Frame) -> None:
+        self.is_text = first.opcode is TEXT
+        self.compressed = first.rsv1
         self.fragments = 0
         self.size = 0
         self.text: list[str] = []
@@ -52,14 +59,18 @@ class MessageAssembler:
     """Joins data frames into messages; every error is a RemoteProtocolError.
 
     A message fails with 1009 beyond max_size bytes and with 1008 beyond max_fragments frames.
-    room: bytes that the next frame may carry.
+    room: bytes that the next frame may carry, whatever it is. takes_small: whether `take_small` may
+    be used, because no message is unfinished and 125 bytes are allowed.
     """
 
-    __slots__ = ("_deflate", "_max_fragments", "_max_frame", "_max_size", "_parts", "room")
+    __slots__ = (
+        "_deflate", "_max_fragments", "_max_frame", "_max_size", "_parts", "room", "takes_small"
+    )  # fmt: skip
 
     def __init__(self, *, max_size: int | None, max_fragments: int = 1024) -> None:
         limit = UNLIMITED if max_size is None else max_size
         self._max_size = self._max_frame = self.room = limit
+        self.takes_small = limit >= 125
         self._max_fragments = max_fragments
         self._deflate: PerMessageDeflate | None = None
         self._parts: Parts | None = None
@@ -79,60 +90,110 @@ class MessageAssembler:
         parts = self._parts
         return 0 if parts is None else len(parts.data) + sum(map(getsizeof, parts.text))
 
-    @property
-    def takes_small(self) -> bool:
-        """Whether a small whole message can be taken as it is: no other is unfinished."""
-        return self._parts is None and self._deflate is None and self.room >= 125
-
-    def add(self, first: int, payload: bytes) -> str | bytes | None:
-        """Take one data frame by its first byte and payload; return the message that it ends."""
-        if self._parts is None and self._deflate is None:  # nearly all frames are one of these
-            if first == FINAL_TEXT:
-                return decode_text(payload)
-            if first == FINAL_BINARY:
-                return payload
-        self._check_order(first)
-        parts = self._parts = self._parts or Parts(first)
-        final = first >= FIN
-        self._check_size(payload, parts)
-        parts.append(self._inflate(payload, parts, final), final)
+    def add(self, frame: Frame) -> str | bytes | None:
+        """Take one data frame; return the message that it ends."""
+        opcode, payload, final = frame.opcode, frame.payload, frame.fin
+        parts = self._parts
+        plain = parts is None and final and not frame.rsv1
+        if plain and opcode and len(payload) <= self._max_size:  # as nearly all are
+            return decode_text(payload) if opcode is TEXT else payload
+        self._check_order(opcode)
+        self._check_size(frame.rsv1, len(payload))
+        if parts is None:
+            parts = self._parts = Parts(frame)
+            self.takes_small = False
+        if parts.compressed and self._deflate is not None:
+            room = self._max_size - parts.size
+            payload = self._deflate.decompress(payload, limit=room, final=final)
+        parts.append(payload, final)
         self.room = self._max_frame - parts.size
         if not final:
             return None
         self._parts, self.room = None, self._max_frame
+        self.takes_small = self._max_size >= 125
         return parts.whole()
 
-    def _check_order(self, first: int) -> None:
+    def _check_order(self, opcode: Opcode) -> None:
         """A message begins with its type and goes on with continuations, not without end (5.4)."""
-        continues = first & OPCODE == Opcode.CONTINUATION
-        if continues and self._parts is None:
-            raise RemoteProtocolError("got a continuation of no message (RFC 6455 5.4)")
-        if not continues and self._parts is not None:
+        parts = self._parts
+        if parts is None:
+            if opcode is CONTINUATION:
+                raise RemoteProtocolError("got a continuation of no message (RFC 6455 5.4)")
+            return
+        if opcode is not CONTINUATION:
             raise RemoteProtocolError("got a new message inside a fragmented one (RFC 6455 5.4)")
-        if self._parts is not None and self._parts.fragments >= self._max_fragments:
+        if parts.fragments >= self._max_fragments:
             message = f"got over {self._max_fragments} fragments"
             raise RemoteProtocolError(message, CloseCode.POLICY_VIOLATION)
 
-    def _check_size(self, payload: bytes, parts: Parts) -> None:
-        """A plain message had the room of a compressed one, whose size shows only when inflated."""
-        if not parts.compressed and parts.size + len(payload) > self._max_size:
+    def _check_size(self, rsv1: bool, size: int) -> None:
+        """A plain message has no use for the room of a compressed one (RFC 6455 10.4)."""
+        parts = self._parts
+        if parts is not None:
+            rsv1, size = parts.compressed, parts.size + size
+        if size > self._max_size and not rsv1:
             message = f"got over {self._max_size} bytes (RFC 6455 10.4)"
             raise RemoteProtocolError(message, CloseCode.MESSAGE_TOO_BIG)
 
-    def _inflate(self, payload: bytes, parts: Parts, final: bool) -> bytes:
-        """Return a fragment's own bytes, inflated where its message is compressed."""
-        if self._deflate is None or not parts.compressed:
-            return payload
-        return self._deflate.decompress(payload, limit=self._max_size - parts.size, final=final)
+    def expect(self, first: int, size: int) -> bytes | None:
+        """Refuse what `add` would refuse of a frame whose head has come, and not yet its payload.
 
-    def pending_text(self, first: int) -> bytes | None:
-        """Return the unfinished character that a plain text frame goes on from.
-
-        Asked with the first byte of a frame that has not wholly arrived, so that its text can be
-        checked as it comes; None where the frame is compressed or no text.
+        Returns the unfinished character that the text of the frame goes on from, so that it can be
+        checked as it comes; None where the frame is compressed or no text. first: its first byte.
         """
-        self._check_order(first)
+        opcode, rsv1 = OPCODES[first & OPCODE], first & RSV1 != 0
+        self._check_order(opcode)
+        self._check_size(rsv1, size)
         parts = self._parts
         if parts is None:
-            return b"" if first & (OPCODE | RSV1) == Opcode.TEXT else None
+            return b"" if opcode is TEXT and not rsv1 else None
         return parts.decoder.pending if parts.is_text and not parts.compressed else None
+
+
+# --- the short way for small whole messages, which most messages are ---
+
+
+def take_small(buffer: Buffer, position: int, masked: bool, events: list[Event], limit: int) -> int:
+    """Add at most limit messages of up to 125 bytes to events; return where the last one ends.
+
+    It stops before whatever else there is, mistakes among it: for that `parse_frame` and
+    `MessageAssembler` are the way. masked: whether these messages are; others are left alone.
+    """
+    low, head = (128, 6) if masked else (0, 2)
+    high, shift, size = low + 125, head - low, len(buffer)
+    last, add = size - head, events.append
+    try:
+        for _ in repeat(None, limit):
+            if position > last:
+                break
+            first, second = buffer[position], buffer[position + 1]
+            end = position + second + shift
+            if end > size or second < low or second > high:
+                break
+            if first == FINAL_TEXT:
+                if masked:
+                    key = buffer[position + 2 : position + 6]
+                    add(mask(buffer[position + 6 : end], key).decode())
+                else:
+                    add(buffer[position + 2 : end].decode())
+            elif first == FINAL_BINARY:
+                if masked:
+                    add(mask(buffer[position + 6 : end], buffer[position + 2 : position + 6]))
+                else:
+                    add(bytes(buffer[position + 2 : end]))
+            else:
+                break
+            position = end
+    except UnicodeDecodeError:
+        pass
+    return position
+
+
+def skip_small(buffer: Buffer, position: int) -> int:
+    """Return the position behind the small masked data frames that begin at position."""
+    size = len(buffer)
+    while (
+        position + 2 <= size and buffer[position] & 0x7F <= 2 and 128 <= buffer[position + 1] < 254
+    ):
+        position += buffer[position + 1] - 122
+    return position

@@ -20,9 +20,10 @@ True
 
 import os
 from collections.abc import Callable
+from typing import Literal
 
 from refimpl.errors import Close, ConnectionClosed, HandshakeError, RemoteProtocolError
-from refimpl.framing import LENGTH, OPCODE, Buffer, Opcode, parse_header, read_payload
+from refimpl.framing import CONTROL, LENGTH, Buffer, Frame, Opcode, parse_frame, parse_header
 from refimpl.handshake import (
     MAX_HEAD,
     Acceptance,
@@ -33,24 +34,23 @@ from refimpl.handshake import (
     read_response,
     refuse,
 )
-from refimpl.messages.assembly import MessageAssembler
-from refimpl.messages.closing import parse_close, serialize_close
+from refimpl.messages.assembly import MessageAssembler, skip_small, take_small
+from refimpl.messages.buffers import Input
+from refimpl.messages.close_frame import parse_close
 from refimpl.messages.deflate import PerMessageDeflate, agree, parse_parameters
 from refimpl.messages.events import Closed, Event, HandshakeFailed, Ping, Pong
-from refimpl.messages.input import Input
-from refimpl.messages.quick import skip_small, take_small
-from refimpl.messages.sending import Sending
-from refimpl.messages.state import Role, State, Trigger, next_state
+from refimpl.messages.sending import FAILING, OPEN, Sending
+from refimpl.messages.state import TRANSITIONS, Phase, Role, Trigger, next_phase
 from refimpl.messages.utf8 import LookAhead
 
 __all__ = ["Protocol"]
 
+CONNECTING = Phase.CONNECTING
+CLOSE, PING = Opcode.CLOSE, Opcode.PING
 NOTHING_AGREED = Agreement()
-NO_REQUEST = Request("/")
-MAX_HEADER = 14  # bytes in front of a payload: two, eight of length, four of key
-
-
 UNLIMITED = 2**62
+
+Order = Literal["sent", "received"]
 
 
 class Protocol(Sending):
@@ -62,8 +62,7 @@ class Protocol(Sending):
 
     # Slots: 10,000 idle connections are 10,000 of these.
     __slots__ = (
-        "_ahead", "_assembler", "_input", "_is_server", "_read", "_request",
-        "agreement", "close_received",
+        "_ahead", "_assembler", "_input", "_is_server", "_request", "agreement", "close_received"
     )  # fmt: skip
 
     def __init__(
@@ -78,15 +77,12 @@ class Protocol(Sending):
         self.agreement = NOTHING_AGREED
         self.close_received: Close | None = None
         self._is_server = role is Role.SERVER
-        self._request = NO_REQUEST
+        self._request: Request | None = None  # while CONNECTING: what was sent or received
         self._input = Input()
         self._assembler: MessageAssembler | None = MessageAssembler(
             max_size=max_size, max_fragments=max_fragments
         )
         self._ahead: LookAhead | None = None
-        # What the next bytes are; each reader takes and returns a position in the buffer. A plain
-        # function: a bound method would be 64 bytes and a reference cycle for every connection.
-        self._read = Protocol._read_request if self._is_server else Protocol._wait
 
     # --- the opening handshake (RFC 6455 section 4) ---
 
@@ -94,28 +90,55 @@ class Protocol(Sending):
         """Queue a client's request; the answer comes as a Response or HandshakeFailed event."""
         self._request = request
         self._output.raw(request.serialize())
-        self._read = Protocol._read_response
 
-    def accept(self, acceptance: Acceptance) -> None:
-        """Queue a server's 101; `receive_data` goes on with what came right behind the request."""
-        self.state = next_state(self.state, Trigger.ACCEPT)
+    def accept(self, acceptance: Acceptance, *, limit: int | None = None) -> list[Event]:
+        """Queue a server's 101; return the events of frames that came right behind the request.
+
+        limit: as for `receive_data`.
+        """
+        self._phase = next_phase(self._phase, Trigger.ACCEPT)
         self._output.raw(acceptance.response.serialize())
         if acceptance.subprotocol or acceptance.extension:
             self.agreement = Agreement(acceptance.subprotocol, acceptance.extension)
         self._open()
+        return self.receive_data(limit=limit)
 
     def reject(self, response: Response) -> None:
         """Queue a server's refusal, or raise for one that may not travel; then close TCP."""
-        answer, self.state = response.serialize(), next_state(self.state, Trigger.REFUSE)
+        answer, self._phase = response.serialize(), next_phase(self._phase, Trigger.REFUSE)
         self._output.raw(answer)
-        self._read = Protocol._discard
+        self._input.clear()
 
     def _open(self) -> None:
+        self._request = None
         if (extension := self.agreement.extension) is not None:
             self._deflate = PerMessageDeflate(parse_parameters(extension), self.role)
             if self._assembler is not None:
                 self._assembler.inflate_with(self._deflate)
-        self._read = Protocol._read_frames
+
+    def _read_head(self, events: list[Event], limit: int) -> None:
+        """Take the peer's half of the handshake, or keep what comes before ours is said."""
+        waits_for_us = self._is_server is not (self._request is None)
+        if waits_for_us and self.unparsed > MAX_HEAD:
+            raise HandshakeError(f"got over {MAX_HEAD} bytes too early", reason="early-data")
+        if waits_for_us or limit == 0:
+            return
+        received = self._input
+        if self._request is not None:
+            answer = read_response(self._request, received.buffer, agree=agree)
+            if answer is not None:
+                response, self.agreement, position = answer
+                received.keep(position)
+                self._phase = next_phase(self._phase, Trigger.ACCEPT)
+                self._open()
+                events.append(response)
+            return
+        parsed = parse_request(received.buffer, searched=received.searched)
+        received.searched = len(received.buffer)
+        if parsed is not None:
+            self._request, position = parsed
+            received.keep(position)
+            events.append(self._request)
 
     # --- in: bytes to events ---
 
@@ -142,53 +165,43 @@ class Protocol(Sending):
         without data goes on there. Fewer events than the limit mean that no whole frame is left. Of
         a memoryview nothing is kept, so its memory may be used again.
         """
-        if limit is None:
-            limit = UNLIMITED
-        self._output.forget_pongs()
         events: list[Event] = []
+        if self._phase is not OPEN and TRANSITIONS[self._phase, Trigger.RECEIVE] is None:
+            return events  # the owner reads on until the end of the stream, and nobody listens
+        if self._output.pongs:
+            self._output.forget_pongs()
+        received, most = self._input, UNLIMITED if limit is None else limit
         try:
-            if type(data) is memoryview and self._takes_view(data, limit):
-                data = data[self._read_large(data, events) :]
-            if data:
-                self._input.feed(data)
-            self._read(self, events, limit)
+            if type(data) is memoryview and (taken := self._take_large(data, events, most)):
+                if taken == len(data):
+                    return events
+                data = data[taken:]
+            received.feed(data)
+            if self._phase is CONNECTING:
+                self._read_head(events, most)
+            if self._phase is not CONNECTING:
+                self._read_frames(events, most)
         except (RemoteProtocolError, HandshakeError) as error:
             events.append(self._fail(error))
         return events
 
-    def _takes_view(self, view: memoryview, limit: int) -> bool:
-        """Whether view begins with a frame of 64 KiB or more, by the form of its length."""
-        return (
-            len(view) >= MAX_HEADER
-            and view[1] & LENGTH == 127
-            and limit > 0
-            and not self._input.buffer
-            and not self._input.position
-            and self._assembler is not None
-            and self._read is Protocol._read_frames
-        )
+    def receive_eof(self) -> list[Event]:
+        """Return the last events: the peer closed TCP, or it broke.
 
-    def _read_large(self, view: memoryview, events: list[Event]) -> int:
-        """Take the data frame at the start of view; return its end, 0 where that has not come.
-
-        Its payload is unmasked from where it lies, without copying the read first.
+        Whole frames that a limit left unparsed come first, all of them: where their number matters,
+        call `receive_data` with a limit until it returns fewer events.
         """
-        assembler = self._assembler
-        assert assembler is not None
-        head = parse_header(
-            bytes(view[:MAX_HEADER]),
-            masked=self._is_server,
-            compressed=self._deflate is not None,
-            max_size=assembler.room,
-        )
-        assert head is not None
-        first, key, start, end = head
-        if end > len(view):
-            return 0
-        message = assembler.add(first, read_payload(view, start, end, key))
-        if message is not None:
-            events.append(message)
-        return end
+        if self._phase is CONNECTING:
+            events: list[Event] = [self._lose_handshake()]
+        else:
+            events = self.receive_data()
+            if TRANSITIONS[self._phase, Trigger.RECEIVE] is not None:
+                events.append(self._end("sent" if self.close_sent else None))
+        if self._phase is FAILING:
+            self._queue_last_close(Trigger.LOSE_TCP)
+        else:
+            self._phase = next_phase(self._phase, Trigger.LOSE_TCP)
+        return events
 
     def skip_messages(self) -> None:
         """Hear no message any more, only control frames; for when nobody will take messages.
@@ -199,148 +212,114 @@ class Protocol(Sending):
         """
         self._assembler = self._ahead = None
 
-    def receive_eof(self) -> list[Event]:
-        """Return the last events: the peer closed TCP, or it broke.
-
-        Whole frames that a limit left unparsed come first, all of them: where their number matters,
-        call `receive_data` with a limit until it returns fewer events.
-        """
-        events: list[Event] = []
-        if self.state is State.CONNECTING:
-            events.append(self._lose_handshake())
-        else:
-            events += self.receive_data()
-            if self._read is Protocol._read_frames:
-                events.append(self._close())
-        self.state = next_state(self.state, Trigger.LOSE_TCP)
-        self._read = Protocol._discard
-        self._input.clear()
-        return events
-
-    def _lose_handshake(self) -> Event:
-        error = HandshakeError("got the end of the stream, expected a head", status=0, reason="eof")
-        try:
-            if not self._is_server:  # the body of a refusal may end with the stream
-                read_response(self._request, self._input.rest, ended=True)
-        except HandshakeError as refusal:
-            error = refusal
-        return HandshakeFailed(error)
-
-    def _read_request(self, events: list[Event], limit: int) -> None:
-        received = self._input
-        if limit == 0:
-            return
-        parsed = parse_request(received.buffer, received.position, searched=received.searched)
-        if parsed is None:
-            received.searched = len(received.buffer)
-            return
-        request, position = parsed
-        events.append(request)
-        received.keep(position)
-        self._read = Protocol._wait
-
-    def _wait(self, events: list[Event], limit: int) -> None:
-        """Keep what comes before `accept` or `send_request`; frames may share a packet."""
-        if self.unparsed > MAX_HEAD:
-            raise HandshakeError(f"got over {MAX_HEAD} bytes too early", reason="early-data")
-
-    def _read_response(self, events: list[Event], limit: int) -> None:
-        if limit == 0:
-            return
-        answer = read_response(self._request, self._input.buffer, agree=agree)
-        if answer is None:
-            return
-        response, self.agreement, position = answer
-        self._input.keep(position)
-        self.state = next_state(self.state, Trigger.ACCEPT)
-        self._open()
-        events.append(response)
-        self._read_frames(events, limit)
-
     def _read_frames(self, events: list[Event], limit: int) -> None:
-        """Take whole frames: the hot path, so nothing here is done twice or for later."""
+        """Take the whole frames of what was received, small messages in the short way."""
         received, assembler = self._input, self._assembler
         if assembler is None:
             self._skip_frames(events, limit)
             return
         buffer, position = received.buffer, received.position
-        if self._is_server and assembler.takes_small:
-            taken = take_small(buffer, position, events, limit - len(events))
-            if taken > position:  # what was looked at ahead is whole now
-                position, self._ahead = taken, None
-        size, masked, compressed = len(buffer), self._is_server, self._deflate is not None
+        if assembler.takes_small:
+            position = take_small(buffer, position, self._is_server, events, limit - len(events))
+        if position < len(buffer):
+            position = self._take_frames(assembler, buffer, position, events, limit)
+        if position > received.position:  # the frame that was looked at ahead is whole now
+            self._ahead = None
+        if position < len(buffer) and len(events) < limit:
+            self._look_ahead(assembler, buffer, position)
+        received.keep(position)
+
+    def _take_frames(
+        self,
+        assembler: MessageAssembler,
+        buffer: Buffer | memoryview,
+        position: int,
+        events: list[Event],
+        limit: int,
+    ) -> int:
+        """Add the events of the whole frames at position; return where the last of them ends."""
+        masked, compressed = self._is_server, self._deflate is not None
         while len(events) < limit:
-            header = parse_header(
+            parsed = parse_frame(
                 buffer, position, masked=masked, compressed=compressed, max_size=assembler.room
             )
-            if header is None:
+            if parsed is None:
                 break
-            first, key, start, end = header
-            if end > size:
-                self._look_ahead(buffer, first, key, start)
-                break
-            self._ahead = None
-            payload = read_payload(buffer, start, end, key)
-            position = end
-            if first & 0b1000:
-                events.append(self._receive_control(first & OPCODE, payload))
-                if self._read is Protocol._discard:
-                    return
-            elif (message := assembler.add(first, payload)) is not None:
+            frame, position = parsed
+            if frame.opcode & CONTROL:
+                events.append(self._receive_control(frame))
+                if frame.opcode is CLOSE:
+                    return len(buffer)
+            elif (message := assembler.add(frame)) is not None:
                 events.append(message)
-        received.keep(position)
+        return position
 
-    def _skip_frames(self, events: list[Event], limit: int) -> None:
-        """Take control frames, and of data frames only the head."""
-        received = self._input
-        position = received.position
-        while len(events) < limit:
-            buffer, position = received.buffer, skip_small(received.buffer, position)
-            header = parse_header(
-                buffer, position, masked=self._is_server, compressed=self._deflate is not None
-            )
-            if header is None:
-                break
-            first, key, start, end = header
-            if first & 0b1000:
-                if end > len(buffer):
-                    break
-                payload = read_payload(buffer, start, end, key)
-                events.append(self._receive_control(first & OPCODE, payload))
-                if self._read is Protocol._discard:
-                    return
-            position = end
-        received.keep(position)
+    def _look_ahead(self, assembler: MessageAssembler, buffer: Buffer, position: int) -> None:
+        """Refuse a frame that has not wholly come as soon as what is there of it is wrong.
 
-    def _look_ahead(self, buffer: Buffer, first: int, key: Buffer | None, start: int) -> None:
-        """Fail on text that cannot become UTF-8 before its frame is whole (RFC 6455 8.1)."""
-        if first & 0b1000 or self._assembler is None:
+        Text that cannot become UTF-8 is refused at the first byte that decides (RFC 6455 8.1).
+        """
+        header = parse_header(buffer, position, compressed=True)  # the loop has asked for the rest
+        if header is None or header[0] & CONTROL:
             return
+        first, key, start, end = header
         if self._ahead is None:
-            pending = self._assembler.pending_text(first)
+            pending = assembler.expect(first, end - start)
             if pending is None:
                 return
             self._ahead = LookAhead(pending)
         self._ahead.check(buffer, start, key)
 
-    def _discard(self, events: list[Event], limit: int) -> None:
-        """Read on after the end, so that closing TCP resets nothing, and keep nothing."""
-        self._input.clear()
+    def _take_large(self, view: memoryview, events: list[Event], limit: int) -> int:
+        """Take the frame that view begins with, if it is large; return where it ends, or 0.
 
-    def _receive_control(self, opcode: int, payload: bytes) -> Event:
-        if opcode == Opcode.PONG:
-            return Pong(payload)
-        if opcode == Opcode.PING:
-            if self.close_sent is None:  # nothing is sent after Close (RFC 6455 5.5.1)
-                self._output.pong(payload)
-            return Ping(payload)
-        received = parse_close(payload)
-        self.state = next_state(self.state, Trigger.RECEIVE_CLOSE)
-        self.close_received = received
-        if self.close_sent is None:
-            self._close_order = "received"
-            self._send_close_frame(Close(received.code))  # RFC 6455 5.5.1: echo the code
-        return self._close()
+        Its payload is unmasked from where it lies, without copying the read first.
+        """
+        is_large = len(view) >= 2 and view[1] & LENGTH == 127  # by the form of its length
+        if not is_large or self._assembler is None or self._phase is CONNECTING:
+            return 0
+        if not self._input.is_empty:
+            return 0
+        return self._take_frames(self._assembler, view, 0, events, min(limit, 1))
+
+    def _skip_frames(self, events: list[Event], limit: int) -> None:
+        """Take control frames, and of data frames only the head."""
+        received, masked, compressed = self._input, self._is_server, self._deflate is not None
+        buffer, position = received.buffer, received.position
+        while len(events) < limit:
+            position = skip_small(buffer, position)
+            header = parse_header(buffer, position, masked=masked, compressed=compressed)
+            if header is None:
+                break
+            if header[0] & CONTROL:
+                parsed = parse_frame(buffer, position)
+                if parsed is None:
+                    break
+                events.append(self._receive_control(parsed[0]))
+                if parsed[0].opcode is CLOSE:
+                    return
+            position = header[3]
+        received.keep(position)
+
+    def _receive_control(self, frame: Frame) -> Event:
+        if frame.opcode is CLOSE:
+            return self._receive_close(frame.payload)
+        if frame.opcode is not PING:
+            return Pong(frame.payload)
+        if TRANSITIONS[self._phase, Trigger.SEND] is not None:  # RFC 6455 5.5.1: not after Close
+            self._output.pong(frame.payload)
+        return Ping(frame.payload)
+
+    def _receive_close(self, payload: bytes) -> Event:
+        received = self.close_received = parse_close(payload)
+        after = TRANSITIONS[self._phase, Trigger.RECEIVE_CLOSE]
+        assert after is not None
+        self._phase = after
+        if self.close_sent is not None:
+            return self._end("sent")
+        self.close_sent = Close(received.code)
+        self._output.close(payload[:2])  # RFC 6455 5.5.1: echo the code
+        return self._end("received")
 
     # --- the end (RFC 6455 section 7) ---
 
@@ -350,22 +329,29 @@ class Protocol(Sending):
         What came before the mistake stands, and so may its answers: until `data_to_send` takes the
         Close, messages can still be sent, and go before it.
         """
-        self._read = Protocol._discard
-        self._input.clear()
         if isinstance(error, HandshakeError):
-            self.state = next_state(self.state, Trigger.REFUSE)
+            self._phase = next_phase(self._phase, Trigger.REFUSE)
+            self._input.clear()
             self._output.raw(refuse(error).serialize() if self._is_server else b"")
             return HandshakeFailed(error)
-        self.state = next_state(self.state, Trigger.FAIL)
+        self._phase = next_phase(self._phase, Trigger.FAIL)
         if self.close_sent is None:
-            self._close_order = "sent"
             self.close_sent = error.close
-            self._output.close_last(serialize_close(*self.close_sent))
-        return self._close(error)
+        return self._end("sent", error)
 
-    def _close(self, cause: RemoteProtocolError | None = None) -> Event:
-        self._read = Protocol._discard
+    def _end(self, order: Order | None, cause: RemoteProtocolError | None = None) -> Event:
+        """Forget what is unparsed; return the last event. order: which Close came first."""
         self._input.clear()
-        closed = ConnectionClosed(self.close_sent, self.close_received, self._close_order)
+        closed = ConnectionClosed(self.close_sent, self.close_received, order)
         closed.__cause__ = cause
         return Closed(closed)
+
+    def _lose_handshake(self) -> Event:
+        error = HandshakeError("got the end of the stream, expected a head", status=0, reason="eof")
+        try:
+            if not self._is_server and self._request is not None:
+                # The body of a refusal may end with the stream.
+                read_response(self._request, self._input.rest, ended=True)
+        except HandshakeError as refusal:
+            error = refusal
+        return HandshakeFailed(error)

@@ -11,20 +11,19 @@ refimpl.errors.LocalProtocolError: cannot send while CONNECTING (RFC 6455 5.5.1)
 """
 
 from collections.abc import Callable
-from typing import Literal
 
 from refimpl.errors import Close, LocalProtocolError
 from refimpl.framing import FIN, RSV1, CloseCode, Opcode
 from refimpl.messages.assembly import FINAL_BINARY, FINAL_TEXT
-from refimpl.messages.closing import serialize_close
+from refimpl.messages.buffers import Output
+from refimpl.messages.close_frame import serialize_close
 from refimpl.messages.deflate import PerMessageDeflate
-from refimpl.messages.output import Output
-from refimpl.messages.state import Role, State, Trigger, next_state
+from refimpl.messages.state import TRANSITIONS, Phase, Role, State, Trigger, next_phase
 from refimpl.messages.utf8 import encode_text
 
-__all__ = ["OPEN", "Sending"]
+__all__ = ["FAILING", "OPEN", "Sending"]
 
-OPEN = State.OPEN  # an enum member costs two look-ups, and every message asks
+OPEN, FAILING = Phase.OPEN, Phase.FAILING  # an enum member costs two look-ups more
 
 
 class Sending:
@@ -33,23 +32,25 @@ class Sending:
     random_bytes: makes the masking keys of a client.
     """
 
-    __slots__ = (
-        "_close_order", "_deflate", "_in_message", "_output", "close_sent", "role", "state"
-    )  # fmt: skip
+    __slots__ = ("_deflate", "_in_message", "_output", "_phase", "close_sent", "role")
 
     def __init__(self, role: Role, random_bytes: Callable[[int], bytes]) -> None:
         self.role = role
-        self.state = State.CONNECTING
         self.close_sent: Close | None = None
-        self._close_order: Literal["sent", "received"] | None = None
+        self._phase = Phase.CONNECTING
         self._output = Output(None if role is Role.SERVER else random_bytes)
         self._in_message = False
         self._deflate: PerMessageDeflate | None = None
 
     @property
+    def state(self) -> State:
+        """Where the connection stands: CONNECTING, OPEN, CLOSING or CLOSED."""
+        return self._phase.state
+
+    @property
     def can_answer(self) -> bool:
         """Whether the connection has failed, and messages may still go before our Close."""
-        return self._output.has_last
+        return self._phase is FAILING
 
     def send_text(self, text: str) -> None:
         """Queue a text message."""
@@ -80,18 +81,34 @@ class Sending:
         self._send_control(Opcode.PONG, payload)
 
     def send_close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:
-        """Queue our Close; messages still arrive until the peer's Close (RFC 6455 7.1.2)."""
-        serialize_close(code, reason)  # a code or reason that may not travel changes nothing
-        self.state = next_state(self.state, Trigger.SEND_CLOSE)
-        self._close_order = "sent"
-        self._send_close_frame(Close(int(code), reason))
+        """Queue our Close; messages still arrive until the peer's Close (RFC 6455 7.1.2).
+
+        Inside a fragmented message it is legal as well (5.4), and ends the message in its middle:
+        the peer drops the part that it has. A caller who gives up half a message should say so with
+        a code other than 1000, such as 1011.
+        """
+        payload = serialize_close(code, reason)  # what may not travel changes nothing
+        self._phase = next_phase(self._phase, Trigger.SEND_CLOSE)
+        self.close_sent = Close(int(code), reason)
+        self._output.close(payload)
 
     def data_to_send(self) -> bytes:
-        """Return everything queued since the last call, for one write."""
+        """Return everything queued since the last call, for one write.
+
+        On a failed connection our Close goes behind it, and nothing can be sent from then on.
+        """
+        if self._phase is FAILING:
+            self._queue_last_close(Trigger.FLUSH)
         return self._output.take()
 
+    def _queue_last_close(self, trigger: Trigger) -> None:
+        """Queue the Close that a failed connection has kept back for its last answers."""
+        assert self.close_sent is not None
+        self._output.close(serialize_close(*self.close_sent))
+        self._phase = next_phase(self._phase, trigger)
+
     def _send_message(self, first: int, payload: bytes) -> None:
-        if self.state is not OPEN:
+        if self._phase is not OPEN:
             self._check_open()
         if self._in_message:
             raise LocalProtocolError("got a message inside a fragmented one: end that one first")
@@ -108,10 +125,5 @@ class Sending:
         self._output.frame(FIN | opcode, payload)
 
     def _check_open(self) -> None:
-        if self.state is not OPEN and not self.can_answer:
+        if TRANSITIONS[self._phase, Trigger.SEND] is None:
             raise LocalProtocolError(f"cannot send while {self.state.name} (RFC 6455 5.5.1)")
-
-    def _send_close_frame(self, close: Close) -> None:
-        self._output.send_pongs()
-        self._output.frame(FIN | Opcode.CLOSE, serialize_close(close.code, close.reason))
-        self.close_sent = close

@@ -76,7 +76,7 @@ class LookAhead:
         self._decoder = Utf8Decoder(pending)
         self._seen = 0
 
-    def check(self, buffer: Buffer, start: int, key: Buffer | None) -> None:
+    def check(self, buffer: Buffer | memoryview, start: int, key: bytes | None) -> None:
         """Look at what is new of the payload, which lies from start to the buffer's end."""
         new = bytes(memoryview(buffer)[start + self._seen :])
         shift = self._seen % 4  # the key repeats over the whole payload (RFC 6455 5.3)

@@ -27,7 +27,7 @@ from wsproto.connection import Connection, ConnectionType
 
 from refimpl import framing
 from refimpl.framing import Frame, Opcode, serialize_frame
-from refimpl.messages import Role, quick, utf8
+from refimpl.messages import Role, assembly, utf8
 from tests.support.pair import opened
 
 READ = 64 * 1024
@@ -126,11 +126,11 @@ CORES: dict[str, Callable[[], Parser]] = {
 def pure_mask() -> Iterator[None]:
     """Put the pure mask in the place of the accelerated one."""
     accelerated = framing.mask
-    framing.mask = utf8.mask = quick.mask = framing.mask_pure  # type: ignore[attr-defined]
+    framing.mask = utf8.mask = assembly.mask = framing.mask_pure  # type: ignore[attr-defined]
     try:
         yield
     finally:
-        framing.mask = utf8.mask = quick.mask = accelerated  # type: ignore[attr-defined]
+        framing.mask = utf8.mask = assembly.mask = accelerated  # type: ignore[attr-defined]
 
 
 def make_reads(size: int, count: int) -> tuple[list[bytes], list[bytes]]:

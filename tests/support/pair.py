@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from refimpl.errors import Close, ConnectionClosed, RemoteProtocolError
 from refimpl.handshake import (
     Extension,
     Headers,
@@ -14,11 +15,13 @@ from refimpl.handshake import (
     parse_extensions,
     parse_uri,
 )
-from refimpl.messages import Event, Protocol, Role
+from refimpl.messages import Closed, Event, Protocol, Role
 from refimpl.messages.deflate import negotiate
 from tests.support import wire
+from tests.support.wire import CLOSE, KEY
 
 EXTENSIONS = "Sec-WebSocket-Extensions"
+ROLES = [Role.SERVER, Role.CLIENT]
 
 
 def opened(
@@ -97,3 +100,40 @@ class Pair:
         """Return data cut into pieces of `chunk` bytes, whole where chunk is None."""
         size = self.chunk or max(len(data), 1)
         return [data[at : at + size] for at in range(0, len(data), size)]
+
+
+def key_for(role: Role) -> bytes | None:
+    """Return the key that frames to this role are masked with: servers get masked frames."""
+    return KEY if role is Role.SERVER else None
+
+
+def to(role: Role, *frames: tuple[object, ...], **options: object) -> bytes:
+    """Return the bytes of frames (opcode, payload, fin) as they go to this role."""
+    stream = b""
+    for opcode, payload, *rest in frames:
+        fin = bool(rest[0]) if rest else True
+        stream += wire.frame(opcode, payload, fin=fin, key=key_for(role), **options)  # type: ignore[arg-type]
+    return stream
+
+
+def sent(protocol: Protocol) -> list[tuple[int, bytes]]:
+    """Return opcode and payload of each frame that the protocol has to send."""
+    return [(opcode, payload) for opcode, _, _, _, payload in frames(protocol)]
+
+
+def frames(protocol: Protocol) -> list[tuple[int, bool, int, bytes | None, bytes]]:
+    """Return the frames that the protocol has to send."""
+    return wire.split_frames(protocol.data_to_send())
+
+
+def failed(protocol: Protocol, events: list[Event], code: int) -> ConnectionClosed:
+    """Assert that the last event is a failure answered with that code; return its error."""
+    closed = events[-1]
+    assert isinstance(closed, Closed)
+    assert isinstance(closed.error.__cause__, RemoteProtocolError)
+    assert closed.error.__cause__.close_code == code
+    assert sum(isinstance(event, Closed) for event in events) == 1
+    [*_, (opcode, payload)] = sent(protocol)
+    assert (opcode, payload[:2]) == (CLOSE, code.to_bytes(2, "big"))
+    assert closed.error.sent == Close(code, payload[2:].decode())
+    return closed.error

@@ -13,9 +13,9 @@ import websockets
 
 from refimpl import connect, serve
 from refimpl.classroom import CheckFailed, GraftFailed, graft
-from refimpl.classroom.grafting import guard
 from refimpl.classroom.grafting.graft import (
     find,
+    guard,
     swap,
 )
 from refimpl.errors import RemoteProtocolError
@@ -103,15 +103,15 @@ async def test_an_error_that_a_wrong_result_may_have_caused_gets_a_note(port):
 
 
 async def test_the_check_comes_first_where_that_is_asked_for(capsys):
-    own = find("framing.parse_header")
+    own = find("framing.parse_frame")
     ran = []
     with pytest.raises(CheckFailed, match="a payload that lacks its last byte"):
         async with graft(named(trust_the_network), check_first=True):
-            ran.append(find("framing.parse_header"))
+            ran.append(find("framing.parse_frame"))
     assert ran == []
-    assert find("framing.parse_header") is own
+    assert find("framing.parse_frame") is own
     async with graft(parse_frame, check_first=True):
-        assert find("framing.parse_header") is not own
+        assert find("framing.parse_frame") is not own
     assert capsys.readouterr().out.startswith("parse_frame - passed")
 
 
@@ -204,12 +204,12 @@ async def test_a_wait_for_what_never_comes_ends(port):
 
 
 async def test_an_error_in_the_block_passes_and_the_package_is_restored():
-    own = find("framing.parse_header")
+    own = find("framing.parse_frame")
     with pytest.raises(ZeroDivisionError):
         async with graft(parse_frame):
-            assert find("framing.parse_header") is not own
+            assert find("framing.parse_frame") is not own
             raise ZeroDivisionError
-    assert find("framing.parse_header") is own
+    assert find("framing.parse_frame") is own
 
 
 def test_every_binding_is_replaced_and_restored(monkeypatch):

@@ -9,7 +9,7 @@ from typing import Literal
 from refimpl.errors import RemoteProtocolError
 from refimpl.framing import Frame, Opcode
 from refimpl.handshake import Response
-from refimpl.messages.closing import parse_close
+from refimpl.messages.close_frame import parse_close
 
 Direction = Literal["client", "server"]
 

@@ -18,7 +18,12 @@ from refimpl.lifecycle.driver import Driver
 from refimpl.lifecycle.heartbeat import TIMED_OUT, start_heartbeat
 from refimpl.messages import Event, HandshakeFailed, Role, State
 from refimpl.middleware.asgi import Message, Scope
-from refimpl.middleware.engine.answers import Denial, HeaderLines, accept_with, with_headers
+from refimpl.middleware.engine.answers import (
+    Denial,
+    HeaderLines,
+    accept_with,
+    with_headers,
+)
 from refimpl.middleware.engine.host import Host, host_of
 from refimpl.middleware.engine.log import log_outcome, logger, trace
 from refimpl.middleware.engine.observe import Observed
@@ -311,7 +316,7 @@ class Engine(asyncio.Protocol):
         self._acceptance = None
         self._stage = Stage.ACCEPTED
         log_outcome(self._scope, "[accepted]")
-        self.core.accept(acceptance)
+        self.core.accept(acceptance, limit=0)
         self.writer.flush()
         start_heartbeat(self.driver)
         self._observed.begin()

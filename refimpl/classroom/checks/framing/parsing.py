@@ -1,10 +1,12 @@
 """Chapter 02: the parser."""
 
-from refimpl.classroom.checking import frame_report
-from refimpl.classroom.checking.cases import Case, Exercise, call, raises
-from refimpl.classroom.grafting.adapters import header_and_payload
+from refimpl.classroom.checking.check.check import frame_report
+from refimpl.classroom.checking.check.check.cases import Case, Exercise, call, raises
 from refimpl.errors import RemoteProtocolError
 from refimpl.framing import Frame, Opcode, serialize_frame
+
+from ...adapters import parse_frame_only
+from ...cases import Case, Exercise, call, raises
 
 KEY = bytes.fromhex("37fa213d")  # the masking key of the RFC's own example (5.7)
 
@@ -151,5 +153,5 @@ PARSE_FRAME = Exercise(
     show=frame_report.show_result,
     explain=frame_report.frame_result,
     replaces="framing.parse_frame",
-    adapt=header_and_payload,
+    adapt=parse_frame_only,
 )

@@ -1,12 +1,10 @@
 """Chapter 02: the parser."""
 
-from refimpl.classroom.checking.check.check import frame_report
-from refimpl.classroom.checking.check.check.cases import Case, Exercise, call, raises
+from refimpl.classroom.checking import frame_report
+from refimpl.classroom.checking.cases import Case, Exercise, call, raises
+from refimpl.classroom.grafting.adapters import parse_frame_only
 from refimpl.errors import RemoteProtocolError
 from refimpl.framing import Frame, Opcode, serialize_frame
-
-from ...adapters import parse_frame_only
-from ...cases import Case, Exercise, call, raises
 
 KEY = bytes.fromhex("37fa213d")  # the masking key of the RFC's own example (5.7)
 

@@ -222,6 +222,37 @@ class TestHeaders:
     def test_only_a_fingerprint_is_for_ever(self, path, immutable):
         assert ("immutable" in cache_control(path)) is immutable
 
+    @pytest.mark.parametrize(
+        ("rules", "message"),
+        [
+            ((), "a last one for every path"),
+            (((r"/static/.*", "no-cache"),), "a last one for every path"),
+            (((r".*", "no-cache"), (r"/api/.*", "no-store")), "a last one for every path"),
+            (((r"(", "no-cache"), (r".*", "no-cache")), "no regular expression"),
+            (((r".*", "no-cache\r\nset-cookie: a=b"),), "no header value"),
+            (((r".*", "für immer \u2026"),), "no header value"),
+        ],
+    )
+    def test_rules_that_could_fail_in_a_request_are_refused_at_once(self, rules, message):
+        """14: without a rule for every path, StopIteration came out of a coroutine."""
+        with pytest.raises(ValueError, match=message):
+            CacheRules(PlainTextResponse("x"), rules=rules)
+
+    @pytest.mark.parametrize("csp", ["default-src 'self'\r\nset-cookie: a=b", "\u2026", "a\x00"])
+    def test_a_policy_that_is_no_header_value_is_refused_at_once(self, csp):
+        with pytest.raises(ValueError, match="no header value"):
+            SecurityHeaders(PlainTextResponse("x"), csp=csp)
+
+    async def test_rules_of_ones_own_are_kept_for_every_path(self):
+        rules = [(r"/a", "private"), (r".*", "no-store")]
+        for path, kept in (("/a", "private"), ("*", "no-store"), ("/a\nb", "no-store")):
+            app = CacheRules(PlainTextResponse("x"), rules=iter(rules))
+            assert (await Peer(http_scope(path)).run(app)).headers()["cache-control"] == kept
+
+    def test_no_rule_for_a_path_is_named(self):
+        with pytest.raises(LookupError, match="no rule"):
+            cache_control("/a", [("/b", "no-cache")])
+
 
 class TestPublic:
     @pytest.mark.parametrize(

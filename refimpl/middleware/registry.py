@@ -31,6 +31,7 @@ from refimpl.middleware.asgi import (
     Send,
     deny,
     header_values,
+    no_such_endpoint,
     route_path,
 )
 from refimpl.middleware.context import bind
@@ -129,7 +130,7 @@ class Registry:
         name = endpoint_name(scope, self.prefix)
         endpoint = self._endpoints.get(name) if name is not None else None
         if name is None or endpoint is None:
-            return await deny(scope, receive, send, 404, b"There is no such endpoint.\n")
+            return await no_such_endpoint(scope, receive, send)
         await self._hand_over(name, endpoint, scope, receive, send)
 
     async def _hand_over(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from refimpl.errors import Close
-from refimpl.middleware.asgi import DENIAL, App, Message, Receive, Scope, Send, can_deny
+from refimpl.middleware.asgi import DENIAL, App, Message, Receive, Scope, Send, respond
 
 __all__ = ["Connection", "Ended", "Session"]
 
@@ -153,13 +153,11 @@ class Session:
 
     async def _tell(self, close: Close) -> None:
         phase, self.phase = self.phase, Phase.OVER
-        if phase is Phase.OPEN or (phase is Phase.CONNECTING and not can_deny(self.scope)):
+        if phase is Phase.OPEN:
             goodbye = {"type": "websocket.close", "code": close.code, "reason": close.reason}
             await self._send(goodbye)
         elif phase is Phase.CONNECTING:
-            headers = [(b"content-length", b"0")]
-            await self._send({"type": f"{DENIAL}.start", "status": 404, "headers": headers})
-            await self._send({"type": f"{DENIAL}.body", "body": b""})
+            await respond(self.scope, self._send, 404)
 
     def _disconnect(self, close: Close) -> Message:
         self._disconnected = True

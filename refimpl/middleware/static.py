@@ -21,11 +21,19 @@ from collections.abc import Sequence
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Router
 from starlette.staticfiles import StaticFiles
 
-from refimpl.middleware.asgi import App, Receive, Scope, Send, deny, route_path
+from refimpl.middleware.asgi import (
+    App,
+    Receive,
+    Scope,
+    Send,
+    no_such_endpoint,
+    respond,
+    route_path,
+)
 from refimpl.middleware.headers import CacheRules, SecurityHeaders
 
 __all__ = ["Files", "is_public", "not_found", "path_table", "site", "upgrade_required"]
@@ -56,7 +64,7 @@ class Files(StaticFiles):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one file; a WebSocket is denied with 404, since there is none here."""
         if scope["type"] == "websocket":
-            return await deny(scope, receive, send, 404, b"There is no such endpoint.\n")
+            return await no_such_endpoint(scope, receive, send)
         if is_socket_path(scope["path"]):
             return await upgrade_required(scope, receive, send)
         await super().__call__(scope, receive, send)
@@ -84,18 +92,17 @@ def is_socket_path(path: str) -> bool:
 async def upgrade_required(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer plain HTTP where only WebSockets live, with 426 (RFC 9110 15.5.22)."""
     if scope["type"] == "websocket":
-        return await deny(scope, receive, send, 404, b"There is no such endpoint.\n")
-    answer = PlainTextResponse(
-        "This address speaks WebSocket only.\n", 426, {"upgrade": "websocket"}
-    )
-    await answer(scope, receive, send)
+        return await no_such_endpoint(scope, receive, send)
+    body, headers = b"This address speaks WebSocket only.\n", [("upgrade", "websocket")]
+    await respond(scope, send, 426, body, headers)
 
 
 async def not_found(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer what no API route has taken with 404 in JSON, so that no page stands in for data."""
     if scope["type"] == "websocket":
-        return await deny(scope, receive, send, 404, b"There is no such endpoint.\n")
-    await JSONResponse({"error": "not found"}, 404)(scope, receive, send)
+        return await no_such_endpoint(scope, receive, send)
+    headers = [("content-type", "application/json")]
+    await respond(scope, send, 404, b'{"error":"not found"}', headers)
 
 
 def path_table(directory: PathLike, api: Sequence[BaseRoute] = ()) -> list[BaseRoute]:

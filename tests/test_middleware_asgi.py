@@ -127,6 +127,15 @@ class TestGuardsOfTheRegistry:
         assert peer.status == 401
         assert peer.headers()["content-type"] == "application/problem+json"
 
+    @pytest.mark.parametrize("status", [0, 101, 600])
+    async def test_an_error_of_another_server_is_no_answer_to_this_client(self, status):
+        """A guard that dials in vain raises the client's error: ours to log, and a 500."""
+        error = HandshakeError("got no answer", status=status)
+        peer = Peer(websocket_scope())
+        with pytest.raises(HandshakeError):
+            await peer.run(self.refusing(error))
+        assert peer.sent == []
+
 
 async def test_a_ticket_is_still_sold():
     with bind(Claims(ADA, "token-1", NOW, NOW + 900)):

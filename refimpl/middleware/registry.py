@@ -162,6 +162,9 @@ class Registry:
 
 
 async def _refuse(error: HandshakeError, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer as the error says; raise it where it says nothing, as one of a client of ours does."""
+    if not 200 <= error.status <= 599:
+        raise error
     body = error.body or f"{error}\n".encode()
     await deny(scope, receive, send, error.status, body, error.headers)
 

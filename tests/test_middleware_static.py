@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+from urllib.parse import quote
+
 import httpx
 import pytest
 from starlette.applications import Starlette
@@ -307,6 +310,55 @@ class TestPublic:
     async def test_a_redirect_stays_here_whatever_host_says(self, client):
         answer = await client.get("/docs", headers={"host": "evil.example"})
         assert (answer.status_code, answer.headers["location"]) == (307, "/docs/")
+
+    @pytest.mark.parametrize(
+        "name", ["\u65e5\u672c", "gr\u00fc\u00dfe", "a b", "100%", "a?b", "a#b"]
+    )
+    async def test_a_folder_of_any_name_redirects_to_itself(self, client, folder, name):
+        """27: a name outside of Latin-1 gave 500, one inside of it raw bytes in a header."""
+        (folder / name).mkdir()
+        (folder / name / "index.html").write_text("found", encoding="utf-8")
+        answer = await client.get(f"/{quote(name)}")
+        assert (answer.status_code, answer.headers["location"]) == (307, f"/{quote(name)}/")
+        assert (await client.get(answer.headers["location"])).text == "found"
+
+    async def test_a_site_in_a_folder_of_any_name(self, tmp_path):
+        folder = tmp_path / "\u65e5\u672c"
+        folder.mkdir()
+        (folder / "index.html").write_text("found", encoding="utf-8")
+        peer = await Peer(http_scope("/")).run(site(folder))
+        assert (peer.status, peer.body) == (200, b"found")
+
+    @pytest.mark.parametrize(
+        "path",
+        ["/\ud83e", "/\udcff", "/a\ufffd", "/" + "a" * 300, "/" + "a/" * 3000, "/index.html/x"],
+        ids=["half a pair", "a byte that is no UTF-8", "its replacement", "long", "deep", "below"],
+    )
+    async def test_a_path_that_no_file_can_have_is_404(self, app, path):
+        peer = Peer({**http_scope("/"), "path": path})
+        assert (await peer.run(app)).status == 404
+
+    @pytest.mark.parametrize(
+        ("error", "status"),
+        [
+            (PermissionError(errno.EACCES, "denied"), 404),
+            (OSError(errno.ELOOP, "a link to itself"), 404),
+            (OSError(errno.EIO, "a broken disk"), 500),
+        ],
+    )
+    async def test_a_file_that_may_not_be_read_is_not_there(
+        self, client, monkeypatch, error, status
+    ):
+        """Starlette says 401 where permission is missing, though nothing here asks for a name."""
+
+        def stat(*_, **__):
+            raise error
+
+        assert (await client.get("/index.html")).status_code == 200
+        monkeypatch.setattr("starlette.staticfiles.os.stat", stat)
+        answer = await client.get("/index.html")
+        assert answer.status_code == status
+        assert answer.headers["cache-control"] == "no-store"
 
     async def test_a_link_out_of_the_folder_is_not_followed(self, client, folder):
         try:

@@ -15,9 +15,11 @@ everything else     pages (index.html)                       ask first
 ==================  =======================================  ==================================
 """
 
+import errno
 import os
 import re
 from collections.abc import Sequence
+from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -77,10 +79,23 @@ class Files(StaticFiles):
         return os.path.normpath(os.path.join(*path.split("/")))
 
     async def get_response(self, path: str, scope: Scope) -> Response:
-        """Return Starlette's answer, with redirects that stay here whatever Host says."""
-        response = await super().get_response(path, scope)
+        """Return Starlette's answer, with redirects that stay here whatever Host says.
+
+        A file that may not be read is 404 as well: nobody is asked for a name here, so 401 would
+        ask for nothing (RFC 9110 15.5.2).
+        """
+        try:
+            response = await super().get_response(path, scope)
+        except HTTPException as error:
+            if error.status_code != 401:
+                raise
+            raise HTTPException(404) from error
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise HTTPException(404) from error
+            raise
         if "location" in response.headers:
-            response.headers["location"] = scope["path"] + "/"
+            response.headers["location"] = quote(scope["path"]) + "/"
         return response
 
 

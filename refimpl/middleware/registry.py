@@ -15,6 +15,7 @@ Never on Host and never on an address put together from headers: those are the c
 """
 
 import asyncio
+import logging
 import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -40,6 +41,8 @@ from refimpl.middleware.session import Connection, Session
 __all__ = ["Endpoint", "Guard", "Registry", "endpoint_name"]
 
 Guard = Callable[[Scope], Awaitable[Iterable[object]]]
+
+logger = logging.getLogger("refimpl.middleware")
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")  # letters that no URL ever needs to encode
 
@@ -81,8 +84,14 @@ class Registry:
     ) -> None:
         """Serve an endpoint from now on; its options are those of `Endpoint`.
 
-        Raises ValueError for a name that is taken, or that is not one plain path segment.
+        Raises ValueError for a name that is taken, or that is not one plain path segment, and for a
+        text where a list is wanted: its letters would be taken for the items.
         """
+        for option, given in (("origins", origins), ("subprotocols", subprotocols)):
+            if isinstance(given, str):
+                raise ValueError(
+                    f"got the text {given!r} as {option}, expected a list: [{given!r}]"
+                )
         if not NAME.fullmatch(name):
             raise ValueError(f"got the name {name!r}, expected 1-64 of A-Z a-z 0-9 _ -")
         if name in self._endpoints:
@@ -105,14 +114,17 @@ class Registry:
         """
         serialize_close(code, reason)  # a bad code is the caller's mistake: before anything ends
         sessions = list(self._endpoints.pop(name).sessions)
+        # An endpoint that removes itself is not waited for, and goes on behind this call.
+        others = [each for each in sessions if each.task is not asyncio.current_task()]
         try:
             async with asyncio.timeout(timeout):
-                await asyncio.gather(*(session.end(Close(code, reason)) for session in sessions))
-                for session in sessions:
-                    if session.task is not asyncio.current_task():  # an endpoint removes itself
-                        await session.finished.wait()
+                await asyncio.gather(*(_end(session, Close(code, reason)) for session in sessions))
+                for session in others:
+                    await session.finished.wait()
         except TimeoutError:
-            for session in sessions:
+            pass
+        finally:  # cancelled, too: nobody would look after them any more
+            for session in others:
                 session.cut()
         return len(sessions)
 
@@ -159,6 +171,14 @@ class Registry:
             await session.run(guarded)
         finally:
             endpoint.sessions.discard(session)
+
+
+async def _end(session: Session, close: Close) -> None:
+    """End one connection of many: what goes wrong with it is not the others' affair."""
+    try:
+        await session.end(close)
+    except Exception:
+        logger.exception("a connection could not be told that its endpoint is gone")
 
 
 async def _refuse(error: HandshakeError, scope: Scope, receive: Receive, send: Send) -> None:

@@ -36,7 +36,7 @@ from refimpl.middleware.asgi import (
     route_path,
 )
 from refimpl.middleware.context import bind
-from refimpl.middleware.session import Connection, Session
+from refimpl.middleware.session import Closable, Connection
 
 __all__ = ["Endpoint", "Guard", "Registry", "endpoint_name"]
 
@@ -61,7 +61,7 @@ class Endpoint:
     subprotocols: Sequence[str] = ()
     limit: int | None = None
     guard: Guard | None = None
-    sessions: set[Session] = field(default_factory=set)
+    open: set[Closable] = field(default_factory=set)
 
 
 class Registry:
@@ -113,27 +113,27 @@ class Registry:
         Raises KeyError for an unknown name.
         """
         serialize_close(code, reason)  # a bad code is the caller's mistake: before anything ends
-        sessions = list(self._endpoints.pop(name).sessions)
+        ending = list(self._endpoints.pop(name).open)
         # An endpoint that removes itself is not waited for, and goes on behind this call.
-        others = [each for each in sessions if each.task is not asyncio.current_task()]
+        others = [each for each in ending if each.task is not asyncio.current_task()]
         try:
             async with asyncio.timeout(timeout):
-                await asyncio.gather(*(_end(session, Close(code, reason)) for session in sessions))
-                for session in others:
-                    await session.finished.wait()
+                await asyncio.gather(*(_end(each, Close(code, reason)) for each in ending))
+                for each in others:
+                    await each.finished.wait()
         except TimeoutError:
             pass
         finally:  # cancelled, too: nobody would look after them any more
-            for session in others:
-                session.cut()
-        return len(sessions)
+            for each in others:
+                each.cut()
+        return len(ending)
 
     def __contains__(self, name: object) -> bool:
         return name in self._endpoints
 
     def connections(self, name: str) -> int:
         """Return how many connections an endpoint has, those in their handshake included."""
-        return len(self._endpoints[name].sessions)
+        return len(self._endpoints[name].open)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand a WebSocket under the prefix over; pass everything else on."""
@@ -154,8 +154,8 @@ class Registry:
         except HandshakeError as error:
             return await _refuse(error, scope, receive, send)
         params = {**scope.get("path_params", {}), "name": name}
-        session = Session({**scope, "path_params": params}, receive, send)
-        endpoint.sessions.add(session)  # before the guard waits: else the limit would leak
+        connection = Closable({**scope, "path_params": params}, receive, send)
+        endpoint.open.add(connection)  # before the guard waits: else the limit would leak
 
         async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
             try:
@@ -163,20 +163,20 @@ class Registry:
                 app = _with_subprotocol(endpoint, scope)
             except HandshakeError as error:
                 return await _refuse(error, scope, receive, send)
-            with bind(*bound, connection_of(name, session)):
-                if not session.ended:
+            with bind(*bound, connection_of(name, connection)):
+                if not connection.ended:
                     await app(scope, receive, send)
 
         try:
-            await session.run(guarded)
+            await connection.run(guarded)
         finally:
-            endpoint.sessions.discard(session)
+            endpoint.open.discard(connection)
 
 
-async def _end(session: Session, close: Close) -> None:
+async def _end(connection: Closable, close: Close) -> None:
     """End one connection of many: what goes wrong with it is not the others' affair."""
     try:
-        await session.end(close)
+        await connection.end(close)
     except Exception:
         logger.exception("a connection could not be told that its endpoint is gone")
 
@@ -216,7 +216,7 @@ def check_policy(endpoint: Endpoint, scope: Scope) -> None:
         raise HandshakeError("got no Host header, or several", reason="host")
     secure = scope.get("scheme") in ("wss", "https")
     check_origin(headers, Policy(origins=endpoint.origins, secure=secure))
-    if endpoint.limit is not None and len(endpoint.sessions) >= endpoint.limit:
+    if endpoint.limit is not None and len(endpoint.open) >= endpoint.limit:
         raise HandshakeError(
             "this endpoint has as many connections as it takes",
             status=503,
@@ -251,14 +251,14 @@ def _with_subprotocol(endpoint: Endpoint, scope: Scope) -> App:
     return app
 
 
-def connection_of(name: str, session: Session) -> Connection:
+def connection_of(name: str, connection: Closable) -> Connection:
     """Return the handle by which code anywhere below finds its connection in the context."""
 
     async def send(message: str | bytes) -> None:
         key = "text" if isinstance(message, str) else "bytes"
-        await session.send({"type": "websocket.send", key: message})
+        await connection.send({"type": "websocket.send", key: message})
 
     async def close(code: int, reason: str) -> None:
-        await session.end(Close(code, reason))
+        await connection.end(Close(code, reason))
 
     return Connection(name, send, close)

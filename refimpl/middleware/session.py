@@ -1,6 +1,6 @@
 """One connection in an endpoint's hands, with a door for whoever has to end it from outside.
 
-A `Session` stands between the server and an endpoint: it passes ASGI messages both ways, and knows
+A `Closable` stands between server and endpoint: it passes ASGI messages both ways, and knows
 from them whether the handshake is answered. `end` tells the client, wakes an endpoint that waits in
 `receive`, and makes its next `send` fail; `cut` cancels an endpoint that does not listen.
 """
@@ -15,7 +15,7 @@ from refimpl.errors import Close
 from refimpl.messages.closing import serialize_close
 from refimpl.middleware.asgi import DENIAL, App, Message, Receive, Scope, Send, respond
 
-__all__ = ["Connection", "Ended", "Session"]
+__all__ = ["Closable", "Connection", "Ended"]
 
 TELL_TIMEOUT = 10.0  # a client that stopped reading may keep the server from sending
 
@@ -44,7 +44,7 @@ class Connection:
     close: Callable[[int, str], Awaitable[None]]
 
 
-class Session:
+class Closable:
     """One WebSocket on its way through an endpoint.
 
     Made in the task that serves the connection. `finished` is set when the endpoint has returned.
@@ -96,7 +96,7 @@ class Session:
         return self._ending is not None
 
     async def receive(self) -> Message:
-        """Return the next message, or a disconnect as soon as the session is ended.
+        """Return the next message, or a disconnect as soon as it is ended.
 
         Raises Ended after the disconnect: a loop that asks on would never let go of the event loop.
         """
@@ -123,7 +123,7 @@ class Session:
         return message
 
     async def send(self, message: Message) -> None:
-        """Pass a message on; Ended when the session is over by our own doing."""
+        """Pass a message on; Ended when we have ended the connection."""
         if self._ending is not None:
             raise Ended(f"this connection was closed with {self._ending.code}")
         kind = message["type"]

@@ -265,6 +265,22 @@ class TestHub:
         for client, server in pairs:
             await asyncio.gather(client.close(), server.close())
 
+    @pytest.mark.parametrize("slow", list(Slow))
+    async def test_a_member_that_is_closed_is_counted_no_more(self, slow: Slow) -> None:
+        """1: a loop that publishes until nobody hears would never have ended."""
+        client, server = await memory_pipe()
+        hub = Hub(slow=slow)
+        with hub.member(server):
+            assert hub.publish("one") == 1
+            closing = asyncio.create_task(client.close())
+            await server.wait_closed()
+            published = 1
+            while hub.publish("x") and published < 1000:
+                published += 1
+            assert published == 1
+            assert (len(hub), hub.counts) == (1, {"delivered": 1})
+            await closing
+
     @pytest.mark.parametrize(
         ("slow", "counted"),
         [(Slow.SKIP, "skipped"), (Slow.CLOSE, "closed"), (Slow.QUEUE, "closed")],

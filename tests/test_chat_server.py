@@ -19,7 +19,9 @@ from refimpl import HandshakeError, connect
 from refimpl.chat import DEMO, MAX_FRAME
 from refimpl.chat.app import PAGE
 from refimpl.framing import parse_frame
+from refimpl.middleware.asgi import Message
 from refimpl.middleware.serving import Running
+from tests.asgi_peer import Peer, http_scope
 from tests.chatting import (
     COOKIE,
     PATIENCE,
@@ -33,8 +35,10 @@ from tests.chatting import (
     signed_in,
     user,
 )
+from tests.clockwork import virtual_time
 
 FILES = sorted(path.relative_to(PAGE).as_posix() for path in PAGE.rglob("*") if path.is_file())
+FIELDS = json.dumps({"name": "Alice", "password": DEMO["Alice"]}).encode()
 FOREIGN = ["http://evil.example", "null", "https://127.0.0.1", "http://127.0.0.1.evil.example"]
 
 
@@ -175,6 +179,18 @@ class TestSignIn:
             b'{"name":"Alice","password":"' + b"x" * 5000 + b'"}',
             b"[" * 4000,
             b"\xff\xfe",
+            FIELDS + b"}",
+            FIELDS[:-1] + b',"password":"amber-ladder"}',
+            FIELDS[:-1] + b',"pass\\u0077ord":"amber-ladder"}',
+            FIELDS[:-1] + b',"x":NaN}',
+            FIELDS[:-1] + b',"x":"\\ud83e"}',
+            FIELDS[:-1] + b',"\\udcff":1}',
+            FIELDS[:-1] + b',"x":"\xed\xa0\xbe"}',
+            b"\xef\xbb\xbf" + FIELDS,
+            FIELDS.decode().encode("utf-16"),
+            FIELDS.decode().encode("utf-16-le"),
+            FIELDS.decode().encode("utf-32"),
+            FIELDS + b"\x00",
         ],
     )
     async def test_bodies_that_are_none(self, visitor: httpx.AsyncClient, body: bytes) -> None:
@@ -183,6 +199,37 @@ class TestSignIn:
         )
         assert response.status_code == 400
         assert response.json()["detail"] == "Send a name and a password."
+
+    @pytest.mark.parametrize(
+        "kind", ["application/json", "APPLICATION/JSON", "Application/Json ; charset=utf-8"]
+    )
+    async def test_types_compare_in_any_case(self, visitor: httpx.AsyncClient, kind: str) -> None:
+        """27: APPLICATION/JSON was refused with 415 (RFC 9110 8.3.1)."""
+        response = await visitor.post(
+            "/api/sign-in", content=FIELDS, headers={"content-type": kind}
+        )
+        assert response.status_code == 200
+
+    def test_a_body_that_drips_is_given_up(self) -> None:
+        """21: a body without end held its request for ever."""
+        statuses = []
+
+        @virtual_time
+        async def drip() -> None:
+            async def receive() -> Message:
+                await asyncio.sleep(1)
+                return {"type": "http.request", "body": b" ", "more_body": True}
+
+            peer = Peer(
+                http_scope(
+                    "/api/sign-in", method="POST", headers=[("content-type", "application/json")]
+                )
+            )
+            await new_chat()(peer.scope, receive, peer.send)
+            statuses.append((peer.status, asyncio.get_running_loop().time()))
+
+        drip()
+        assert statuses == [(408, 10)]
 
     async def test_header_lines_that_are_none(self, visitor: httpx.AsyncClient) -> None:
         fields = {"name": "Alice", "password": DEMO["Alice"]}

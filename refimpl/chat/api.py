@@ -5,18 +5,20 @@ handler itself asks for JSON from our own page: a form of a foreign page could o
 victim in under another name (RFC 6265bis 8.8.1 leaves that to us).
 """
 
-import json
+import asyncio
 from collections.abc import Mapping
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from refimpl.auth import Authenticator, AuthError, Claims, Issuer, TicketOffice, Tickets
+from refimpl.auth.refusals import Refusal
+from refimpl.auth.refusals import problem as problem_body
 from refimpl.auth.session import TOKEN_OVER
 from refimpl.auth.sources import cookie_header
 from refimpl.chat.lobby import Lobby
+from refimpl.chat.messages import read_json
 from refimpl.chat.people import Crowded, People
 from refimpl.errors import HandshakeError, LocalProtocolError
 from refimpl.handshake import Headers
@@ -26,6 +28,7 @@ __all__ = ["PUBLIC", "Api"]
 
 PUBLIC = ("/api/health", "/api/me", "/api/people", "/api/sign-in")
 MAX_BODY = 4096
+BODY_WITHIN = 10.0  # seconds for the whole of a body, however slowly it drips
 
 
 class Api:
@@ -87,9 +90,14 @@ class Api:
             )
         except HandshakeError:
             return problem(403, "Pages of other sites may not sign anybody in.")
-        if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+        kind = request.headers.get("content-type", "").partition(";")[0].strip()
+        if kind.lower() != "application/json":  # RFC 9110 8.3.1: types compare in any case
             return problem(415, "Send JSON.")
-        given = await read_fields(request)
+        try:
+            async with asyncio.timeout(BODY_WITHIN):
+                given = await read_fields(request)
+        except TimeoutError:
+            return problem(408, "The request took too long.")
         if given is None:
             return problem(400, "Send a name and a password.")
         try:
@@ -135,8 +143,8 @@ async def read_fields(request: Request) -> tuple[str, str] | None:
         if len(body) > MAX_BODY:
             return None
     try:
-        fields: Any = json.loads(body)
-    except (ValueError, RecursionError):
+        fields = read_json(body.decode())
+    except ValueError:
         return None
     if not isinstance(fields, dict):
         return None
@@ -146,5 +154,5 @@ async def read_fields(request: Request) -> tuple[str, str] | None:
 
 def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
     """Return a refusal in JSON (RFC 9457), with words for a person."""
-    body = {"title": "", "status": status, "detail": detail}
-    return JSONResponse(body, status, headers, media_type="application/problem+json")
+    body = problem_body(Refusal(status, "", detail))
+    return Response(body, status, headers, media_type="application/problem+json")

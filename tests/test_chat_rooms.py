@@ -14,10 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refimpl.chat import messages
+from refimpl.chat.line import Crowded
 from refimpl.chat.lobby import Lobby, Visitor
 from refimpl.chat.messages import BadMessage, Join, Ping, Say, parse
 from refimpl.chat.outbox import Outbox
-from refimpl.chat.people import IN_LINE, Crowded, People
+from refimpl.chat.people import IN_LINE, People
 from refimpl.chat.rooms import Room
 from refimpl.concurrency import Slow
 from refimpl.middleware.context import User
@@ -376,13 +377,31 @@ class TestPasswords:
         hasher = Hashes()
         people = People({"Ada": "analytical"}, hasher=hasher)
         hasher.go_on.clear()
-        line = [asyncio.create_task(people.check("Ada", "analytical")) for _ in range(IN_LINE)]
-        await settle()
-        with pytest.raises(Crowded):
+        count = IN_LINE + 1  # one of an address is served, the others wait
+        line = [asyncio.create_task(people.check("Ada", "analytical")) for _ in range(count)]
+        await asyncio.sleep(0)
+        with pytest.raises(Crowded) as crowded:
             await people.check("Ada", "analytical")
+        assert crowded.value.of_key
         hasher.go_on.set()
-        assert await asyncio.gather(*line) == [User("ada", "Ada")] * IN_LINE
+        assert await asyncio.gather(*line) == [User("ada", "Ada")] * count
         assert await people.check("Ada", "analytical")
+
+    async def test_who_gives_up_leaves_no_turn_behind(self) -> None:
+        """A thread cannot be cancelled: its turn ends when it does, and not before."""
+        hasher = Hashes()
+        people = People({"Ada": "analytical"}, hasher=hasher)
+        hasher.go_on.clear()
+        first = asyncio.create_task(people.check("Ada", "analytical"))
+        await asyncio.sleep(0)
+        first.cancel()
+        await asyncio.wait([first])
+        second = asyncio.create_task(people.check("Ada", "analytical"))
+        await asyncio.sleep(0)
+        assert people.line._served.total() == 1
+        hasher.go_on.set()
+        assert await second == User("ada", "Ada")
+        assert (len(hasher.threads), people.line._served.total()) == (2, 0)
 
     def test_the_default_is_argon2id_as_rfc_9106_has_it(self) -> None:
         people = People({"Ada": "analytical"})

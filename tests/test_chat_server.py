@@ -18,6 +18,7 @@ import pytest
 from refimpl import HandshakeError, connect
 from refimpl.chat import DEMO, MAX_FRAME
 from refimpl.chat.app import PAGE
+from refimpl.chat.line import FairLine
 from refimpl.framing import parse_frame
 from refimpl.middleware.asgi import Message
 from refimpl.middleware.serving import Running
@@ -271,13 +272,17 @@ class TestSignIn:
                 refused = await client.post("/api/tickets")
                 assert (refused.status_code, "expired" in refused.text) == (401, True)
 
+    @pytest.mark.parametrize(("limits", "status"), [({"in_line": 0}, 429), ({"total": 0}, 503)])
     async def test_too_many_at_once_are_told_to_wait(
-        self, server: Running, visitor: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+        self, limits: dict[str, int], status: int
     ) -> None:
-        monkeypatch.setattr("refimpl.chat.people.IN_LINE", 0)
-        fields = {"name": "Alice", "password": DEMO["Alice"]}
-        response = await visitor.post("/api/sign-in", json=fields)
-        assert (response.status_code, response.headers["retry-after"]) == (503, "2")
+        chat = new_chat()
+        chat.people.line = FairLine(at_once=0, **limits)
+        async with browser("http://chat.example", chat) as visitor:
+            fields = {"name": "Alice", "password": DEMO["Alice"]}
+            response = await visitor.post("/api/sign-in", json=fields)
+        assert (response.status_code, response.headers["retry-after"]) == (status, "2")
+        assert response.json()["status"] == status
 
 
 class TestTickets:

@@ -17,9 +17,11 @@ from refimpl.auth.refusals import Refusal
 from refimpl.auth.refusals import problem as problem_body
 from refimpl.auth.session import TOKEN_OVER
 from refimpl.auth.sources import cookie_header
+from refimpl.chat.limits import address_of
+from refimpl.chat.line import Crowded
 from refimpl.chat.lobby import Lobby
 from refimpl.chat.messages import read_json
-from refimpl.chat.people import Crowded, People
+from refimpl.chat.people import People
 from refimpl.errors import HandshakeError, LocalProtocolError
 from refimpl.handshake import Headers
 from refimpl.middleware.context import User, current
@@ -101,10 +103,10 @@ class Api:
         if given is None:
             return problem(400, "Send a name and a password.")
         try:
-            user = await self.people.check(*given)
-        except Crowded:
-            headers = {"retry-after": "2"}
-            return problem(503, "Too many sign-ins at once: try again in a moment.", headers)
+            user = await self.people.check(*given, address=address_of(request.scope))
+        except Crowded as error:
+            detail = "Too many sign-ins at once: try again in a moment."
+            return problem(429 if error.of_key else 503, detail, {"retry-after": "2"})
         if user is None:
             return problem(403, "Name and password do not belong together.")
         cookie = cookie_header(self.issuer.issue(user), int(self.issuer.lifetime))

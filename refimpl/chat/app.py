@@ -84,8 +84,9 @@ class Chat:
         size = limit // (len(rooms) + 1)
         self.lobby = Lobby((Room(*room, keep=keep, keep_size=size) for room in rooms), now=now)
         self.records = Records(now=now)
+        self.people = People(people, hasher=hasher)
         api = Api(
-            People(people, hasher=hasher),
+            self.people,
             self.issuer,
             pages,
             self.tickets,

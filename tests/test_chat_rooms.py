@@ -13,6 +13,7 @@ from argon2.exceptions import VerifyMismatchError
 from hypothesis import given
 from hypothesis import strategies as st
 
+from refimpl.auth import Claims
 from refimpl.chat import messages
 from refimpl.chat.line import Crowded
 from refimpl.chat.lobby import Lobby, Visitor
@@ -208,9 +209,8 @@ class Ears:
     def __init__(self, name: str, token_id: str = "", limit: int = 2**20) -> None:
         self.closed: list[tuple[int, str]] = []
         hang_up = lambda code, reason: self.closed.append((code, reason))  # noqa: E731
-        self.visitor = Visitor(
-            User(name.lower(), name), token_id or name, Outbox(limit=limit), hang_up
-        )
+        claims = Claims(User(name.lower(), name), token_id or name, 900.0, 1900.0)
+        self.visitor = Visitor(claims, Outbox(limit=limit), hang_up)
 
     def heard(self) -> list[dict[str, Any]]:
         texts = [json.loads(text) for text in self.visitor.outbox._texts]
@@ -324,8 +324,10 @@ class TestLobby:
         lobby = self.lobby()
         tabs, elsewhere = [Ears("Ada", "t1"), Ears("Ada", "t1")], Ears("Ada", "t2")
         self.enter(lobby, *tabs, elsewhere)
-        assert lobby.sign_out("t1", 4401, "signed out") == 2
-        assert [tab.closed for tab in tabs] == [[(4401, "signed out")]] * 2
+        assert lobby.sign_out(tabs[0].visitor.claims) == 2
+        late = Ears("Ada", "t1")  # with a ticket that was redeemed a moment before
+        lobby.enter(late.visitor)
+        assert [tab.closed for tab in (*tabs, late)] == [[(4401, "signed out")]] * 3
         assert elsewhere.closed == []
 
 

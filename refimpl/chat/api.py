@@ -15,7 +15,6 @@ from starlette.routing import BaseRoute, Route
 from refimpl.auth import Authenticator, AuthError, Claims, Issuer, TicketOffice, Tickets
 from refimpl.auth.refusals import Refusal
 from refimpl.auth.refusals import problem as problem_body
-from refimpl.auth.session import TOKEN_OVER
 from refimpl.auth.sources import cookie_header
 from refimpl.chat.limits import address_of
 from refimpl.chat.line import Crowded
@@ -113,8 +112,8 @@ class Api:
         return JSONResponse({"user": described(user)}, headers={"set-cookie": cookie})
 
     async def sign_out(self, request: Request) -> Response:
-        """End the session: its cookie goes, and every connection that it opened."""
-        self.lobby.sign_out(current(Claims).token_id, TOKEN_OVER, "signed out")
+        """End the session, wherever a copy of its cookie lies, and every connection of it."""
+        self.lobby.sign_out(current(Claims))
         return Response(status_code=204, headers={"set-cookie": cookie_header("", 0)})
 
 

@@ -16,7 +16,6 @@ from argon2 import PasswordHasher
 
 from refimpl.auth import (
     Authenticate,
-    Authenticator,
     Issuer,
     Key,
     Keyring,
@@ -30,6 +29,7 @@ from refimpl.chat.lobby import Lobby
 from refimpl.chat.people import DEMO, People
 from refimpl.chat.records import Records, WireFeed
 from refimpl.chat.rooms import Room
+from refimpl.chat.sessions import SessionAuthenticator, SignedOut
 from refimpl.chat.talk import Talk
 from refimpl.middleware import Context
 from refimpl.middleware.asgi import App, Receive, Scope, Send
@@ -75,14 +75,24 @@ class Chat:
         keys = Keyring(Key("this-process", "HS256", secrets.token_bytes(32)))
         verifier = Verifier(keys, NAME, NAME, leeway=0, max_age=session, now=now)
         self.tickets = Tickets(now=now)
-        pages = Authenticator(verifier=verifier, sources=frozenset({Source.COOKIE}))
-        sockets = Authenticator(
-            verifier=verifier, tickets=self.tickets, sources=frozenset({Source.TICKET})
+        signed_out = SignedOut(now=now)
+        pages = SessionAuthenticator(
+            verifier=verifier, sources=frozenset({Source.COOKIE}), signed_out=signed_out
+        )
+        sockets = SessionAuthenticator(
+            verifier=verifier,
+            tickets=self.tickets,
+            sources=frozenset({Source.TICKET}),
+            signed_out=signed_out,
         )
         self.issuer = Issuer(keys, NAME, NAME, lifetime=session, now=now)
         # All rooms together, and some talk, have to fit into what may wait for a visitor.
         size = limit // (len(rooms) + 1)
-        self.lobby = Lobby((Room(*room, keep=keep, keep_size=size) for room in rooms), now=now)
+        self.lobby = Lobby(
+            (Room(*room, keep=keep, keep_size=size) for room in rooms),
+            signed_out=signed_out,
+            now=now,
+        )
         self.records = Records(now=now)
         self.people = People(people, hasher=hasher)
         api = Api(

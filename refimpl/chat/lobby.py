@@ -11,15 +11,18 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
+from refimpl.auth.session import TOKEN_OVER
+from refimpl.auth.tokens import Claims
 from refimpl.chat.messages import BadMessage, Join, Say, joined, presence, said
 from refimpl.chat.outbox import Outbox
 from refimpl.chat.rooms import Room
+from refimpl.chat.sessions import SignedOut
 from refimpl.framing import CloseCode
 from refimpl.middleware.context import User
 
 __all__ = ["HangUp", "Lobby", "Visitor"]
 
-ENDED = 10_000  # sessions that are remembered behind their end: tickets outlive it by 30 s
+SIGNED_OUT = (TOKEN_OVER, "signed out")
 
 
 class HangUp:
@@ -40,16 +43,20 @@ class HangUp:
 
 @dataclass(slots=True, eq=False)
 class Visitor:
-    """One connection of a user. token_id: of the session that opened it.
+    """One connection of a user. claims: of the session that opened it.
 
     hang_up: closes the connection with a code and a reason, without waiting.
     """
 
-    user: User
-    token_id: str
+    claims: Claims
     outbox: Outbox
     hang_up: Callable[[int, str], None]
     rooms: list[Room] = field(default_factory=list)
+
+    @property
+    def user(self) -> User:
+        """Whose connection it is."""
+        return self.claims.user
 
     def tell(self, text: str) -> None:
         """Let text wait for this visitor; one who reads too slowly has to come back and ask."""
@@ -62,16 +69,25 @@ class Visitor:
 
 
 class Lobby:
-    """All rooms of the house, and everybody in them. now: Unix seconds, for people to read."""
+    """All rooms of the house, and everybody in them.
 
-    def __init__(self, rooms: Iterable[Room], *, now: Callable[[], float] = time.time) -> None:
+    signed_out: the sessions that are over already. now: Unix seconds, for people to read.
+    """
+
+    def __init__(
+        self,
+        rooms: Iterable[Room],
+        *,
+        signed_out: SignedOut | None = None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
         self.rooms = {room.id: room for room in rooms}
         # Numbers are of one life of this process; a page that has others must not compare them.
         self.epoch = secrets.token_urlsafe(9)
         self.now = now
         self._present: dict[str, dict[Visitor, None]] = {name: {} for name in self.rooms}
         self._visitors: set[Visitor] = set()
-        self._ended: dict[str, tuple[int, str]] = {}  # sessions, oldest first, and how
+        self.signed_out = signed_out if signed_out is not None else SignedOut(now=now)
 
     def __len__(self) -> int:
         return len(self._visitors)
@@ -79,8 +95,8 @@ class Lobby:
     def enter(self, visitor: Visitor) -> None:
         """Note a connection; it is in no room yet, and out again where its session is over."""
         self._visitors.add(visitor)
-        if visitor.token_id in self._ended:
-            visitor.hang_up(*self._ended[visitor.token_id])
+        if visitor.claims in self.signed_out:
+            visitor.hang_up(*SIGNED_OUT)
 
     def leave(self, visitor: Visitor) -> None:
         """Forget a connection, and tell its rooms where it was the user's last."""
@@ -117,17 +133,16 @@ class Lobby:
         else:
             visitor.tell(said(room, message))
 
-    def sign_out(self, token_id: str, code: int, reason: str) -> int:
-        """Close the connections that a session opened, and any that it still opens by a ticket.
+    def sign_out(self, claims: Claims) -> int:
+        """End a session: close its connections, and let no cookie or ticket of it in any more.
 
-        Returns how many were open.
+        Returns how many connections were open.
         """
-        self._ended[token_id] = code, reason
-        if len(self._ended) > ENDED:
-            del self._ended[next(iter(self._ended))]
-        leaving = [visitor for visitor in self._visitors if visitor.token_id == token_id]
+        self.signed_out.add(claims)
+        token_id = claims.token_id
+        leaving = [each for each in self._visitors if each.claims.token_id == token_id]
         for visitor in leaving:
-            visitor.hang_up(code, reason)
+            visitor.hang_up(*SIGNED_OUT)
         return len(leaving)
 
     def people(self, room: Room) -> list[dict[str, str]]:

@@ -148,7 +148,7 @@ class WireFeed:
             outbox.put(OVER)
         record.listeners.append(outbox.put)
         claims, hang_up = current(Claims), HangUp(current(Connection).close)
-        visitor = Visitor(claims.user, claims.token_id, outbox, hang_up)
+        visitor = Visitor(claims, outbox, hang_up)
         delivering = asyncio.create_task(outbox.deliver(send))
         try:
             self.lobby.enter(visitor)  # signing out ends panels too

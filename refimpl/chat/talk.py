@@ -47,7 +47,7 @@ class Talk:
             return
         claims = current(Claims)
         hang_up = HangUp(current(Connection).close)
-        visitor = Visitor(claims.user, claims.token_id, Outbox(limit=self.limit), hang_up)
+        visitor = Visitor(claims, Outbox(limit=self.limit), hang_up)
         with self.records.record(scope, claims.user.id) as record:
             await send({"type": "websocket.accept"})
             delivering = asyncio.create_task(visitor.outbox.deliver(send))

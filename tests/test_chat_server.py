@@ -263,6 +263,18 @@ class TestSignIn:
         async with signed_in(server, "Bob") as client:
             assert (await client.get("/api/me")).json()["user"] == {"id": "bob", "name": "Bob"}
 
+    async def test_a_session_of_another_process_is_told_from_a_forged_one(self) -> None:
+        """27: after a restart the page said that a session did not count, and not why."""
+        async with chatting() as (_, first), signed_in(first, "Bob") as client:
+            async with browser("http://chat.example", new_chat()) as visitor:
+                visitor.headers["cookie"] = cookie = client.headers["cookie"]
+                restarted = await visitor.get("/api/me")
+                assert restarted.json() == {"user": None, "reason": "restarted"}
+                assert (await visitor.post("/api/tickets")).status_code == 401
+            client.headers["cookie"] = cookie[:-4] + "AAAA"  # our key's name, and no signature
+            forged = await client.get("/api/me")
+            assert forged.json() == {"user": None, "reason": "invalid"}
+
     async def test_an_expired_session_says_so(self) -> None:
         clock = Clock()
         async with chatting(session=100, now=clock) as (_, server):
@@ -615,3 +627,4 @@ def test_the_page_is_part_of_the_package() -> None:
 def test_a_chat_has_a_key_of_its_own() -> None:
     one, other = new_chat(), new_chat()
     assert one.issuer.keys.signing.material != other.issuer.keys.signing.material
+    assert one.issuer.keys.signing.kid != other.issuer.keys.signing.kid

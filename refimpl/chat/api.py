@@ -31,6 +31,10 @@ PUBLIC = ("/api/health", "/api/me", "/api/people", "/api/sign-in")
 MAX_BODY = 4096
 BODY_WITHIN = 10.0  # seconds for the whole of a body, however slowly it drips
 
+# What /api/me says of a session that is none; all others are "invalid", so that a forger learns
+# nothing. A key's name is no secret: every token carries it.
+REASONS = {"missing": "missing", "expired": "expired", "key": "restarted"}
+
 
 class Api:
     """The routes below /api. shown: names and passwords that the sign-in page may show."""
@@ -79,8 +83,7 @@ class Api:
                 headers_of(request), secure=is_secure(request), method=request.method
             )
         except AuthError as error:
-            known = error.reason in ("missing", "expired")  # a forger learns no more than that
-            return JSONResponse({"user": None, "reason": error.reason if known else "invalid"})
+            return JSONResponse({"user": None, "reason": REASONS.get(error.reason, "invalid")})
         return JSONResponse({"user": described(claims.user) if claims else None, "reason": ""})
 
     async def sign_in(self, request: Request) -> Response:

@@ -4,7 +4,9 @@ From outside to inside: a request id, security headers, WebSockets by name, the 
 path table. Sockets have a door of their own, because they come with a ticket. A browser sends the
 cookie along with it unasked, and two credentials are one too many.
 
-Everything lives in this process: users, rooms, messages, tickets and keys end with it.
+Everything lives in this process: users, rooms, messages, tickets and keys end with it. A restart
+signs everybody out, and that is on purpose: who signed out is remembered here as well, so a key
+that outlived the process would let their cookies in again. Chapter 12 keeps both in a store.
 """
 
 import secrets
@@ -72,7 +74,8 @@ class Chat:
         hasher: PasswordHasher | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
-        keys = Keyring(Key("this-process", "HS256", secrets.token_bytes(32)))
+        # A name of its own, by which a session of an earlier process is told from a forged one.
+        keys = Keyring(Key(secrets.token_urlsafe(6), "HS256", secrets.token_bytes(32)))
         verifier = Verifier(keys, NAME, NAME, leeway=0, max_age=session, now=now)
         self.tickets = Tickets(now=now)
         signed_out = SignedOut(now=now)

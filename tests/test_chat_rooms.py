@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 from refimpl.auth import Claims
 from refimpl.chat import messages
 from refimpl.chat.line import Crowded
-from refimpl.chat.lobby import Lobby, Visitor
+from refimpl.chat.lobby import Lobby
 from refimpl.chat.messages import BadMessage, Join, Ping, Say, parse
 from refimpl.chat.outbox import Outbox
 from refimpl.chat.people import IN_LINE, People
 from refimpl.chat.rooms import Room
+from refimpl.chat.visitor import Visitor
 from refimpl.concurrency import Slow
 from refimpl.middleware.context import User
 from tests.chatting import CHEAP
@@ -208,9 +209,11 @@ class Ears:
 
     def __init__(self, name: str, token_id: str = "", limit: int = 2**20) -> None:
         self.closed: list[tuple[int, str]] = []
-        hang_up = lambda code, reason: self.closed.append((code, reason))  # noqa: E731
         claims = Claims(User(name.lower(), name), token_id or name, 900.0, 1900.0)
-        self.visitor = Visitor(claims, Outbox(limit=limit), hang_up)
+        self.visitor = Visitor(claims, Outbox(limit=limit), self._close)
+
+    async def _close(self, code: int, reason: str) -> None:
+        self.closed.append((code, reason))
 
     def heard(self) -> list[dict[str, Any]]:
         texts = [json.loads(text) for text in self.visitor.outbox._texts]
@@ -227,6 +230,7 @@ class TestLobby:
     def enter(lobby: Lobby, *guests: Ears, room: str = "a") -> None:
         for each in guests:
             lobby.enter(each.visitor)
+            lobby.listen(each.visitor)
             lobby.join(each.visitor, Join(room))
 
     def test_everybody_in_the_room_hears_it_and_nobody_else(self) -> None:
@@ -238,7 +242,7 @@ class TestLobby:
         lobby.say(ada.visitor, Say("a", "m1", "ahoy"))
         said = {"seq": 1, "id": "m1", "user": "ada", "name": "Ada", "text": "ahoy", "at": 1000.0}
         assert ada.heard() == bob.heard() == [{"type": "said", "room": "a", "message": said}]
-        assert eve.heard() == []
+        assert eve.heard() == [{"type": "activity", "room": "a", "last": 1, "user": "ada"}]
 
     def test_a_message_sent_again_is_told_to_its_sender_only(self) -> None:
         lobby, ada, bob = self.lobby(), Ears("Ada"), Ears("Bob")
@@ -312,23 +316,43 @@ class TestLobby:
                 lobby.say(ada.visitor, Say(room, "m1", "ahoy"))
             assert (caught.value.code, caught.value.reply_to) == (code, "m1")
 
-    def test_too_slow_a_reader_is_parted_with(self) -> None:
+    async def test_too_slow_a_reader_is_parted_with(self) -> None:
         lobby, ada, slow = self.lobby(), Ears("Ada"), Ears("Slow", limit=400)
         self.enter(lobby, ada, slow)
         for number in range(5):
             lobby.say(ada.visitor, Say("a", f"m{number}", "x" * 100))
+        await settle()
         assert slow.closed[0] == (1013, "too slow a reader")
         assert ada.closed == []
 
-    def test_signing_out_closes_the_sessions_connections_only(self) -> None:
+    async def test_signing_out_closes_the_sessions_connections_only(self) -> None:
         lobby = self.lobby()
         tabs, elsewhere = [Ears("Ada", "t1"), Ears("Ada", "t1")], Ears("Ada", "t2")
         self.enter(lobby, *tabs, elsewhere)
         assert lobby.sign_out(tabs[0].visitor.claims) == 2
         late = Ears("Ada", "t1")  # with a ticket that was redeemed a moment before
         lobby.enter(late.visitor)
+        await settle()
         assert [tab.closed for tab in (*tabs, late)] == [[(4401, "signed out")]] * 3
         assert elsewhere.closed == []
+
+    def test_who_is_elsewhere_hears_that_something_was_said_and_nothing_more(self) -> None:
+        lobby, ada, bob, panel = self.lobby(), Ears("Ada"), Ears("Bob"), Ears("Bob")
+        self.enter(lobby, ada)
+        self.enter(lobby, bob, room="b")
+        lobby.enter(panel.visitor)  # a wire panel listens to no room
+        bob.heard()
+        lobby.say(ada.visitor, Say("a", "m1", "a secret"))
+        lobby.say(ada.visitor, Say("a", "m1", "a secret"))  # sent again: that is no news
+        assert bob.heard() == [{"type": "activity", "room": "a", "last": 1, "user": "ada"}]
+        assert panel.heard() == []
+
+    def test_leaving_twice_is_leaving_once(self) -> None:
+        lobby, ada = self.lobby(), Ears("Ada")
+        self.enter(lobby, ada)
+        lobby.leave(ada.visitor)
+        lobby.leave(ada.visitor)
+        assert (len(lobby), lobby.tabs(ada.visitor.user), lobby._sessions) == (0, 0, {})
 
 
 class Hashes(PasswordHasher):

@@ -442,7 +442,7 @@ class TestTalk:
 
     async def test_who_reads_too_slowly_is_parted_with_and_others_are_not(self) -> None:
         """What waits beyond our limit is closed with 1013; the kernel's buffers come before."""
-        async with chatting(limit=64 * 1024) as (_, server):
+        async with chatting(limit=64 * 1024, paced=False) as (_, server):
             async with signed_in(server, "Bob") as client:
                 uri = f"{server.ws}/ws/chat?ticket={await new_ticket(client)}"
                 async with connect(uri, max_queue=1) as slow, user(server, "Alice") as alice:
@@ -571,8 +571,12 @@ class TestWire:
                     assert await Guest(socket).until("over")
                 assert await refusal(await self.uri(server, client, connection)) == 404
 
-    async def test_only_the_beginning_of_a_large_frame_is_kept(self, server: Running) -> None:
-        async with signed_in(server, "Alice") as client, guest(server, client) as alice:
+    async def test_only_the_beginning_of_a_large_frame_is_kept(self) -> None:
+        async with (
+            chatting(paced=False) as (_, server),
+            signed_in(server, "Alice") as client,
+            guest(server, client) as alice,
+        ):
             for _ in range(149):
                 await alice.send(type="ping")
                 await alice.hear()

@@ -18,12 +18,12 @@ from refimpl.auth.refusals import problem as problem_body
 from refimpl.auth.sources import cookie_header
 from refimpl.chat.limits import address_of
 from refimpl.chat.line import Crowded
-from refimpl.chat.lobby import Lobby
+from refimpl.chat.lobby import Lobby, described
 from refimpl.chat.messages import read_json
 from refimpl.chat.people import People
 from refimpl.errors import HandshakeError, LocalProtocolError
 from refimpl.handshake import Headers
-from refimpl.middleware.context import User, current
+from refimpl.middleware.context import current
 
 __all__ = ["PUBLIC", "Api"]
 
@@ -118,11 +118,6 @@ class Api:
         """End the session, wherever a copy of its cookie lies, and every connection of it."""
         self.lobby.sign_out(current(Claims))
         return Response(status_code=204, headers={"set-cookie": cookie_header("", 0)})
-
-
-def described(user: User) -> dict[str, str]:
-    """Return what a page is told about a user."""
-    return {"id": user.id, "name": user.name}
 
 
 def headers_of(request: Request) -> Headers:

@@ -5,7 +5,7 @@ table, `SCHEMA`, and nothing else passes: no other field, type or length. A refu
 too, `error`, with words for a person; the connection stays open.
 
 From the page: `join` a room (again: with the last number it knows), `say` something in one, `ping`.
-From the server: `welcome`, `joined`, `said`, `presence`, `pong`, `error`.
+From the server: `welcome`, `joined`, `said`, `activity`, `presence`, `pong`, `error`.
 
 >>> parse('{"type": "join", "room": "harbour"}')
 Join(room='harbour', after=0, epoch='')
@@ -19,13 +19,13 @@ import json
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
 from refimpl.chat.rooms import Room, Said
 
 __all__ = ["MAX_ID", "MAX_TEXT", "SCHEMA", "BadMessage", "Join", "Ping", "Say", "parse"]
-__all__ += ["error", "joined", "pong", "presence", "read_json", "said", "welcome"]
+__all__ += ["activity", "error", "joined", "pong", "presence", "read_json", "said", "welcome"]
 
 MAX_TEXT = 2000  # characters: with 4 bytes each still half of what the server takes in a frame
 MAX_ID = 64
@@ -199,42 +199,49 @@ def welcome(
     user: dict[str, str],
     rooms: Iterable[Room],
     *,
+    epoch: str,
     connection: str,
     heartbeat: tuple[float, float],
 ) -> str:
     """Return the first message on a connection.
 
-    connection: its name for the wire panel, "" where this server cannot show frames. heartbeat:
-    seconds of silence after which the page should ping, and seconds to wait for the answer.
+    epoch: whose count the rooms' last numbers are of. connection: its name for the wire panel, ""
+    where this server cannot show frames. heartbeat: seconds of silence after which the page should
+    ping, and seconds to wait for the answer.
     """
-    described = [{"id": room.id, "title": room.title, "topic": room.topic} for room in rooms]
+    described = [
+        {"id": room.id, "title": room.title, "topic": room.topic, "last": room.last}
+        for room in rooms
+    ]
     after, within = heartbeat
     return _write(
         "welcome",
         user=user,
+        epoch=epoch,
         rooms=described,
         connection=connection,
         heartbeat={"after": after, "within": within},
     )
 
 
-def joined(
-    room: Room, messages: Iterable[Said], *, epoch: str, lost: int, people: list[dict[str, str]]
-) -> str:
-    """Return the answer to `join`: what was missed, who is here, and how much is kept no more."""
-    return _write(
-        "joined",
-        room=room.id,
-        epoch=epoch,
-        lost=lost,
-        messages=[asdict(message) for message in messages],
-        people=people,
-    )
+def joined(room: Room, written: Iterable[str], *, epoch: str, lost: int, people: str) -> str:
+    """Return the answer to `join`: what was missed, who is here, and how much is lost.
+
+    written: messages, and people: users, as JSON that is made once and not for each who joins.
+    """
+    head = _write("joined", room=room.id, epoch=epoch, lost=lost)
+    return f'{head[:-1]},"messages":[{",".join(written)}],"people":{people}}}'
 
 
 def said(room: Room, message: Said) -> str:
     """Return what all in a room hear; for who said it, the sign that it has arrived."""
-    return _write("said", room=room.id, message=asdict(message))
+    head = _write("said", room=room.id)
+    return f'{head[:-1]},"message":{message.as_json()}}}'
+
+
+def activity(room: Room, *, user: str) -> str:
+    """Return what those hear who are not in a room: its last number, and whose message that is."""
+    return _write("activity", room=room.id, last=room.last, user=user)
 
 
 def presence(room: Room, user: dict[str, str], *, here: bool) -> str:

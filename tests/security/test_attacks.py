@@ -11,7 +11,7 @@ import pytest
 from refimpl import HandshakeError, connect
 from refimpl.auth import AuthError, redact
 from refimpl.auth.sources import read_message
-from refimpl.chat.rooms import Room, size_of
+from refimpl.chat.rooms import Room
 from refimpl.command.demo import serve_until_stopped
 from refimpl.middleware.asgi import Receive, Scope, Send
 from refimpl.middleware.engine import Engine
@@ -148,7 +148,7 @@ def test_what_a_room_keeps_is_bounded_in_characters_too() -> None:
     for number in range(100):
         room.say("ada", "Ada", f"m{number}", '"\n' * 500, at=1.0)
     kept = room.after(0)
-    assert 0 < sum(map(size_of, kept)) <= 10_000
+    assert 0 < sum(len(message.as_json()) + 1 for message in kept) <= 10_000
     assert room.lost(1) == 99 - len(kept)  # and what is gone is counted
 
 

@@ -13,12 +13,15 @@ from argon2.exceptions import VerifyMismatchError
 from hypothesis import given
 from hypothesis import strategies as st
 
+from refimpl.auth import Claims
 from refimpl.chat import messages
-from refimpl.chat.lobby import Lobby, Visitor
+from refimpl.chat.line import Crowded
+from refimpl.chat.lobby import Lobby
 from refimpl.chat.messages import BadMessage, Join, Ping, Say, parse
 from refimpl.chat.outbox import Outbox
-from refimpl.chat.people import IN_LINE, Crowded, People
+from refimpl.chat.people import IN_LINE, People
 from refimpl.chat.rooms import Room
+from refimpl.chat.visitor import Visitor
 from refimpl.concurrency import Slow
 from refimpl.middleware.context import User
 from tests.support.chatting import CHEAP
@@ -65,7 +68,16 @@ class TestSchema:
             ('{"type":"say","room":"a","id":"","text":"x"}', "bad-field"),
             ('{"type":"say","room":"a","id":"m1","text":"  \\n"}', "bad-field"),
             ('{"type":"say","room":"a","id":"m1","text":5}', "bad-field"),
-            ('{"type":"say","room":"a","id":"m1","text":"\\ud83e"}', "bad-field"),
+            ('{"type":"say","room":"a","id":"m1","text":"\\ud83e"}', "not-json"),
+            ('{"type":"say","room":"a","id":"m1","text":"x","\\udcff":1}', "not-json"),
+            ('{"type":"say","room":"a","id":"m1","text":"\ud83e"}', "bad-field"),
+            ('\ufeff{"type":"ping"}', "not-json"),
+            ('{"type":"join","room":"a","after":NaN}', "not-json"),
+            ('{"type":"join","room":"a","after":-Infinity}', "not-json"),
+            ('{"type":"join","room":"a","after":1,"\\u0061fter":2}', "not-json"),
+            ('{"type":"ping"}\x00', "not-json"),
+            ('{"type":"ping"} {"type":"ping"}', "not-json"),
+            ("{'type':'ping'}", "not-json"),
             ('{"type":"say","room":"a","id":"m1","text":"a\\u0000b"}', "bad-field"),
             ('{"type":"say","room":"a","id":"m1","text":"a\\u001b[2Jb"}', "bad-field"),
         ],
@@ -197,10 +209,11 @@ class Ears:
 
     def __init__(self, name: str, token_id: str = "", limit: int = 2**20) -> None:
         self.closed: list[tuple[int, str]] = []
-        hang_up = lambda code, reason: self.closed.append((code, reason))  # noqa: E731
-        self.visitor = Visitor(
-            User(name.lower(), name), token_id or name, Outbox(limit=limit), hang_up
-        )
+        claims = Claims(User(name.lower(), name), token_id or name, 900.0, 1900.0)
+        self.visitor = Visitor(claims, Outbox(limit=limit), self._close)
+
+    async def _close(self, code: int, reason: str) -> None:
+        self.closed.append((code, reason))
 
     def heard(self) -> list[dict[str, Any]]:
         texts = [json.loads(text) for text in self.visitor.outbox._texts]
@@ -217,6 +230,7 @@ class TestLobby:
     def enter(lobby: Lobby, *guests: Ears, room: str = "a") -> None:
         for each in guests:
             lobby.enter(each.visitor)
+            lobby.listen(each.visitor)
             lobby.join(each.visitor, Join(room))
 
     def test_everybody_in_the_room_hears_it_and_nobody_else(self) -> None:
@@ -228,7 +242,7 @@ class TestLobby:
         lobby.say(ada.visitor, Say("a", "m1", "ahoy"))
         said = {"seq": 1, "id": "m1", "user": "ada", "name": "Ada", "text": "ahoy", "at": 1000.0}
         assert ada.heard() == bob.heard() == [{"type": "said", "room": "a", "message": said}]
-        assert eve.heard() == []
+        assert eve.heard() == [{"type": "activity", "room": "a", "last": 1, "user": "ada"}]
 
     def test_a_message_sent_again_is_told_to_its_sender_only(self) -> None:
         lobby, ada, bob = self.lobby(), Ears("Ada"), Ears("Bob")
@@ -302,21 +316,43 @@ class TestLobby:
                 lobby.say(ada.visitor, Say(room, "m1", "ahoy"))
             assert (caught.value.code, caught.value.reply_to) == (code, "m1")
 
-    def test_too_slow_a_reader_is_parted_with(self) -> None:
+    async def test_too_slow_a_reader_is_parted_with(self) -> None:
         lobby, ada, slow = self.lobby(), Ears("Ada"), Ears("Slow", limit=400)
         self.enter(lobby, ada, slow)
         for number in range(5):
             lobby.say(ada.visitor, Say("a", f"m{number}", "x" * 100))
+        await settle()
         assert slow.closed[0] == (1013, "too slow a reader")
         assert ada.closed == []
 
-    def test_signing_out_closes_the_sessions_connections_only(self) -> None:
+    async def test_signing_out_closes_the_sessions_connections_only(self) -> None:
         lobby = self.lobby()
         tabs, elsewhere = [Ears("Ada", "t1"), Ears("Ada", "t1")], Ears("Ada", "t2")
         self.enter(lobby, *tabs, elsewhere)
-        assert lobby.sign_out("t1", 4401, "signed out") == 2
-        assert [tab.closed for tab in tabs] == [[(4401, "signed out")]] * 2
+        assert lobby.sign_out(tabs[0].visitor.claims) == 2
+        late = Ears("Ada", "t1")  # with a ticket that was redeemed a moment before
+        lobby.enter(late.visitor)
+        await settle()
+        assert [tab.closed for tab in (*tabs, late)] == [[(4401, "signed out")]] * 3
         assert elsewhere.closed == []
+
+    def test_who_is_elsewhere_hears_that_something_was_said_and_nothing_more(self) -> None:
+        lobby, ada, bob, panel = self.lobby(), Ears("Ada"), Ears("Bob"), Ears("Bob")
+        self.enter(lobby, ada)
+        self.enter(lobby, bob, room="b")
+        lobby.enter(panel.visitor)  # a wire panel listens to no room
+        bob.heard()
+        lobby.say(ada.visitor, Say("a", "m1", "a secret"))
+        lobby.say(ada.visitor, Say("a", "m1", "a secret"))  # sent again: that is no news
+        assert bob.heard() == [{"type": "activity", "room": "a", "last": 1, "user": "ada"}]
+        assert panel.heard() == []
+
+    def test_leaving_twice_is_leaving_once(self) -> None:
+        lobby, ada = self.lobby(), Ears("Ada")
+        self.enter(lobby, ada)
+        lobby.leave(ada.visitor)
+        lobby.leave(ada.visitor)
+        assert (len(lobby), lobby.tabs(ada.visitor.user), lobby._sessions) == (0, 0, {})
 
 
 class Hashes(PasswordHasher):
@@ -367,13 +403,31 @@ class TestPasswords:
         hasher = Hashes()
         people = People({"Ada": "analytical"}, hasher=hasher)
         hasher.go_on.clear()
-        line = [asyncio.create_task(people.check("Ada", "analytical")) for _ in range(IN_LINE)]
-        await settle()
-        with pytest.raises(Crowded):
+        count = IN_LINE + 1  # one of an address is served, the others wait
+        line = [asyncio.create_task(people.check("Ada", "analytical")) for _ in range(count)]
+        await asyncio.sleep(0)
+        with pytest.raises(Crowded) as crowded:
             await people.check("Ada", "analytical")
+        assert crowded.value.of_key
         hasher.go_on.set()
-        assert await asyncio.gather(*line) == [User("ada", "Ada")] * IN_LINE
+        assert await asyncio.gather(*line) == [User("ada", "Ada")] * count
         assert await people.check("Ada", "analytical")
+
+    async def test_who_gives_up_leaves_no_turn_behind(self) -> None:
+        """A thread cannot be cancelled: its turn ends when it does, and not before."""
+        hasher = Hashes()
+        people = People({"Ada": "analytical"}, hasher=hasher)
+        hasher.go_on.clear()
+        first = asyncio.create_task(people.check("Ada", "analytical"))
+        await asyncio.sleep(0)
+        first.cancel()
+        await asyncio.wait([first])
+        second = asyncio.create_task(people.check("Ada", "analytical"))
+        await asyncio.sleep(0)
+        assert people.line._served.total() == 1
+        hasher.go_on.set()
+        assert await second == User("ada", "Ada")
+        assert (len(hasher.threads), people.line._served.total()) == (2, 0)
 
     def test_the_default_is_argon2id_as_rfc_9106_has_it(self) -> None:
         people = People({"Ada": "analytical"})

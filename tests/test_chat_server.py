@@ -18,8 +18,11 @@ import pytest
 from refimpl import HandshakeError, connect
 from refimpl.chat import DEMO, MAX_FRAME
 from refimpl.chat.app import PAGE
+from refimpl.chat.line import FairLine
 from refimpl.framing import parse_frame
+from refimpl.middleware.asgi import Message
 from refimpl.middleware.serving import Running
+from tests.support.asgi_peer import Peer, http_scope
 from tests.support.chatting import (
     COOKIE,
     PATIENCE,
@@ -33,8 +36,10 @@ from tests.support.chatting import (
     signed_in,
     user,
 )
+from tests.support.clockwork import virtual_time
 
 FILES = sorted(path.relative_to(PAGE).as_posix() for path in PAGE.rglob("*") if path.is_file())
+FIELDS = json.dumps({"name": "Alice", "password": DEMO["Alice"]}).encode()
 FOREIGN = ["http://evil.example", "null", "https://127.0.0.1", "http://127.0.0.1.evil.example"]
 
 
@@ -175,6 +180,18 @@ class TestSignIn:
             b'{"name":"Alice","password":"' + b"x" * 5000 + b'"}',
             b"[" * 4000,
             b"\xff\xfe",
+            FIELDS + b"}",
+            FIELDS[:-1] + b',"password":"amber-ladder"}',
+            FIELDS[:-1] + b',"pass\\u0077ord":"amber-ladder"}',
+            FIELDS[:-1] + b',"x":NaN}',
+            FIELDS[:-1] + b',"x":"\\ud83e"}',
+            FIELDS[:-1] + b',"\\udcff":1}',
+            FIELDS[:-1] + b',"x":"\xed\xa0\xbe"}',
+            b"\xef\xbb\xbf" + FIELDS,
+            FIELDS.decode().encode("utf-16"),
+            FIELDS.decode().encode("utf-16-le"),
+            FIELDS.decode().encode("utf-32"),
+            FIELDS + b"\x00",
         ],
     )
     async def test_bodies_that_are_none(self, visitor: httpx.AsyncClient, body: bytes) -> None:
@@ -183,6 +200,37 @@ class TestSignIn:
         )
         assert response.status_code == 400
         assert response.json()["detail"] == "Send a name and a password."
+
+    @pytest.mark.parametrize(
+        "kind", ["application/json", "APPLICATION/JSON", "Application/Json ; charset=utf-8"]
+    )
+    async def test_types_compare_in_any_case(self, visitor: httpx.AsyncClient, kind: str) -> None:
+        """27: APPLICATION/JSON was refused with 415 (RFC 9110 8.3.1)."""
+        response = await visitor.post(
+            "/api/sign-in", content=FIELDS, headers={"content-type": kind}
+        )
+        assert response.status_code == 200
+
+    def test_a_body_that_drips_is_given_up(self) -> None:
+        """21: a body without end held its request for ever."""
+        statuses = []
+
+        @virtual_time
+        async def drip() -> None:
+            async def receive() -> Message:
+                await asyncio.sleep(1)
+                return {"type": "http.request", "body": b" ", "more_body": True}
+
+            peer = Peer(
+                http_scope(
+                    "/api/sign-in", method="POST", headers=[("content-type", "application/json")]
+                )
+            )
+            await new_chat()(peer.scope, receive, peer.send)
+            statuses.append((peer.status, asyncio.get_running_loop().time()))
+
+        drip()
+        assert statuses == [(408, 10)]
 
     async def test_header_lines_that_are_none(self, visitor: httpx.AsyncClient) -> None:
         fields = {"name": "Alice", "password": DEMO["Alice"]}
@@ -215,6 +263,18 @@ class TestSignIn:
         async with signed_in(server, "Bob") as client:
             assert (await client.get("/api/me")).json()["user"] == {"id": "bob", "name": "Bob"}
 
+    async def test_a_session_of_another_process_is_told_from_a_forged_one(self) -> None:
+        """27: after a restart the page said that a session did not count, and not why."""
+        async with chatting() as (_, first), signed_in(first, "Bob") as client:
+            async with browser("http://chat.example", new_chat()) as visitor:
+                visitor.headers["cookie"] = cookie = client.headers["cookie"]
+                restarted = await visitor.get("/api/me")
+                assert restarted.json() == {"user": None, "reason": "restarted"}
+                assert (await visitor.post("/api/tickets")).status_code == 401
+            client.headers["cookie"] = cookie[:-4] + "AAAA"  # our key's name, and no signature
+            forged = await client.get("/api/me")
+            assert forged.json() == {"user": None, "reason": "invalid"}
+
     async def test_an_expired_session_says_so(self) -> None:
         clock = Clock()
         async with chatting(session=100, now=clock) as (_, server):
@@ -224,13 +284,17 @@ class TestSignIn:
                 refused = await client.post("/api/tickets")
                 assert (refused.status_code, "expired" in refused.text) == (401, True)
 
+    @pytest.mark.parametrize(("limits", "status"), [({"in_line": 0}, 429), ({"total": 0}, 503)])
     async def test_too_many_at_once_are_told_to_wait(
-        self, server: Running, visitor: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+        self, limits: dict[str, int], status: int
     ) -> None:
-        monkeypatch.setattr("refimpl.chat.people.IN_LINE", 0)
-        fields = {"name": "Alice", "password": DEMO["Alice"]}
-        response = await visitor.post("/api/sign-in", json=fields)
-        assert (response.status_code, response.headers["retry-after"]) == (503, "2")
+        chat = new_chat()
+        chat.people.line = FairLine(at_once=0, **limits)
+        async with browser("http://chat.example", chat) as visitor:
+            fields = {"name": "Alice", "password": DEMO["Alice"]}
+            response = await visitor.post("/api/sign-in", json=fields)
+        assert (response.status_code, response.headers["retry-after"]) == (status, "2")
+        assert response.json()["status"] == status
 
 
 class TestTickets:
@@ -378,7 +442,7 @@ class TestTalk:
 
     async def test_who_reads_too_slowly_is_parted_with_and_others_are_not(self) -> None:
         """What waits beyond our limit is closed with 1013; the kernel's buffers come before."""
-        async with chatting(limit=64 * 1024) as (_, server):
+        async with chatting(limit=64 * 1024, paced=False) as (_, server):
             async with signed_in(server, "Bob") as client:
                 uri = f"{server.ws}/ws/chat?ticket={await new_ticket(client)}"
                 async with connect(uri, max_queue=1) as slow, user(server, "Alice") as alice:
@@ -507,8 +571,12 @@ class TestWire:
                     assert await Guest(socket).until("over")
                 assert await refusal(await self.uri(server, client, connection)) == 404
 
-    async def test_only_the_beginning_of_a_large_frame_is_kept(self, server: Running) -> None:
-        async with signed_in(server, "Alice") as client, guest(server, client) as alice:
+    async def test_only_the_beginning_of_a_large_frame_is_kept(self) -> None:
+        async with (
+            chatting(paced=False) as (_, server),
+            signed_in(server, "Alice") as client,
+            guest(server, client) as alice,
+        ):
             for _ in range(149):
                 await alice.send(type="ping")
                 await alice.hear()
@@ -563,3 +631,4 @@ def test_the_page_is_part_of_the_package() -> None:
 def test_a_chat_has_a_key_of_its_own() -> None:
     one, other = new_chat(), new_chat()
     assert one.issuer.keys.signing.material != other.issuer.keys.signing.material
+    assert one.issuer.keys.signing.kid != other.issuer.keys.signing.kid

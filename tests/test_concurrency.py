@@ -1,8 +1,10 @@
 """Tasks that are left behind, deadlines that reach every child, hubs and pools."""
 
 import asyncio
+import contextlib
 import gc
 import itertools
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -21,7 +23,7 @@ from refimpl.concurrency import (
     table,
     trace_tasks,
 )
-from refimpl.concurrency.tasks import _births
+from refimpl.concurrency.tasks import _births, birth
 from refimpl.lifecycle import ClientConnection, ServerConnection
 from refimpl.lifecycle.settings import Settings
 
@@ -101,6 +103,75 @@ class TestTasks:
             loop.set_task_factory(None)
         assert len(made) == 1
 
+    async def test_traces_may_end_in_any_order(self) -> None:
+        """15: the first to end took the factory away, and the second put a dead one back."""
+        loop = asyncio.get_running_loop()
+        before = loop.get_task_factory()
+        for first_out, last_out in ((0, 1), (1, 0)):
+            traces = [trace_tasks(), trace_tasks()]
+            for trace in traces:
+                trace.__enter__()
+            traces[first_out].__exit__(None, None, None)
+            task = asyncio.create_task(turns(1))
+            assert birth(task) is not None  # the other still traces
+            traces[last_out].__exit__(None, None, None)
+            assert loop.get_task_factory() is before
+            await task
+
+    async def test_leak_checks_of_two_tasks_overlap(self) -> None:
+        loop = asyncio.get_running_loop()
+        before = loop.get_task_factory()
+        begun, ended = asyncio.Event(), asyncio.Event()
+
+        async def first() -> None:
+            async with leak_check():
+                begun.set()
+                await turns(3)
+            ended.set()
+
+        async def second() -> None:
+            await begun.wait()
+            async with leak_check():
+                await ended.wait()
+
+        tasks = [asyncio.create_task(each()) for each in (first, second)]
+        await asyncio.gather(*tasks)
+        assert loop.get_task_factory() is before
+
+    @pytest.mark.parametrize("error", [ZeroDivisionError, asyncio.CancelledError])
+    @pytest.mark.parametrize("nested", [False, True])
+    async def test_tracing_ends_whatever_happens_inside(
+        self, error: type[BaseException], nested: bool
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        before = loop.get_task_factory()
+        with pytest.raises(error), trace_tasks():
+            async with leak_check() if nested else contextlib.nullcontext():
+                raise error
+        assert loop.get_task_factory() is before
+
+    async def test_a_factory_put_on_top_stays_and_ours_leaves_afterwards(self) -> None:
+        loop = asyncio.get_running_loop()
+        before = loop.get_task_factory()
+        trace = trace_tasks()
+        trace.__enter__()
+        ours = loop.get_task_factory()
+        assert ours is not None
+
+        def on_top(loop, coroutine, **options):  # type: ignore[no-untyped-def]
+            return ours(loop, coroutine, **options)
+
+        loop.set_task_factory(on_top)
+        trace.__exit__(None, None, None)
+        assert loop.get_task_factory() is on_top
+        task = asyncio.create_task(turns(1))
+        assert birth(task) is None  # nobody traces any more
+        loop.set_task_factory(ours)  # its owner puts back what it found
+        late = asyncio.create_task(turns(1))
+        assert birth(late) is None
+        assert loop.get_task_factory() is before
+        await asyncio.gather(task, late)
+
     async def test_an_untraced_task_says_so(self) -> None:
         task = asyncio.create_task(for_ever(), name="early")
         [report] = live_tasks()
@@ -148,6 +219,35 @@ class TestDeadline:
         async with deadline(None):
             assert remaining() is None
 
+    @pytest.mark.parametrize("error", [None, ZeroDivisionError, asyncio.CancelledError])
+    async def test_nothing_of_it_is_left(self, error: type[BaseException] | None) -> None:
+        with pytest.raises(error) if error else contextlib.nullcontext():
+            async with deadline(5), deadline(None), deadline(5):
+                if error:
+                    raise error
+        assert remaining() is None
+
+    async def test_blocks_may_end_in_any_order(self) -> None:
+        """15: the last to end put back the deadline of a block that was over."""
+        async with contextlib.AsyncExitStack() as outer, contextlib.AsyncExitStack() as inner:
+            await outer.enter_async_context(deadline(5))
+            await inner.enter_async_context(deadline(3))
+            await outer.aclose()
+            left = remaining()
+            assert left is not None and left <= 3
+            await inner.aclose()
+            assert remaining() is None
+
+    async def test_a_generator_that_another_task_ends_leaves_nothing_either(self) -> None:
+        async def numbers() -> AsyncIterator[int]:
+            async with deadline(5):
+                yield 1
+
+        generator = numbers()
+        await anext(generator)
+        with contextlib.suppress(RuntimeError):  # a time limit is its task's
+            await asyncio.create_task(generator.aclose())  # type: ignore[attr-defined]
+
 
 class TestHub:
     async def test_everyone_hears_what_is_published_while_a_member(self) -> None:
@@ -164,6 +264,22 @@ class TestHub:
         assert hub.counts["delivered"] == 5
         for client, server in pairs:
             await asyncio.gather(client.close(), server.close())
+
+    @pytest.mark.parametrize("slow", list(Slow))
+    async def test_a_member_that_is_closed_is_counted_no_more(self, slow: Slow) -> None:
+        """1: a loop that publishes until nobody hears would never have ended."""
+        client, server = await memory_pipe()
+        hub = Hub(slow=slow)
+        with hub.member(server):
+            assert hub.publish("one") == 1
+            closing = asyncio.create_task(client.close())
+            await server.wait_closed()
+            published = 1
+            while hub.publish("x") and published < 1000:
+                published += 1
+            assert published == 1
+            assert (len(hub), hub.counts) == (1, {"delivered": 1})
+            await closing
 
     @pytest.mark.parametrize(
         ("slow", "counted"),

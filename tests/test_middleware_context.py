@@ -43,6 +43,41 @@ class TestBind:
             raise ZeroDivisionError
         assert find(User) is None
 
+    def test_blocks_may_end_in_any_order(self):
+        """15: the last to end put back the user of a block that was over."""
+        first, second = bind(ADA), bind(RequestID("r1"))
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert (find(User), find(TenantID), current(RequestID).value) == (None, None, "r1")
+        second.__exit__(None, None, None)
+        assert (find(User), find(RequestID)) == (None, None)
+
+    async def test_a_block_that_another_task_ends_raises_nothing(self):
+        """An abandoned generator is closed by a task of the loop's, which has bound nothing."""
+
+        async def numbers():
+            with bind(ADA):
+                yield 1
+
+        generator = numbers()
+        await anext(generator)
+        await asyncio.create_task(generator.aclose())
+
+    async def test_cancelling_ends_the_block_too(self):
+        async def waits():
+            try:
+                with bind(ADA):
+                    await asyncio.Event().wait()
+            finally:
+                assert find(User) is None
+
+        task = asyncio.create_task(waits())
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
     def test_a_user_brings_the_tenant_along(self):
         with bind(ADA):
             assert current(TenantID) == TenantID("north")
@@ -249,22 +284,66 @@ class TestMiddleware:
         assert seen == [given]
         assert seen[0][0] is given[0]
 
-    async def test_an_error_leaves_the_id_for_the_servers_own_line(self):
+    @pytest.mark.parametrize("error", [ZeroDivisionError, asyncio.CancelledError, GeneratorExit])
+    async def test_nothing_stays_bound_behind_an_error(self, error):
+        """15: the id of a request that failed went on to whatever the task did next."""
+
+        async def broken(scope, receive, send):
+            raise error
+
+        with pytest.raises(error):
+            await Peer(http_scope()).run(Context(broken))
+        assert find(RequestID) is None
+
+    async def test_the_line_that_logs_an_error_knows_the_id(self, caplog):
+        """A server writes it when we are gone: the error itself names the request."""
+
         async def broken(scope, receive, send):
             raise ZeroDivisionError
 
-        async def server():
+        caplog.handler.addFilter(completes := AddContext())
+        try:
             try:
-                await Context(broken, new_id=lambda: "new")(*peer_of())
+                await Peer(http_scope()).run(Context(broken, new_id=lambda: "new"))
             except ZeroDivisionError:
-                return find(RequestID)
+                logging.getLogger("server").exception("failed")
+        finally:
+            caplog.handler.removeFilter(completes)
+        (line,) = caplog.records
+        assert line.request_id == "new"
+        assert "\nrequest id: new" in caplog.text
 
-        def peer_of():
-            peer = Peer(http_scope())
-            return peer.scope, peer.receive, peer.send
+    async def test_an_error_raised_again_and_again_is_named_once(self):
+        """Some programs raise one object for ever; a note for each request would be a leak."""
+        error = ZeroDivisionError()
+        error.add_note("of the program's own")
+        ids = iter(["a", "b", "c"])
 
-        assert await asyncio.create_task(server()) == RequestID("new")
-        assert find(RequestID) is None
+        async def broken(scope, receive, send):
+            raise error
+
+        for _ in range(3):
+            with pytest.raises(ZeroDivisionError):
+                await Peer(http_scope()).run(Context(broken, new_id=lambda: next(ids)))
+        assert error.__notes__ == ["of the program's own", "request id: c"]
+
+    async def test_an_error_with_notes_of_another_kind_goes_up_as_it_is(self):
+        error = ZeroDivisionError()
+        error.__notes__ = ("a tuple",)  # type: ignore[assignment]
+
+        async def broken(scope, receive, send):
+            raise error
+
+        with pytest.raises(ZeroDivisionError):
+            await Peer(http_scope()).run(Context(broken))
+
+    async def test_what_is_bound_here_is_not_overruled_by_an_older_error(self):
+        error = ZeroDivisionError()
+        error.add_note("request id: old")
+        line = record(exc_info=(ZeroDivisionError, error, None))
+        with bind(RequestID("here")):
+            AddContext().filter(line)
+        assert line.request_id == "here"
 
     def test_ids_differ(self):
         context = Context(page)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 
 import pytest
 
@@ -87,6 +87,12 @@ class TestWhoGetsWhat:
     def test_a_name_that_is_no_plain_segment_is_refused(self, name):
         with pytest.raises(ValueError, match="expected 1-64"):
             Registry(page).add(name, echo)
+
+    @pytest.mark.parametrize("option", ["origins", "subprotocols"])
+    def test_a_text_where_a_sequence_is_wanted_is_refused_at_once(self, option):
+        """4: "chat" became c, h, a and t, and "*" in an origin's text let everybody in."""
+        with pytest.raises((TypeError, ValueError), match="a list"):
+            Registry(page).add("echo", echo, **{option: "https://*.site.example"})
 
     def test_a_name_can_be_taken_once(self):
         made = registry()
@@ -349,6 +355,112 @@ class TestChangesWhileServing:
         assert await made.remove("echo") == 1
         await task
 
+    @pytest.mark.parametrize("error", [RuntimeError, KeyError, ConnectionError])
+    async def test_one_that_cannot_be_told_does_not_stop_the_others(self, error, caplog):
+        """18: an error of one connection's end aborted removal, and the rest lived on."""
+
+        class Odd(Peer):
+            async def send(self, message):
+                if message["type"] == "websocket.close":
+                    raise error("odd")
+                await super().send(message)
+
+        made = registry()
+        peers = [Peer(websocket_scope()), Odd(websocket_scope()), Peer(websocket_scope())]
+        tasks = [peer.start(made) for peer in peers]
+        for peer in peers:
+            await peer.until("websocket.accept")
+        assert await made.remove("echo", 1012) == 3
+        await asyncio.gather(*tasks)
+        assert [peer.types.count("close") for peer in peers] == [1, 0, 1]
+        logged = [record for record in caplog.records if record.levelname == "ERROR"]
+        assert len(logged) == (error is not ConnectionError)
+
+    async def test_an_endpoint_that_swallows_its_cancellation_counts_as_cancelled_no_more(self):
+        cancelling = []
+
+        async def stubborn(scope, receive, send):
+            await receive()
+            await send(ACCEPT)
+            with suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+
+        async def served(*arguments):
+            await made(*arguments)
+            cancelling.append(asyncio.current_task().cancelling())
+
+        made = registry(endpoint=stubborn)
+        peer = Peer(websocket_scope())
+        task = peer.start(served)
+        await peer.until("websocket.accept")
+        await made.remove("echo", timeout=0.01)
+        await task
+        assert cancelling == [0]
+
+    async def test_a_server_that_swallows_the_wake_up_gives_its_message(self):
+        """A receive of another middleware may turn our cancellation into a message."""
+        seen = []
+
+        class Swallows(Peer):
+            async def receive(self):
+                try:
+                    return await super().receive()
+                except asyncio.CancelledError:
+                    return {"type": "websocket.receive", "text": "all the same"}
+
+        async def endpoint(scope, receive, send):
+            await receive()
+            await send(ACCEPT)
+            seen.append((await receive())["type"])
+            seen.append(asyncio.current_task().cancelling())
+            seen.append((await receive())["type"])
+
+        made = registry(endpoint=endpoint)
+        peer = Swallows(websocket_scope())
+        task = peer.start(made)
+        await peer.until("websocket.accept")
+        await made.remove("echo")
+        await task
+        assert seen == ["websocket.receive", 0, "websocket.disconnect"]
+
+    @pytest.mark.parametrize("turns", range(6))
+    async def test_removal_that_is_cancelled_leaves_nobody_behind(self, turns):
+        """15: the endpoint was gone, and its connections lived on where no one could reach them."""
+        made = registry()
+        peers = [Peer(websocket_scope()) for _ in range(3)]
+        tasks = [peer.start(made) for peer in peers]
+        for peer in peers:
+            await peer.until("websocket.accept")
+        removal = asyncio.create_task(made.remove("echo"))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        removal.cancel()
+        await asyncio.wait([removal])
+        if "echo" in made:  # it had not begun
+            await made.remove("echo")
+        async with asyncio.timeout(10):
+            await asyncio.gather(*tasks)
+
+    async def test_an_endpoint_that_removes_itself_is_not_cut_with_the_others(self):
+        made, seen = Registry(page), []
+
+        async def endpoint(scope, receive, send):
+            await receive()
+            await send(ACCEPT)
+            if scope["headers"][-1] == (b"x-role", b"removes"):
+                await made.remove("echo", timeout=0.01)
+                seen.append(asyncio.current_task().cancelling())
+            else:
+                await asyncio.Event().wait()
+
+        made.add("echo", endpoint)
+        deaf = Peer(websocket_scope())
+        task = deaf.start(made)
+        await deaf.until("websocket.accept")
+        await Peer(websocket_scope(headers=[("x-role", "removes")])).run(made)
+        await task
+        assert seen == [0]
+
     async def test_mistakes_of_the_caller_end_nothing(self):
         made = registry()
         with pytest.raises(LocalProtocolError):
@@ -566,6 +678,26 @@ class TestConnectionInTheContext:
             await handles[0].send("too late")
         await handles[0].close(4002, "again")  # nothing more to do
         assert len(peer.sent) == 2
+
+    @pytest.mark.parametrize(
+        ("code", "reason"), [(1006, ""), (999, ""), (5000, ""), (1000, "x" * 124), (1000, "\ud83e")]
+    )
+    async def test_a_code_or_reason_that_is_none_ends_nothing(self, code, reason):
+        handles = []
+
+        async def endpoint(scope, receive, send):
+            handles.append(current(Connection))
+            await echo(scope, receive, send)
+
+        peer = Peer(websocket_scope())
+        task = peer.start(registry(endpoint=endpoint))
+        await peer.until("websocket.accept")
+        with pytest.raises((LocalProtocolError, UnicodeError)):
+            await handles[0].close(code, reason)
+        await handles[0].send("still here")
+        await handles[0].close(4001, "enough")
+        await task
+        assert [message.get("code") for message in peer.sent] == [None, None, 4001]
 
     async def test_it_is_gone_with_the_connection(self):
         with bind(RequestID("outer")):

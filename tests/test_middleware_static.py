@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+from urllib.parse import quote
+
 import httpx
 import pytest
 from starlette.applications import Starlette
@@ -222,6 +225,37 @@ class TestHeaders:
     def test_only_a_fingerprint_is_for_ever(self, path, immutable):
         assert ("immutable" in cache_control(path)) is immutable
 
+    @pytest.mark.parametrize(
+        ("rules", "message"),
+        [
+            ((), "a last one for every path"),
+            (((r"/static/.*", "no-cache"),), "a last one for every path"),
+            (((r".*", "no-cache"), (r"/api/.*", "no-store")), "a last one for every path"),
+            (((r"(", "no-cache"), (r".*", "no-cache")), "no regular expression"),
+            (((r".*", "no-cache\r\nset-cookie: a=b"),), "no header value"),
+            (((r".*", "für immer \u2026"),), "no header value"),
+        ],
+    )
+    def test_rules_that_could_fail_in_a_request_are_refused_at_once(self, rules, message):
+        """14: without a rule for every path, StopIteration came out of a coroutine."""
+        with pytest.raises(ValueError, match=message):
+            CacheRules(PlainTextResponse("x"), rules=rules)
+
+    @pytest.mark.parametrize("csp", ["default-src 'self'\r\nset-cookie: a=b", "\u2026", "a\x00"])
+    def test_a_policy_that_is_no_header_value_is_refused_at_once(self, csp):
+        with pytest.raises(ValueError, match="no header value"):
+            SecurityHeaders(PlainTextResponse("x"), csp=csp)
+
+    async def test_rules_of_ones_own_are_kept_for_every_path(self):
+        rules = [(r"/a", "private"), (r".*", "no-store")]
+        for path, kept in (("/a", "private"), ("*", "no-store"), ("/a\nb", "no-store")):
+            app = CacheRules(PlainTextResponse("x"), rules=iter(rules))
+            assert (await Peer(http_scope(path)).run(app)).headers()["cache-control"] == kept
+
+    def test_no_rule_for_a_path_is_named(self):
+        with pytest.raises(LookupError, match="no rule"):
+            cache_control("/a", [("/b", "no-cache")])
+
 
 class TestPublic:
     @pytest.mark.parametrize(
@@ -276,6 +310,55 @@ class TestPublic:
     async def test_a_redirect_stays_here_whatever_host_says(self, client):
         answer = await client.get("/docs", headers={"host": "evil.example"})
         assert (answer.status_code, answer.headers["location"]) == (307, "/docs/")
+
+    @pytest.mark.parametrize(
+        "name", ["\u65e5\u672c", "gr\u00fc\u00dfe", "a b", "100%", "a?b", "a#b"]
+    )
+    async def test_a_folder_of_any_name_redirects_to_itself(self, client, folder, name):
+        """27: a name outside of Latin-1 gave 500, one inside of it raw bytes in a header."""
+        (folder / name).mkdir()
+        (folder / name / "index.html").write_text("found", encoding="utf-8")
+        answer = await client.get(f"/{quote(name)}")
+        assert (answer.status_code, answer.headers["location"]) == (307, f"/{quote(name)}/")
+        assert (await client.get(answer.headers["location"])).text == "found"
+
+    async def test_a_site_in_a_folder_of_any_name(self, tmp_path):
+        folder = tmp_path / "\u65e5\u672c"
+        folder.mkdir()
+        (folder / "index.html").write_text("found", encoding="utf-8")
+        peer = await Peer(http_scope("/")).run(site(folder))
+        assert (peer.status, peer.body) == (200, b"found")
+
+    @pytest.mark.parametrize(
+        "path",
+        ["/\ud83e", "/\udcff", "/a\ufffd", "/" + "a" * 300, "/" + "a/" * 3000, "/index.html/x"],
+        ids=["half a pair", "a byte that is no UTF-8", "its replacement", "long", "deep", "below"],
+    )
+    async def test_a_path_that_no_file_can_have_is_404(self, app, path):
+        peer = Peer({**http_scope("/"), "path": path})
+        assert (await peer.run(app)).status == 404
+
+    @pytest.mark.parametrize(
+        ("error", "status"),
+        [
+            (PermissionError(errno.EACCES, "denied"), 404),
+            (OSError(errno.ELOOP, "a link to itself"), 404),
+            (OSError(errno.EIO, "a broken disk"), 500),
+        ],
+    )
+    async def test_a_file_that_may_not_be_read_is_not_there(
+        self, client, monkeypatch, error, status
+    ):
+        """Starlette says 401 where permission is missing, though nothing here asks for a name."""
+
+        def stat(*_, **__):
+            raise error
+
+        assert (await client.get("/index.html")).status_code == 200
+        monkeypatch.setattr("starlette.staticfiles.os.stat", stat)
+        answer = await client.get("/index.html")
+        assert answer.status_code == status
+        assert answer.headers["cache-control"] == "no-store"
 
     async def test_a_link_out_of_the_folder_is_not_followed(self, client, folder):
         try:

@@ -17,11 +17,10 @@ from refimpl.auth.authenticator import Authenticator
 from refimpl.auth.credentials import read_message, without_credentials, without_secrets
 from refimpl.auth.errors import AuthError
 from refimpl.auth.expiry import CHECK_EVERY, Session
-from refimpl.auth.tickets import answer
 from refimpl.auth.tokens import Claims
 from refimpl.errors import LocalProtocolError
 from refimpl.handshake import Headers, as_tuple
-from refimpl.middleware.asgi import App, Receive, Scope, Send, can_deny
+from refimpl.middleware.asgi import App, Receive, Scope, Send, deny
 from refimpl.middleware.context import bind, with_state
 
 __all__ = ["Authenticate"]
@@ -72,7 +71,7 @@ class Authenticate:
             claims = None if is_public else await self.identify(scope)
         except AuthError as error:
             self.count(error)
-            return await refuse(scope, receive, send, error)
+            return await deny(scope, receive, send, error.status, error.body, error.headers)
         if is_public:
             await self.app(scope, receive, send)
         elif scope["type"] == "websocket":
@@ -184,15 +183,3 @@ class Authenticate:
             return claims
 
         return renew
-
-
-async def refuse(scope: Scope, receive: Receive, send: Send, error: AuthError) -> None:
-    """Answer with the error's status and body, before any 101; 403 where no more can be said."""
-    if scope["type"] == "http":
-        return await answer(send, error.status, error.body, list(error.headers))
-    if (await receive())["type"] != "websocket.connect":
-        return  # gone already
-    if can_deny(scope):
-        await answer(send, error.status, error.body, list(error.headers), "websocket.http.response")
-    else:
-        await send({"type": "websocket.close", "code": 1008, "reason": ""})

@@ -6,13 +6,17 @@ looks at the clock in between, because the clock of a machine that slept has jum
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 
 from refimpl.auth.errors import AuthError
 from refimpl.auth.tokens import Claims
+from refimpl.concurrency.cancelling import Cancellation
 from refimpl.middleware.asgi import App, Message, Receive, Scope, Send
 
 __all__ = ["CHECK_EVERY", "TOKEN_OVER", "Session", "SocketOver"]
+
+logger = logging.getLogger("refimpl.auth")
 
 TOKEN_OVER = 4401
 REASON = "the token has expired"
@@ -70,8 +74,8 @@ class Session:
         try:
             async with asyncio.timeout(CLOSE_WITHIN):
                 await self._send({"type": "websocket.close", "code": code, "reason": reason})
-        except (OSError, RuntimeError):  # gone, or closed by the application just before
-            pass
+        except Exception as error:  # gone, or closed by the application just before
+            logger.debug("no Close could be sent: %r", error)
 
     # --- around the application ---
 
@@ -80,15 +84,17 @@ class Session:
         self._claims = claims
         task = asyncio.current_task()
         assert task is not None
-        self._watch(task)
+        cut = Cancellation(task)
+        self._watch(cut)
         try:
             await app(scope, self.receive, self.send)
         except SocketOver:
             pass  # the application let it through, as it may
         except asyncio.CancelledError:
-            if not self._cancelled_here(task):
-                raise
+            if not cut.take_back():
+                raise  # somebody else's
         finally:
+            cut.take_back()  # the application swallowed it
             await self._stop()
 
     async def receive(self) -> Message:
@@ -114,7 +120,7 @@ class Session:
             if kind == "websocket.http.response.start":
                 message = {"type": "websocket.close", "code": 4000 + message["status"]}
             elif kind == "websocket.http.response.body":
-                return
+                return await asyncio.sleep(0)  # one without end must let others run
         await self._send(message)
 
     # --- the end ---
@@ -127,26 +133,23 @@ class Session:
             raise AuthError("expired", "got a token after the end of the socket")
         self._claims = claims
 
-    def _watch(self, task: asyncio.Task[None]) -> None:
+    def _watch(self, cut: Cancellation) -> None:
         """End the socket if its token is over, else look again at that time, or before."""
         assert self._claims is not None
         left = self._claims.expires_at - self._now()
         loop = asyncio.get_running_loop()
         if left > 0:
-            self._timer = loop.call_later(min(left, self._check_every), self._watch, task)
+            self._timer = loop.call_later(min(left, self._check_every), self._watch, cut)
         else:
             self._is_over = True
-            self._ending = loop.create_task(self._end(task))
+            self._ending = loop.create_task(self._end(cut))
 
-    async def _end(self, task: asyncio.Task[None]) -> None:
+    async def _end(self, cut: Cancellation) -> None:
+        """Close the socket, then see to it that the application ends."""
         await self.close(TOKEN_OVER, REASON)
-        await asyncio.sleep(LEAVE_WITHIN)
-        self._ending = None
-        task.cancel()
-
-    def _cancelled_here(self, task: asyncio.Task[None]) -> bool:
-        """Whether it was `_end` alone that cancelled the task; if so, the cancelling is undone."""
-        return self._is_over and self._ending is None and task.uncancel() == 0
+        while True:
+            await asyncio.sleep(LEAVE_WITHIN)
+            cut.ask()
 
     async def _stop(self) -> None:
         if self._timer is not None:

@@ -5,18 +5,22 @@ async with serve(door.guard(handler), process_request=door.process_request) as s
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 
 from refimpl.auth.authenticator import Authenticator
 from refimpl.auth.errors import AuthError
-from refimpl.auth.expiry import CHECK_EVERY, REASON, TOKEN_OVER
+from refimpl.auth.expiry import CHECK_EVERY, LEAVE_WITHIN, REASON, TOKEN_OVER
 from refimpl.auth.tokens import Claims
+from refimpl.concurrency.cancelling import Cancellation
 from refimpl.handshake import Request, Response
 from refimpl.lifecycle import ServerConnection
 from refimpl.middleware.context import bind
 
 __all__ = ["Doorkeeper"]
+
+logger = logging.getLogger("refimpl.auth")
 
 Handler = Callable[[ServerConnection], Awaitable[None]]
 
@@ -54,24 +58,39 @@ class Doorkeeper:
         return None
 
     def guard(self, handler: Handler) -> Handler:
-        """Return handler as it is to be served: User and Claims bound, 4401 when the token ends."""
+        """Return handler as it is to be served: User and Claims bound, 4401 when the token ends.
+
+        A handler that has not returned a few seconds behind that is cancelled.
+        """
 
         async def guarded(connection: ServerConnection) -> None:
-            claims = _claims.get()
-            watching = asyncio.create_task(self._watch(connection, claims))
+            claims, task = _claims.get(), asyncio.current_task()
+            assert task is not None
+            end = Cancellation(task)
+            watching = asyncio.create_task(self._watch(connection, claims, end))
             try:
                 with bind(claims.user, claims):
                     await handler(connection)
+            except asyncio.CancelledError:
+                if not end.take_back():
+                    raise  # somebody else's
             finally:
+                end.take_back()  # the handler swallowed it
                 watching.cancel()
                 await asyncio.wait([watching])
 
         return guarded
 
-    async def _watch(self, connection: ServerConnection, claims: Claims) -> None:
+    async def _watch(self, connection: ServerConnection, claims: Claims, end: Cancellation) -> None:
+        """Close the connection with its token, then see to it that the handler ends."""
         now = self.authenticator.verifier.now
         while True:
             left = claims.expires_at - now()
             if left <= 0:
-                return await connection.close(TOKEN_OVER, REASON)
+                break
             await asyncio.sleep(min(left, self.check_every))
+        connection.start_close(TOKEN_OVER, REASON)
+        while True:
+            await asyncio.sleep(LEAVE_WITHIN)
+            logger.warning("%s outlived its token and is cancelled", end.task.get_name())
+            end.ask()

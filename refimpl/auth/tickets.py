@@ -26,7 +26,7 @@ from typing import Protocol, TypeVar
 
 from refimpl.auth.errors import AuthError
 from refimpl.auth.tokens import Claims
-from refimpl.middleware.asgi import Receive, Scope, Send
+from refimpl.middleware.asgi import Receive, Scope, Send, respond
 from refimpl.middleware.context import TenantID, User, current
 
 __all__ = ["TICKET_LIFETIME", "MemoryStore", "Store", "TicketOffice", "Tickets"]
@@ -180,25 +180,11 @@ class TicketOffice:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request: 201 and a ticket, 405 for other methods, else as `issue` refuses."""
         if scope["method"] != "POST":
-            return await answer(send, 405, b"", [("Allow", "POST")])
+            return await respond(scope, send, 405, headers=[("Allow", "POST")])
         try:
             ticket = await self.tickets.issue(current(Claims))
         except AuthError as error:
-            return await answer(send, error.status, error.body, list(error.headers))
+            return await respond(scope, send, error.status, error.body, error.headers)
         body = json.dumps({"ticket": ticket, "expires_in": self.tickets.lifetime}).encode()
         headers = [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
-        await answer(send, 201, body, headers)
-
-
-async def answer(
-    send: Send,
-    status: int,
-    body: bytes,
-    headers: list[tuple[str, str]],
-    kind: str = "http.response",
-) -> None:
-    """Send a whole HTTP response through ASGI; kind: its messages' type, up to the last word."""
-    lines = [*headers, ("Content-Length", str(len(body)))]
-    encoded = [(name.lower().encode(), value.encode()) for name, value in lines]
-    await send({"type": f"{kind}.start", "status": status, "headers": encoded})
-    await send({"type": f"{kind}.body", "body": body})
+        await respond(scope, send, 201, body, headers)

@@ -5,9 +5,8 @@ handler itself asks for JSON from our own page: a form of a foreign page could o
 victim in under another name (RFC 6265bis 8.8.1 leaves that to us).
 """
 
-import json
+import asyncio
 from collections.abc import Mapping
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -15,17 +14,26 @@ from starlette.routing import BaseRoute, Route
 
 from refimpl.auth import Authenticator, AuthError, Claims, Issuer, TicketOffice, Tickets
 from refimpl.auth.credentials import cookie_header
-from refimpl.auth.expiry import TOKEN_OVER
-from refimpl.chat.lobby import Lobby
-from refimpl.chat.people import Crowded, People
+from refimpl.auth.errors import Refusal
+from refimpl.auth.errors import problem as problem_body
+from refimpl.chat.limits import address_of
+from refimpl.chat.line import Crowded
+from refimpl.chat.lobby import Lobby, described
+from refimpl.chat.messages import read_json
+from refimpl.chat.people import People
 from refimpl.errors import HandshakeError, LocalProtocolError
 from refimpl.handshake import Headers
-from refimpl.middleware.context import User, current
+from refimpl.middleware.context import current
 
 __all__ = ["PUBLIC", "Api"]
 
 PUBLIC = ("/api/health", "/api/me", "/api/people", "/api/sign-in")
 MAX_BODY = 4096
+BODY_WITHIN = 10.0  # seconds for the whole of a body, however slowly it drips
+
+# What /api/me says of a session that is none; all others are "invalid", so that a forger learns
+# nothing. A key's name is no secret: every token carries it.
+REASONS = {"missing": "missing", "expired": "expired", "key": "restarted"}
 
 
 class Api:
@@ -75,8 +83,7 @@ class Api:
                 headers_of(request), secure=is_secure(request), method=request.method
             )
         except AuthError as error:
-            known = error.reason in ("missing", "expired")  # a forger learns no more than that
-            return JSONResponse({"user": None, "reason": error.reason if known else "invalid"})
+            return JSONResponse({"user": None, "reason": REASONS.get(error.reason, "invalid")})
         return JSONResponse({"user": described(claims.user) if claims else None, "reason": ""})
 
     async def sign_in(self, request: Request) -> Response:
@@ -87,30 +94,30 @@ class Api:
             )
         except HandshakeError:
             return problem(403, "Pages of other sites may not sign anybody in.")
-        if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+        kind = request.headers.get("content-type", "").partition(";")[0].strip()
+        if kind.lower() != "application/json":  # RFC 9110 8.3.1: types compare in any case
             return problem(415, "Send JSON.")
-        given = await read_fields(request)
+        try:
+            async with asyncio.timeout(BODY_WITHIN):
+                given = await read_fields(request)
+        except TimeoutError:
+            return problem(408, "The request took too long.")
         if given is None:
             return problem(400, "Send a name and a password.")
         try:
-            user = await self.people.check(*given)
-        except Crowded:
-            headers = {"retry-after": "2"}
-            return problem(503, "Too many sign-ins at once: try again in a moment.", headers)
+            user = await self.people.check(*given, address=address_of(request.scope))
+        except Crowded as error:
+            detail = "Too many sign-ins at once: try again in a moment."
+            return problem(429 if error.of_key else 503, detail, {"retry-after": "2"})
         if user is None:
             return problem(403, "Name and password do not belong together.")
         cookie = cookie_header(self.issuer.issue(user), int(self.issuer.lifetime))
         return JSONResponse({"user": described(user)}, headers={"set-cookie": cookie})
 
     async def sign_out(self, request: Request) -> Response:
-        """End the session: its cookie goes, and every connection that it opened."""
-        self.lobby.sign_out(current(Claims).token_id, TOKEN_OVER, "signed out")
+        """End the session, wherever a copy of its cookie lies, and every connection of it."""
+        self.lobby.sign_out(current(Claims))
         return Response(status_code=204, headers={"set-cookie": cookie_header("", 0)})
-
-
-def described(user: User) -> dict[str, str]:
-    """Return what a page is told about a user."""
-    return {"id": user.id, "name": user.name}
 
 
 def headers_of(request: Request) -> Headers:
@@ -135,8 +142,8 @@ async def read_fields(request: Request) -> tuple[str, str] | None:
         if len(body) > MAX_BODY:
             return None
     try:
-        fields: Any = json.loads(body)
-    except (ValueError, RecursionError):
+        fields = read_json(body.decode())
+    except ValueError:
         return None
     if not isinstance(fields, dict):
         return None
@@ -146,5 +153,5 @@ async def read_fields(request: Request) -> tuple[str, str] | None:
 
 def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
     """Return a refusal in JSON (RFC 9457), with words for a person."""
-    body = {"title": "", "status": status, "detail": detail}
-    return JSONResponse(body, status, headers, media_type="application/problem+json")
+    body = problem_body(Refusal(status, "", detail))
+    return Response(body, status, headers, media_type="application/problem+json")

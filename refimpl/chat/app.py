@@ -4,7 +4,9 @@ From outside to inside: a request id, security headers, WebSockets by name, the 
 path table. Sockets have a door of their own, because they come with a ticket. A browser sends the
 cookie along with it unasked, and two credentials are one too many.
 
-Everything lives in this process: users, rooms, messages, tickets and keys end with it.
+Everything lives in this process: users, rooms, messages, tickets and keys end with it. A restart
+signs everybody out, and that is on purpose: who signed out is remembered here as well, so a key
+that outlived the process would let their cookies in again. Chapter 12 keeps both in a store.
 """
 
 import secrets
@@ -16,7 +18,6 @@ from argon2 import PasswordHasher
 
 from refimpl.auth import (
     Authenticate,
-    Authenticator,
     Issuer,
     Key,
     Keyring,
@@ -26,10 +27,12 @@ from refimpl.auth import (
 )
 from refimpl.auth.credentials import without_secrets
 from refimpl.chat.api import PUBLIC, Api
+from refimpl.chat.limits import Pace
 from refimpl.chat.lobby import Lobby
 from refimpl.chat.people import DEMO, People
 from refimpl.chat.records import Records, WireFeed
 from refimpl.chat.rooms import Room
+from refimpl.chat.sessions import SessionAuthenticator, SignedOut
 from refimpl.chat.talk import Talk
 from refimpl.middleware import Context
 from refimpl.middleware.asgi import App, Receive, Scope, Send
@@ -57,7 +60,8 @@ class Chat:
     """The chat as one ASGI application.
 
     people: names and passwords. session: seconds that a sign-in lasts. heartbeat, limit: as in
-    `Talk`. keep: messages of a room. hasher: as in `People`. now: Unix seconds.
+    `Talk`. keep: messages of a room. hasher: as in `People`. pace: how fast users and addresses may
+    talk. now: Unix seconds.
     """
 
     def __init__(
@@ -70,22 +74,35 @@ class Chat:
         limit: int = 256 * 1024,
         keep: int = 200,
         hasher: PasswordHasher | None = None,
+        pace: Pace | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
-        keys = Keyring(Key("this-process", "HS256", secrets.token_bytes(32)))
+        # A name of its own, by which a session of an earlier process is told from a forged one.
+        keys = Keyring(Key(secrets.token_urlsafe(6), "HS256", secrets.token_bytes(32)))
         verifier = Verifier(keys, NAME, NAME, leeway=0, max_age=session, now=now)
         self.tickets = Tickets(now=now)
-        pages = Authenticator(verifier=verifier, sources=frozenset({Source.COOKIE}))
-        sockets = Authenticator(
-            verifier=verifier, tickets=self.tickets, sources=frozenset({Source.TICKET})
+        signed_out = SignedOut(now=now)
+        pages = SessionAuthenticator(
+            verifier=verifier, sources=frozenset({Source.COOKIE}), signed_out=signed_out
+        )
+        sockets = SessionAuthenticator(
+            verifier=verifier,
+            tickets=self.tickets,
+            sources=frozenset({Source.TICKET}),
+            signed_out=signed_out,
         )
         self.issuer = Issuer(keys, NAME, NAME, lifetime=session, now=now)
         # All rooms together, and some talk, have to fit into what may wait for a visitor.
         size = limit // (len(rooms) + 1)
-        self.lobby = Lobby((Room(*room, keep=keep, keep_size=size) for room in rooms), now=now)
+        self.lobby = Lobby(
+            (Room(*room, keep=keep, keep_size=size) for room in rooms),
+            signed_out=signed_out,
+            now=now,
+        )
         self.records = Records(now=now)
+        self.people = People(people, hasher=hasher)
         api = Api(
-            People(people, hasher=hasher),
+            self.people,
             self.issuer,
             pages,
             self.tickets,
@@ -95,8 +112,10 @@ class Chat:
         self.registry = Registry(
             Authenticate(site(PAGE, api.routes()), pages, public=[*PAGES, *PUBLIC])
         )
-        talk = Talk(self.lobby, self.records, heartbeat=heartbeat, limit=limit)
-        for name, endpoint in (("chat", talk), ("wire", WireFeed(self.lobby, self.records))):
+        pace = pace or Pace()
+        talk = Talk(self.lobby, self.records, pace, heartbeat=heartbeat, limit=limit)
+        feed = WireFeed(self.lobby, self.records, pace)
+        for name, endpoint in (("chat", talk), ("wire", feed)):
             self.registry.add(name, Authenticate(endpoint, sockets), limit=MAX_CONNECTIONS)
         self.app: App = Context(SecurityHeaders(self.registry))
 

@@ -5,7 +5,7 @@ table, `SCHEMA`, and nothing else passes: no other field, type or length. A refu
 too, `error`, with words for a person; the connection stays open.
 
 From the page: `join` a room (again: with the last number it knows), `say` something in one, `ping`.
-From the server: `welcome`, `joined`, `said`, `presence`, `pong`, `error`.
+From the server: `welcome`, `joined`, `said`, `activity`, `presence`, `pong`, `error`.
 
 >>> parse('{"type": "join", "room": "harbour"}')
 Join(room='harbour', after=0, epoch='')
@@ -19,13 +19,13 @@ import json
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
 from refimpl.chat.rooms import Room, Said
 
 __all__ = ["MAX_ID", "MAX_TEXT", "SCHEMA", "BadMessage", "Join", "Ping", "Say", "parse"]
-__all__ += ["error", "joined", "pong", "presence", "said", "welcome"]
+__all__ += ["activity", "error", "joined", "pong", "presence", "read_json", "said", "welcome"]
 
 MAX_TEXT = 2000  # characters: with 4 bytes each still half of what the server takes in a frame
 MAX_ID = 64
@@ -149,22 +149,43 @@ def _read_object(text: object) -> dict[str, Any]:
     if not isinstance(text, str):
         raise BadMessage("binary", "messages are JSON in text frames, not binary")
     try:
-        values = json.loads(text, object_pairs_hook=_without_doubles)
-    except BadMessage:
-        raise
-    except (ValueError, RecursionError):
-        raise BadMessage("not-json", "that is not JSON") from None
+        values = read_json(text)
+    except ValueError:
+        raise BadMessage("not-json", "that is not JSON, or it can be read in two ways") from None
     if not isinstance(values, dict):
         raise BadMessage("not-json", "that is JSON, but not an object")
     return values
 
 
-def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def read_json(text: str) -> object:
+    """Return the value of a JSON text that every program reads in the same way.
+
+    Raises ValueError for text that is not JSON, and for what Python's reader lets pass: a field
+    that is there twice, NaN and Infinity, half of a surrogate pair (RFC 8259 4, 6 and 8.2), and
+    for text nested so deeply that no reader has to take it (9). Bytes are UTF-8 and nothing else:
+    decode them before, and a byte order mark is refused here (8.1).
+    """
+    try:
+        value: object = json.loads(
+            text, object_pairs_hook=_without_doubles, parse_constant=_refuse_constant
+        )
+        if "\\u" in text:  # the only way to half of a pair in text that came as UTF-8
+            json.dumps(value, ensure_ascii=False).encode()
+    except RecursionError:
+        raise ValueError("got JSON nested too deeply") from None
+    return value
+
+
+def _without_doubles(pairs: list[tuple[str, object]]) -> dict[str, object]:
     """Return an object; of two fields with one name, two programs could read different ones."""
     values = dict(pairs)
     if len(values) < len(pairs):
-        raise BadMessage("not-json", "a field is there twice")
+        raise ValueError("got a field twice")
     return values
+
+
+def _refuse_constant(name: str) -> object:
+    raise ValueError(f"got {name}, which is no number in JSON")
 
 
 # --- what the server says ---
@@ -178,42 +199,49 @@ def welcome(
     user: dict[str, str],
     rooms: Iterable[Room],
     *,
+    epoch: str,
     connection: str,
     heartbeat: tuple[float, float],
 ) -> str:
     """Return the first message on a connection.
 
-    connection: its name for the wire panel, "" where this server cannot show frames. heartbeat:
-    seconds of silence after which the page should ping, and seconds to wait for the answer.
+    epoch: whose count the rooms' last numbers are of. connection: its name for the wire panel, ""
+    where this server cannot show frames. heartbeat: seconds of silence after which the page should
+    ping, and seconds to wait for the answer.
     """
-    described = [{"id": room.id, "title": room.title, "topic": room.topic} for room in rooms]
+    described = [
+        {"id": room.id, "title": room.title, "topic": room.topic, "last": room.last}
+        for room in rooms
+    ]
     after, within = heartbeat
     return _write(
         "welcome",
         user=user,
+        epoch=epoch,
         rooms=described,
         connection=connection,
         heartbeat={"after": after, "within": within},
     )
 
 
-def joined(
-    room: Room, messages: Iterable[Said], *, epoch: str, lost: int, people: list[dict[str, str]]
-) -> str:
-    """Return the answer to `join`: what was missed, who is here, and how much is kept no more."""
-    return _write(
-        "joined",
-        room=room.id,
-        epoch=epoch,
-        lost=lost,
-        messages=[asdict(message) for message in messages],
-        people=people,
-    )
+def joined(room: Room, written: Iterable[str], *, epoch: str, lost: int, people: str) -> str:
+    """Return the answer to `join`: what was missed, who is here, and how much is lost.
+
+    written: messages, and people: users, as JSON that is made once and not for each who joins.
+    """
+    head = _write("joined", room=room.id, epoch=epoch, lost=lost)
+    return f'{head[:-1]},"messages":[{",".join(written)}],"people":{people}}}'
 
 
 def said(room: Room, message: Said) -> str:
     """Return what all in a room hear; for who said it, the sign that it has arrived."""
-    return _write("said", room=room.id, message=asdict(message))
+    head = _write("said", room=room.id)
+    return f'{head[:-1]},"message":{message.as_json()}}}'
+
+
+def activity(room: Room, *, user: str) -> str:
+    """Return what those hear who are not in a room: its last number, and whose message that is."""
+    return _write("activity", room=room.id, last=room.last, user=user)
 
 
 def presence(room: Room, user: dict[str, str], *, here: bool) -> str:

@@ -1,9 +1,9 @@
 """Who may sign in: names with hashed passwords, checked beside the event loop.
 
 Passwords are hashed with Argon2id (RFC 9106) by `argon2-cffi`. A hash costs tens of milliseconds
-and tens of megabytes on purpose, so it runs in a thread, few at a time, and a crowd at the door is
-sent away rather than served from memory that is not there. An unknown name costs as much as a known
-one: the time of the answer does not tell who has an account.
+and tens of megabytes on purpose, so it runs in a thread, few at a time, and the addresses that ask
+for one take turns: a program that tries passwords from one address keeps nobody else waiting. An
+unknown name costs as much as a known one: the time of the answer does not tell who has an account.
 """
 
 import asyncio
@@ -13,9 +13,10 @@ from types import MappingProxyType
 from argon2 import PasswordHasher
 from argon2.exceptions import VerificationError
 
+from refimpl.chat.line import FairLine
 from refimpl.middleware.context import User
 
-__all__ = ["DEMO", "Crowded", "People"]
+__all__ = ["DEMO", "People"]
 
 # Known to everybody who opens the sign-in page, which shows them.
 DEMO: Mapping[str, str] = MappingProxyType(
@@ -23,12 +24,9 @@ DEMO: Mapping[str, str] = MappingProxyType(
 )
 
 AT_ONCE = 2  # hashes at a time, 64 MiB each
-IN_LINE = 32  # sign-ins that may wait for their turn
+OF_ADDRESS = 1  # of them for one address
+IN_LINE = 64  # sign-ins of one address that may wait for their turn
 MAX_LENGTH = 200  # characters of a name or password; Argon2 would take megabytes
-
-
-class Crowded(RuntimeError):
-    """Too many are signing in at this moment: answer 503, they can try again in a second."""
 
 
 class People:
@@ -44,21 +42,22 @@ class People:
             for name, password in passwords.items()
         }
         self._nobody = self._hasher.hash("the password of nobody")
-        self._turn = asyncio.Semaphore(AT_ONCE)
-        self._in_line = 0
+        self.line = FairLine(at_once=AT_ONCE, of_key=OF_ADDRESS, in_line=IN_LINE)
 
-    async def check(self, name: str, password: str) -> User | None:
-        """Return whose name and password these are, or None. Raises Crowded."""
-        if self._in_line >= IN_LINE:
-            raise Crowded("too many sign-ins at once")
+    async def check(self, name: str, password: str, *, address: str = "") -> User | None:
+        """Return whose name and password these are, or None.
+
+        address: who asks, as far as turns go. Raises Crowded.
+        """
         known = len(name) <= MAX_LENGTH and len(password) <= MAX_LENGTH
         user, stored = self._people.get(name.strip().casefold(), (None, self._nobody))
-        self._in_line += 1
-        try:
-            async with self._turn:
-                right = await asyncio.to_thread(self._verify, stored, password if known else "")
-        finally:
-            self._in_line -= 1
+        await self.line.enter(address)
+        hashing = asyncio.ensure_future(
+            asyncio.to_thread(self._verify, stored, password if known else "")
+        )
+        # The turn ends with the thread, which cannot be cancelled, and not with whoever waits.
+        hashing.add_done_callback(lambda _: self.line.leave(address))
+        right = await asyncio.shield(hashing)
         return user if right and known else None
 
     def _verify(self, stored: str, password: str) -> bool:

@@ -17,8 +17,10 @@ Everything is in this process and ends with it. Nothing here waits, so no other 
 """
 
 import json
-from collections import deque
+from collections import OrderedDict, deque
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import islice
 
 __all__ = ["Room", "Said"]
 
@@ -33,6 +35,10 @@ class Said:
     name: str
     text: str
     at: float
+
+    def as_json(self) -> str:
+        """Return the message as JSON, on one line."""
+        return json.dumps(asdict(self), ensure_ascii=False, separators=(",", ":"))
 
 
 class Room:
@@ -57,10 +63,10 @@ class Room:
         self.topic = topic
         self._keep = keep
         self._keep_size = keep_size
-        self._kept: deque[Said] = deque()
+        self._kept: deque[tuple[Said, str]] = deque()  # with its JSON, which is made once
         self._size = 0
         self._remember = max(keep, remember)
-        self._known: dict[tuple[str, str], Said] = {}  # oldest first
+        self._known: OrderedDict[tuple[str, str], tuple[int, float]] = OrderedDict()
         self._last = 0
 
     @property
@@ -71,32 +77,49 @@ class Room:
     def say(self, user: str, name: str, id: str, text: str, *, at: float) -> tuple[Said, bool]:
         """Return the message with its number, and whether it is new.
 
-        Ids are each user's own: nobody can take another's place by guessing one.
+        Ids are each user's own: nobody can take another's place by guessing one. One that is known
+        and no longer kept comes back with its number, its time and the words that came with it now.
         """
-        known = self._known.get((user, id))
-        if known is not None:
-            return known, False
+        if (user, id) in self._known:
+            seq, at = self._known[user, id]
+            return self._find(seq) or Said(seq, id, user, name, text, at), False
         self._last += 1
         message = Said(self._last, id, user, name, text, at)
-        self._kept.append(message)
-        self._size += size_of(message)
-        while len(self._kept) > self._keep or self._size > self._keep_size:
-            self._size -= size_of(self._kept.popleft())
-        self._known[user, id] = message
+        self._add(message)
+        self._known[user, id] = message.seq, at
         if len(self._known) > self._remember:
-            del self._known[next(iter(self._known))]
+            self._known.popitem(last=False)
         return message, True
+
+    def _add(self, message: Said) -> None:
+        """Keep a message, and let go of the oldest that are too many or too long together."""
+        written = message.as_json()
+        self._kept.append((message, written))
+        self._size += len(written) + 1
+        while len(self._kept) > self._keep or self._size > self._keep_size:
+            self._size -= len(self._kept.popleft()[1]) + 1
+
+    def _find(self, seq: int) -> Said | None:
+        """Return a message that is kept, by its number."""
+        at = seq - self._oldest
+        return self._kept[at][0] if 0 <= at < len(self._kept) else None
+
+    @property
+    def _oldest(self) -> int:
+        """The number of the oldest message that is kept."""
+        return self._last + 1 - len(self._kept)
 
     def after(self, seq: int) -> list[Said]:
         """Return the kept messages with numbers above seq, oldest first."""
-        return [message for message in self._kept if message.seq > seq]
+        return [message for message, _ in self._behind(seq)]
+
+    def written_after(self, seq: int) -> list[str]:
+        """Return the same messages as JSON."""
+        return [written for _, written in self._behind(seq)]
+
+    def _behind(self, seq: int) -> Iterator[tuple[Said, str]]:
+        return islice(self._kept, max(0, seq + 1 - self._oldest), None)
 
     def lost(self, seq: int) -> int:
-        """Return how many messages above seq are kept no more."""
-        oldest = self._kept[0].seq if self._kept else self._last + 1
-        return max(0, oldest - seq - 1)
-
-
-def size_of(message: Said) -> int:
-    """Return how many characters a message takes as JSON: quotes and line breaks count twice."""
-    return len(json.dumps(asdict(message), ensure_ascii=False, separators=(",", ":"))) + 1
+        """Return how many messages above seq are no longer kept."""
+        return max(0, self._oldest - seq - 1)

@@ -1,18 +1,19 @@
 """The endpoint /ws/chat: one visitor from the handshake to the end, as an ASGI application.
 
 It stands behind `Registry` and `Authenticate`, which say who it is and give it a way to hang up.
-This task receives; another one empties the visitor's outbox; a third exists only to hang up.
+This task receives, and waits where its visitor talks too fast; another one empties the visitor's
+outbox; a third exists only to hang up.
 """
 
-import asyncio
-
-from refimpl.auth import Claims
-from refimpl.chat.lobby import HangUp, Lobby, Visitor
+from refimpl.auth.tokens import Claims
+from refimpl.chat.limits import MAX_TABS, Pace, address_of, size_of
+from refimpl.chat.lobby import Lobby, described
 from refimpl.chat.messages import BadMessage, Join, Say, error, parse, pong, welcome
 from refimpl.chat.outbox import Outbox
 from refimpl.chat.records import Records
+from refimpl.chat.visitor import Visitor
 from refimpl.framing import CloseCode
-from refimpl.middleware.asgi import Receive, Scope, Send
+from refimpl.middleware.asgi import Receive, Scope, Send, deny
 from refimpl.middleware.closable import Connection
 from refimpl.middleware.context import current
 
@@ -32,63 +33,78 @@ class Talk:
         self,
         lobby: Lobby,
         records: Records,
+        pace: Pace,
         *,
         heartbeat: tuple[float, float] = (15.0, 5.0),
         limit: int = 256 * 1024,
     ) -> None:
         self.lobby = lobby
         self.records = records
+        self.pace = pace
         self.heartbeat = heartbeat
         self.limit = limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
-        if (await receive())["type"] != "websocket.connect":
-            return
         claims = current(Claims)
-        hang_up = HangUp(current(Connection).close)
-        visitor = Visitor(claims.user, claims.token_id, Outbox(limit=self.limit), hang_up)
-        with self.records.record(scope, claims.user.id) as record:
-            await send({"type": "websocket.accept"})
-            delivering = asyncio.create_task(visitor.outbox.deliver(send))
+        if self.lobby.tabs(claims.user) >= MAX_TABS:
+            return await deny(scope, receive, send, 429, b"You have too many connections.\n")
+        visitor = Visitor(claims, Outbox(limit=self.limit), current(Connection).close)
+        async with visitor.served(send):
+            self.lobby.enter(visitor)  # before anything waits: else more would come than may
             try:
-                self.lobby.enter(visitor)
-                self.greet(visitor, record.id if record else "")
-                await self.listen(visitor, receive)
+                await self._talk(visitor, scope, receive, send)
             finally:
                 self.lobby.leave(visitor)
-                delivering.cancel()
-                await asyncio.wait([delivering, *hang_up.tasks])
+
+    async def _talk(self, visitor: Visitor, scope: Scope, receive: Receive, send: Send) -> None:
+        if (await receive())["type"] != "websocket.connect":
+            return
+        with self.records.record(scope, visitor.user.id) as record:
+            await send({"type": "websocket.accept"})
+            self.greet(visitor, record.id if record else "")
+            await self.listen(visitor, receive, address_of(scope))
 
     def greet(self, visitor: Visitor, connection: str) -> None:
         """Say who the visitor is, what rooms there are, and by what name to ask for its frames."""
         visitor.tell(
             welcome(
-                visitor.described(),
+                described(visitor.user),
                 self.lobby.rooms.values(),
+                epoch=self.lobby.epoch,
                 connection=connection,
                 heartbeat=self.heartbeat,
             )
         )
+        self.lobby.listen(visitor)
 
-    async def listen(self, visitor: Visitor, receive: Receive) -> None:
-        """Do what the visitor's messages say until it leaves."""
+    async def listen(self, visitor: Visitor, receive: Receive, address: str) -> None:
+        """Do what the visitor's messages say until it leaves, no faster than its pace allows."""
         mistakes = 0
         while (message := await receive())["type"] == "websocket.receive":
+            answered = 0
             try:
-                self.handle(visitor, message.get("text"))
+                answered = self.handle(visitor, message.get("text"))
             except BadMessage as problem:
                 visitor.tell(error(problem))
                 mistakes += 1
                 if mistakes == MAX_MISTAKES:
                     visitor.hang_up(CloseCode.POLICY_VIOLATION, "too many malformed messages")
+                    return
+            said = size_of(message)
+            wait = self.pace.take(visitor.user.id, address, said=said, answered=answered)
+            await visitor.pause(wait)
 
-    def handle(self, visitor: Visitor, text: object) -> None:
-        """Do what one message says. Raises BadMessage."""
+    def handle(self, visitor: Visitor, text: object) -> int:
+        """Do what one message says; return how many characters of history that takes.
+
+        Raises BadMessage.
+        """
         match parse(text):
             case Join() as request:
-                self.lobby.join(visitor, request)
+                return self.lobby.join(visitor, request)
             case Say() as request:
                 self.lobby.say(visitor, request)
             case _:
                 visitor.tell(pong())
+        return 0

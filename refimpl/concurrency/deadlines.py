@@ -19,7 +19,8 @@ from contextvars import ContextVar
 
 __all__ = ["deadline", "remaining"]
 
-_deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
+# One for each block that has one. A block takes its own away, whichever of them ends first.
+_deadline: ContextVar[tuple[float, ...]] = ContextVar("deadline", default=())
 
 
 @asynccontextmanager
@@ -28,18 +29,21 @@ async def deadline(seconds: float | None) -> AsyncIterator[None]:
 
     None adds no limit of its own. Child tasks made inside a TaskGroup of the block end with it.
     """
-    outer = _deadline.get()
-    own = None if seconds is None else asyncio.get_running_loop().time() + seconds
-    when = min((each for each in (outer, own) if each is not None), default=None)
-    token = _deadline.set(when)
+    own = () if seconds is None else (asyncio.get_running_loop().time() + seconds,)
+    every = (*_deadline.get(), *own)
+    _deadline.set(every)
     try:
-        async with asyncio.timeout_at(when):
+        async with asyncio.timeout_at(min(every, default=None)):
             yield
     finally:
-        _deadline.reset(token)
+        left = list(_deadline.get())
+        for when in own:
+            if when in left:  # not where another task ends the block, in a context of its own
+                left.remove(when)
+        _deadline.set(tuple(left))
 
 
 def remaining() -> float | None:
-    """Return the seconds left until the innermost deadline, at least 0; None without one."""
-    when = _deadline.get()
-    return None if when is None else max(0.0, when - asyncio.get_running_loop().time())
+    """Return the seconds left until the first deadline to come, at least 0; None without one."""
+    every = _deadline.get()
+    return max(0.0, min(every) - asyncio.get_running_loop().time()) if every else None

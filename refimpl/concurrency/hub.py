@@ -16,6 +16,7 @@ from enum import Enum
 
 from refimpl.framing import CloseCode
 from refimpl.lifecycle import WebSocket, broadcast
+from refimpl.messages import State
 
 __all__ = ["Hub", "Slow"]
 
@@ -54,8 +55,9 @@ class Hub:
         return len(self._members)
 
     def publish(self, message: str | bytes) -> int:
-        """Send message to every member without waiting; return how many it was queued for."""
-        ready = [connection for connection in self._members if self._takes(connection)]
+        """Send message to every open member without waiting; return how many it was queued for."""
+        hearing = [each for each in self._members if each.state is State.OPEN]
+        ready = [connection for connection in hearing if self._takes(connection)]
         broadcast(ready, message, limit=self.limit)
         self.counts["delivered"] += len(ready)
         return len(ready)

@@ -53,16 +53,18 @@ class LeakedTasks(AssertionError):
         self.reports = reports
 
 
-@contextmanager
-def trace_tasks() -> Iterator[None]:
-    """Note where and when each task of the running loop is made, until the block ends.
+class _Tracer:
+    """A task factory that notes births while anybody traces, and makes tasks as `before` does.
 
-    It costs a stack walk a task, about 1 us, so it is for tests, lessons and a server in trouble.
+    All traces of a loop share one, since the first to begin need not be the last to end.
     """
-    loop = asyncio.get_running_loop()
-    before = loop.get_task_factory()
 
-    def make(
+    def __init__(self, before: Any) -> None:
+        self.before = before
+        self.traces = 0
+
+    def __call__(
+        self,
         loop: asyncio.AbstractEventLoop,
         coroutine: Coroutine[Any, Any, Any] | Generator[Any, None, Any],
         context: Context | None = None,
@@ -70,18 +72,40 @@ def trace_tasks() -> Iterator[None]:
     ) -> asyncio.Future[Any]:
         if context is not None:
             options["context"] = context
-        if before is None:
+        if self.before is None:
             task: Any = asyncio.Task(coroutine, loop=loop, **options)
         else:
-            task = before(loop, coroutine, **options)
-        _births[task] = _caller(sys._getframe(1)), loop.time()
+            task = self.before(loop, coroutine, **options)
+        if self.traces:
+            _births[task] = _caller(sys._getframe(1)), loop.time()
+        else:  # someone put us back who had found us here
+            self.remove(loop)
         return task  # type: ignore[no-any-return]
 
-    loop.set_task_factory(make)
+    def remove(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Put `before` back, unless another factory stands on top of us: it needs us."""
+        if loop.get_task_factory() is self:
+            loop.set_task_factory(self.before)
+
+
+@contextmanager
+def trace_tasks() -> Iterator[None]:
+    """Note where and when each task of the running loop is made, until the block ends.
+
+    It costs a stack walk a task, about 1 us, so it is for tests, lessons and a server in trouble.
+    Blocks of several tasks may overlap.
+    """
+    loop = asyncio.get_running_loop()
+    factory = loop.get_task_factory()
+    tracer = factory if isinstance(factory, _Tracer) else _Tracer(factory)
+    loop.set_task_factory(tracer)
+    tracer.traces += 1
     try:
         yield
     finally:
-        loop.set_task_factory(before)
+        tracer.traces -= 1
+        if not tracer.traces:
+            tracer.remove(loop)
 
 
 def _caller(frame: FrameType | None) -> str:

@@ -9,7 +9,7 @@ that holds another one. ASGI 3.0, "Applications"; nothing here imports a framewo
 ['a.example', 'b.example']
 """
 
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
 from typing import Any
 
 __all__ = [
@@ -21,6 +21,8 @@ __all__ = [
     "can_deny",
     "deny",
     "header_values",
+    "no_such_endpoint",
+    "respond",
     "route_path",
 ]
 
@@ -53,29 +55,48 @@ def can_deny(scope: Scope) -> bool:
     return DENIAL in (scope.get("extensions") or {})
 
 
+async def respond(
+    scope: Scope,
+    send: Send,
+    status: int,
+    body: bytes = b"",
+    headers: Sequence[tuple[str, str]] = (),
+) -> None:
+    """Answer with one whole HTTP response: a plain request, or a WebSocket in place of a 101.
+
+    headers: without a Content-Type among them, a body is plain text. A server without the extension
+    `websocket.http.response` can only say 403 to a WebSocket: it gets `websocket.close`.
+    """
+    kind = "http.response" if scope["type"] == "http" else DENIAL
+    if kind == DENIAL and not can_deny(scope):
+        await send({"type": "websocket.close", "code": 1008, "reason": ""})
+        return
+    fields = {name.lower() for name, _ in headers}
+    lines = [*headers, ("content-length", str(len(body)))]
+    if body and "content-type" not in fields:
+        lines.insert(0, ("content-type", "text/plain; charset=utf-8"))
+    encoded = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in lines]
+    await send({"type": f"{kind}.start", "status": status, "headers": encoded})
+    await send({"type": f"{kind}.body", "body": body})
+
+
 async def deny(
     scope: Scope,
     receive: Receive,
     send: Send,
     status: int,
     body: bytes = b"",
-    headers: Iterable[tuple[str, str]] = (),
+    headers: Sequence[tuple[str, str]] = (),
 ) -> None:
-    """Refuse a WebSocket before it is accepted, with status and a plain-text body.
+    """Refuse a request to which nothing was answered yet: `respond`, where a client is left.
 
-    Waits for `websocket.connect` first, as ASGI asks for. A server without the extension
-    `websocket.http.response` can only say 403: it gets `websocket.close`.
+    For a WebSocket it waits for `websocket.connect` first, as ASGI asks for.
     """
-    if (await receive())["type"] != "websocket.connect":
+    if scope["type"] == "websocket" and (await receive())["type"] != "websocket.connect":
         return  # the client is gone already
-    if not can_deny(scope):
-        await send({"type": "websocket.close", "code": 1008, "reason": ""})
-        return
-    fields = [
-        ("content-type", "text/plain; charset=utf-8"),
-        ("content-length", str(len(body))),
-        *headers,
-    ]
-    encoded = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in fields]
-    await send({"type": f"{DENIAL}.start", "status": status, "headers": encoded})
-    await send({"type": f"{DENIAL}.body", "body": body})
+    await respond(scope, send, status, body, headers)
+
+
+async def no_such_endpoint(scope: Scope, receive: Receive, send: Send) -> None:
+    """Refuse a WebSocket whose path is nobody's, with 404."""
+    await deny(scope, receive, send, 404, b"There is no such endpoint.\n")

@@ -1,6 +1,6 @@
 """One connection in an endpoint's hands, with a door for whoever has to end it from outside.
 
-A `Session` stands between the server and an endpoint: it passes ASGI messages both ways, and knows
+A `Closable` stands between server and endpoint: it passes ASGI messages both ways, and knows
 from them whether the handshake is answered. `end` tells the client, wakes an endpoint that waits in
 `receive`, and makes its next `send` fail; `cut` cancels an endpoint that does not listen.
 """
@@ -10,10 +10,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum
 
+from refimpl.concurrency.cancelling import Cancellation
 from refimpl.errors import Close
-from refimpl.middleware.asgi import DENIAL, App, Message, Receive, Scope, Send, can_deny
+from refimpl.messages.close_frame import serialize_close
+from refimpl.middleware.asgi import DENIAL, App, Message, Receive, Scope, Send, respond
 
-__all__ = ["Connection", "Ended", "Session"]
+__all__ = ["Closable", "Connection", "Ended"]
 
 TELL_TIMEOUT = 10.0  # a client that stopped reading may keep the server from sending
 
@@ -42,7 +44,7 @@ class Connection:
     close: Callable[[int, str], Awaitable[None]]
 
 
-class Session:
+class Closable:
     """One WebSocket on its way through an endpoint.
 
     Made in the task that serves the connection. `finished` is set when the endpoint has returned.
@@ -52,14 +54,14 @@ class Session:
         self.scope = scope
         self.phase = Phase.CONNECTING
         self.task = asyncio.current_task()
+        assert self.task is not None
         self.finished = asyncio.Event()
         self._receive = receive
         self._send = send
         self._ending: Close | None = None
         self._told = asyncio.Event()
-        self._waiting: set[asyncio.Task[object]] = set()
-        self._woken: set[asyncio.Task[object]] = set()
-        self._cut = False
+        self._waiting: set[Cancellation] = set()  # one for each task in `receive`
+        self._cut = Cancellation(self.task)
         self._begun = False  # applications expect `websocket.connect` before anything else
         self._disconnected = False
 
@@ -70,9 +72,10 @@ class Session:
         except Ended:
             pass
         except asyncio.CancelledError:
-            if not self._cut or self.task is None or self.task.uncancel() > 0:
+            if not self._cut.take_back():
                 raise  # somebody else's cancellation
         finally:
+            self._cut.take_back()  # the endpoint swallowed it
             self.phase = Phase.OVER
             self.finished.set()
 
@@ -93,7 +96,7 @@ class Session:
         return self._ending is not None
 
     async def receive(self) -> Message:
-        """Return the next message, or a disconnect as soon as the session is ended.
+        """Return the next message, or a disconnect as soon as it is ended.
 
         Raises Ended after the disconnect: a loop that asks on would never let go of the event loop.
         """
@@ -103,23 +106,24 @@ class Session:
             return self._disconnect(self._ending)
         task = asyncio.current_task()
         assert task is not None
-        self._waiting.add(task)
+        wake = Cancellation(task)
+        self._waiting.add(wake)
         try:
             message = await self._receive()
         except asyncio.CancelledError:
-            if self._ending is None or task not in self._woken or task.uncancel() > 0:
+            if self._ending is None or not wake.take_back():
                 raise
             return self._disconnect(self._ending)
         finally:
-            self._waiting.discard(task)
-            self._woken.discard(task)
+            self._waiting.discard(wake)
+            wake.take_back()  # a middleware turned it into a message
         self._begun = True
         if message["type"] == "websocket.disconnect":
             self.phase, self._disconnected = Phase.OVER, True
         return message
 
     async def send(self, message: Message) -> None:
-        """Pass a message on; Ended when the session is over by our own doing."""
+        """Pass a message on; Ended when we have ended the connection."""
         if self._ending is not None:
             raise Ended(f"this connection was closed with {self._ending.code}")
         kind = message["type"]
@@ -130,9 +134,13 @@ class Session:
         await self._send(message)
 
     async def end(self, close: Close) -> None:
-        """Tell the client (Close when open, 404 before), then wake the endpoint."""
+        """Tell the client (Close when open, 404 before), then wake the endpoint.
+
+        Raises LocalProtocolError for a Close that may not be sent, and then ends nothing.
+        """
         if self._ending is not None:
             return
+        serialize_close(close.code, close.reason)
         self._ending = close
         try:
             async with asyncio.timeout(TELL_TIMEOUT):
@@ -141,25 +149,21 @@ class Session:
             pass  # the client left at the same moment, or reads nothing any more
         finally:
             self._told.set()
-            for task in self._waiting:
-                self._woken.add(task)
-                task.cancel()
+            for wake in self._waiting:
+                wake.ask()
 
     def cut(self) -> None:
         """Cancel an endpoint that has not returned after `end`."""
-        if not self.finished.is_set() and self.task is not None:
-            self._cut = True
-            self.task.cancel()
+        if not self.finished.is_set():
+            self._cut.ask()
 
     async def _tell(self, close: Close) -> None:
         phase, self.phase = self.phase, Phase.OVER
-        if phase is Phase.OPEN or (phase is Phase.CONNECTING and not can_deny(self.scope)):
+        if phase is Phase.OPEN:
             goodbye = {"type": "websocket.close", "code": close.code, "reason": close.reason}
             await self._send(goodbye)
         elif phase is Phase.CONNECTING:
-            headers = [(b"content-length", b"0")]
-            await self._send({"type": f"{DENIAL}.start", "status": 404, "headers": headers})
-            await self._send({"type": f"{DENIAL}.body", "body": b""})
+            await respond(self.scope, self._send, 404)
 
     def _disconnect(self, close: Close) -> Message:
         self._disconnected = True

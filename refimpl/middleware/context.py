@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TypeVar, cast
 
 from refimpl.handshake import as_tuple
@@ -44,7 +43,8 @@ HEADER = "x-request-id"
 SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")  # it goes into logs and into a header of the answer
 ANSWERS = ("http.response.start", "websocket.accept", "websocket.http.response.start")
 
-_bound: ContextVar[Values] = ContextVar("refimpl.bound", default=MappingProxyType({}))
+# A layer for each block, the innermost last. A block takes its own away, whichever ends first.
+_bound: ContextVar[tuple[Values, ...]] = ContextVar("refimpl.bound", default=())
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,27 +102,31 @@ def bind(*values: object) -> Iterator[None]:
 
     A User brings its tenant along. Raises TypeError for a value that is not frozen.
     """
-    token = _bound.set(_with(values))
+    layer = _layer(values)
+    _bound.set((*_bound.get(), layer))
     try:
         yield
     finally:
-        _bound.reset(token)
+        _bound.set(tuple(each for each in _bound.get() if each is not layer))
 
 
-def _with(values: Iterable[object]) -> Values:
-    """Return what is bound here and values, which win."""
-    merged = dict(_bound.get())
+def _layer(values: Iterable[object]) -> Values:
+    """Return values by their types."""
+    layer: dict[type, object] = {}
     for value in values:
         check_value(value)
         if isinstance(value, User) and value.tenant is not None:
-            merged[TenantID] = value.tenant
-        merged[type(value)] = value
-    return MappingProxyType(merged)
+            layer[TenantID] = value.tenant
+        layer[type(value)] = value
+    return layer
 
 
 def find(kind: type[T]) -> T | None:
     """Return the value of this type that is bound here, or None."""
-    return cast("T | None", _bound.get().get(kind))
+    for layer in reversed(_bound.get()):
+        if kind in layer:
+            return cast(T, layer[kind])
+    return None
 
 
 def current(kind: type[T]) -> T:
@@ -150,17 +154,38 @@ def with_state(scope: Scope, *values: object) -> Scope:
     return {**scope, "state": {**scope.get("state", {}), **named}}
 
 
+NOTE = "request id: "
+
+
+def note(error: Exception, request: RequestID) -> None:
+    """Name the request in an error, in place of one that it failed before."""
+    notes = getattr(error, "__notes__", [])
+    if isinstance(notes, list):  # else a program put something of its own there
+        notes[:] = [each for each in notes if not str(each).startswith(NOTE)]
+        error.add_note(NOTE + request.value)
+
+
+def noted(error: BaseException | None) -> RequestID | None:
+    """Return the request that `note` named in an error, or None."""
+    for text in map(str, getattr(error, "__notes__", ())):
+        if text.startswith(NOTE):
+            return RequestID(text.removeprefix(NOTE))
+    return None
+
+
 class AddContext(logging.Filter):
     """Adds `request_id`, `user` and `tenant` to each record, "-" where nothing is bound.
 
-    Put it on a handler: a filter on a logger does not see the records of the loggers below it.
+    Where no request is bound, an error that the record is about may name one. Put the filter on a
+    handler: one on a logger does not see the records of the loggers below it.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Complete the record and let it pass; what is already there stays."""
         user = find(User)
+        request = find(RequestID) or noted(record.exc_info[1] if record.exc_info else None)
         for kind, text in (
-            (RequestID, request.value if (request := find(RequestID)) else "-"),
+            (RequestID, request.value if request else "-"),
             (User, user.id if user else "-"),
             (TenantID, tenant.value if (tenant := find(TenantID)) else "-"),
         ):
@@ -200,10 +225,12 @@ class Context:
         if scope["type"] not in ("http", "websocket"):
             return await self.app(scope, receive, send)
         request = self._request_id(scope)
-        token = _bound.set(_with([request]))
-        await self.app(with_state(scope, request), receive, stamped(send, request))
-        # Not in a finally: the server's task ends with the error, and its last line has the id.
-        _bound.reset(token)
+        try:
+            with bind(request):
+                await self.app(with_state(scope, request), receive, stamped(send, request))
+        except Exception as error:
+            note(error, request)  # the server logs it, and nothing is bound there any more
+            raise
 
     def _request_id(self, scope: Scope) -> RequestID:
         given = header_values(scope, HEADER)

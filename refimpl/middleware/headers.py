@@ -12,13 +12,15 @@ application has set them itself. `CACHE_RULES` is the table of what may be kept 
 import re
 from collections.abc import Iterable, Mapping
 
-from refimpl.handshake import as_tuple
+from refimpl.errors import LocalProtocolError
+from refimpl.handshake import Headers, as_tuple
 from refimpl.middleware.asgi import App, Message, Receive, Scope, Send, route_path
 
 __all__ = ["CACHE_RULES", "CONTENT_SECURITY_POLICY", "CacheRules", "SecurityHeaders"]
 __all__ += ["cache_control", "security_headers"]
 
 ANSWERS = ("http.response.start", "websocket.http.response.start")
+EVERY_PATH = r".*"
 
 # First match wins. A fingerprint is a hash of the content in the file's name: new content, new
 # name, so the old one never has to be asked for again. Without one the name promises nothing.
@@ -45,9 +47,37 @@ CONTENT_SECURITY_POLICY = "; ".join(
 
 
 def cache_control(path: str, rules: Iterable[tuple[str, str]] = CACHE_RULES) -> str:
-    """Return the Cache-Control of the first rule whose pattern matches the whole path."""
-    table = as_tuple("rules", rules)
-    return next(value for pattern, value in table if re.fullmatch(pattern, path, re.DOTALL))
+    """Return the Cache-Control of the first rule whose pattern matches the whole path.
+
+    Raises LookupError where none does.
+    """
+    for pattern, value in rules:
+        if re.fullmatch(pattern, path, re.DOTALL):
+            return value
+    raise LookupError("got no rule for this path, expected a last one for every path: '.*'")
+
+
+def check_rules(rules: tuple[tuple[str, str], ...]) -> None:
+    """Raise ValueError for rules that would fail when a request comes."""
+    if not rules or rules[-1][0] != EVERY_PATH:
+        raise ValueError(
+            "got rules that leave paths out, expected a last one for every path: "
+            f"({EVERY_PATH!r}, 'no-cache')"
+        )
+    for pattern, value in rules:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ValueError(f"got {pattern!r}, no regular expression: {error}") from error
+        check_value("cache-control", value)
+
+
+def check_value(name: str, value: str) -> None:
+    """Raise ValueError for what may not stand in a header line (RFC 9110 5.5)."""
+    try:
+        Headers([(name, value)])
+    except LocalProtocolError as error:
+        raise ValueError(f"got {value!r} for {name}, no header value (RFC 9110 5.5)") from error
 
 
 def security_headers(*, secure: bool, csp: str = CONTENT_SECURITY_POLICY) -> dict[str, str]:
@@ -77,10 +107,12 @@ def with_defaults(message: Message, defaults: Mapping[str, str]) -> Message:
 class SecurityHeaders:
     """ASGI middleware: adds `security_headers` to every answer. Belongs outermost.
 
-    csp: a page's own Content-Security-Policy in place of `CONTENT_SECURITY_POLICY`.
+    csp: a page's own Content-Security-Policy in place of `CONTENT_SECURITY_POLICY`. Raises
+    ValueError for one that may not stand in a header.
     """
 
     def __init__(self, app: App, *, csp: str = CONTENT_SECURITY_POLICY) -> None:
+        check_value("content-security-policy", csp)
         self.app = app
         self.plain = security_headers(secure=False, csp=csp)
         self.secure = security_headers(secure=True, csp=csp)
@@ -99,12 +131,14 @@ class CacheRules:
     """ASGI middleware: says for each path how long its answer may be kept.
 
     Only what succeeded (and 304) is cached by path: an error under a fingerprinted name would
-    otherwise stay for a year. rules: pairs of pattern and Cache-Control, first match wins.
+    otherwise stay for a year. rules: pairs of pattern and Cache-Control, first match wins; the last
+    pattern is ".*". Raises ValueError for rules that could fail.
     """
 
     def __init__(self, app: App, *, rules: Iterable[tuple[str, str]] = CACHE_RULES) -> None:
         self.app = app
         self.rules = as_tuple("rules", rules)
+        check_rules(self.rules)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the application; complete the start of its answer."""

@@ -15,6 +15,7 @@ Never on Host and never on an address put together from headers: those are the c
 """
 
 import asyncio
+import logging
 import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -31,14 +32,17 @@ from refimpl.middleware.asgi import (
     Send,
     deny,
     header_values,
+    no_such_endpoint,
     route_path,
 )
-from refimpl.middleware.closable import Connection, Session
+from refimpl.middleware.closable import Closable, Connection
 from refimpl.middleware.context import bind
 
 __all__ = ["Endpoint", "Guard", "Registry", "endpoint_name"]
 
 Guard = Callable[[Scope], Awaitable[Iterable[object]]]
+
+logger = logging.getLogger("refimpl.middleware")
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")  # letters that no URL ever needs to encode
 
@@ -57,7 +61,7 @@ class Endpoint:
     subprotocols: Sequence[str] = ()
     limit: int | None = None
     guard: Guard | None = None
-    sessions: set[Session] = field(default_factory=set)
+    open: set[Closable] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.subprotocols = as_tuple("subprotocols", self.subprotocols)
@@ -85,8 +89,14 @@ class Registry:
     ) -> None:
         """Serve an endpoint from now on; its options are those of `Endpoint`.
 
-        Raises ValueError for a name that is taken, or that is not one plain path segment.
+        Raises ValueError for a name that is taken, or that is not one plain path segment, and for a
+        text where a list is wanted: its letters would be taken for the items.
         """
+        for option, given in (("origins", origins), ("subprotocols", subprotocols)):
+            if isinstance(given, str):
+                raise ValueError(
+                    f"got the text {given!r} as {option}, expected a list: [{given!r}]"
+                )
         if not NAME.fullmatch(name):
             raise ValueError(f"got the name {name!r}, expected 1-64 of A-Z a-z 0-9 _ -")
         if name in self._endpoints:
@@ -108,24 +118,27 @@ class Registry:
         Raises KeyError for an unknown name.
         """
         serialize_close(code, reason)  # a bad code is the caller's mistake: before anything ends
-        sessions = list(self._endpoints.pop(name).sessions)
+        ending = list(self._endpoints.pop(name).open)
+        # An endpoint that removes itself is not waited for, and goes on behind this call.
+        others = [each for each in ending if each.task is not asyncio.current_task()]
         try:
             async with asyncio.timeout(timeout):
-                await asyncio.gather(*(session.end(Close(code, reason)) for session in sessions))
-                for session in sessions:
-                    if session.task is not asyncio.current_task():  # an endpoint removes itself
-                        await session.finished.wait()
+                await asyncio.gather(*(_end(each, Close(code, reason)) for each in ending))
+                for each in others:
+                    await each.finished.wait()
         except TimeoutError:
-            for session in sessions:
-                session.cut()
-        return len(sessions)
+            pass
+        finally:  # cancelled, too: nobody would look after them any more
+            for each in others:
+                each.cut()
+        return len(ending)
 
     def __contains__(self, name: object) -> bool:
         return name in self._endpoints
 
     def connections(self, name: str) -> int:
         """Return how many connections an endpoint has, those in their handshake included."""
-        return len(self._endpoints[name].sessions)
+        return len(self._endpoints[name].open)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand a WebSocket under the prefix over; pass everything else on."""
@@ -134,7 +147,7 @@ class Registry:
         name = endpoint_name(scope, self.prefix)
         endpoint = self._endpoints.get(name) if name is not None else None
         if name is None or endpoint is None:
-            return await deny(scope, receive, send, 404, b"There is no such endpoint.\n")
+            return await no_such_endpoint(scope, receive, send)
         await self._hand_over(name, endpoint, scope, receive, send)
 
     async def _hand_over(
@@ -146,8 +159,8 @@ class Registry:
         except HandshakeError as error:
             return await _refuse(error, scope, receive, send)
         params = {**scope.get("path_params", {}), "name": name}
-        session = Session({**scope, "path_params": params}, receive, send)
-        endpoint.sessions.add(session)  # before the guard waits: else the limit would leak
+        connection = Closable({**scope, "path_params": params}, receive, send)
+        endpoint.open.add(connection)  # before the guard waits: else the limit would leak
 
         async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
             try:
@@ -155,17 +168,28 @@ class Registry:
                 app = _with_subprotocol(endpoint, scope)
             except HandshakeError as error:
                 return await _refuse(error, scope, receive, send)
-            with bind(*bound, connection_of(name, session)):
-                if not session.ended:
+            with bind(*bound, connection_of(name, connection)):
+                if not connection.ended:
                     await app(scope, receive, send)
 
         try:
-            await session.run(guarded)
+            await connection.run(guarded)
         finally:
-            endpoint.sessions.discard(session)
+            endpoint.open.discard(connection)
+
+
+async def _end(connection: Closable, close: Close) -> None:
+    """End one connection of many: what goes wrong with it is not the others' affair."""
+    try:
+        await connection.end(close)
+    except Exception:
+        logger.exception("a connection could not be told that its endpoint is gone")
 
 
 async def _refuse(error: HandshakeError, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer as the error says; raise it where it says nothing, as one of a client of ours does."""
+    if not 200 <= error.status <= 599:
+        raise error
     body = error.body or f"{error}\n".encode()
     await deny(scope, receive, send, error.status, body, error.headers)
 
@@ -197,7 +221,7 @@ def check_policy(endpoint: Endpoint, scope: Scope) -> None:
         raise HandshakeError("got no Host header, or several", reason="host")
     secure = scope.get("scheme") in ("wss", "https")
     check_origin(headers, Policy(origins=endpoint.origins, secure=secure))
-    if endpoint.limit is not None and len(endpoint.sessions) >= endpoint.limit:
+    if endpoint.limit is not None and len(endpoint.open) >= endpoint.limit:
         raise HandshakeError(
             "this endpoint has as many connections as it takes",
             status=503,
@@ -232,14 +256,14 @@ def _with_subprotocol(endpoint: Endpoint, scope: Scope) -> App:
     return app
 
 
-def connection_of(name: str, session: Session) -> Connection:
+def connection_of(name: str, connection: Closable) -> Connection:
     """Return the handle by which code anywhere below finds its connection in the context."""
 
     async def send(message: str | bytes) -> None:
         key = "text" if isinstance(message, str) else "bytes"
-        await session.send({"type": "websocket.send", key: message})
+        await connection.send({"type": "websocket.send", key: message})
 
     async def close(code: int, reason: str) -> None:
-        await session.end(Close(code, reason))
+        await connection.end(Close(code, reason))
 
     return Connection(name, send, close)

@@ -15,18 +15,28 @@ everything else     pages (index.html)                       ask first
 ==================  =======================================  ==================================
 """
 
+import errno
 import os
 import re
 from collections.abc import Sequence
+from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Router
 from starlette.staticfiles import StaticFiles
 
 from refimpl.handshake import as_tuple
-from refimpl.middleware.asgi import App, Receive, Scope, Send, deny, route_path
+from refimpl.middleware.asgi import (
+    App,
+    Receive,
+    Scope,
+    Send,
+    no_such_endpoint,
+    respond,
+    route_path,
+)
 from refimpl.middleware.headers import CacheRules, SecurityHeaders
 
 __all__ = ["Files", "is_public", "not_found", "path_table", "site", "upgrade_required"]
@@ -57,7 +67,7 @@ class Files(StaticFiles):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one file; a WebSocket is denied with 404, since there is none here."""
         if scope["type"] == "websocket":
-            return await deny(scope, receive, send, 404, b"There is no such endpoint.\n")
+            return await no_such_endpoint(scope, receive, send)
         if is_socket_path(scope["path"]):
             return await upgrade_required(scope, receive, send)
         await super().__call__(scope, receive, send)
@@ -70,10 +80,23 @@ class Files(StaticFiles):
         return os.path.normpath(os.path.join(*path.split("/")))
 
     async def get_response(self, path: str, scope: Scope) -> Response:
-        """Return Starlette's answer, with redirects that stay here whatever Host says."""
-        response = await super().get_response(path, scope)
+        """Return Starlette's answer, with redirects that stay here whatever Host says.
+
+        A file that may not be read is 404 as well: nobody is asked for a name here, so 401 would
+        ask for nothing (RFC 9110 15.5.2).
+        """
+        try:
+            response = await super().get_response(path, scope)
+        except HTTPException as error:
+            if error.status_code != 401:
+                raise
+            raise HTTPException(404) from error
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise HTTPException(404) from error
+            raise
         if "location" in response.headers:
-            response.headers["location"] = scope["path"] + "/"
+            response.headers["location"] = quote(scope["path"]) + "/"
         return response
 
 
@@ -85,18 +108,17 @@ def is_socket_path(path: str) -> bool:
 async def upgrade_required(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer plain HTTP where only WebSockets live, with 426 (RFC 9110 15.5.22)."""
     if scope["type"] == "websocket":
-        return await deny(scope, receive, send, 404, b"There is no such endpoint.\n")
-    answer = PlainTextResponse(
-        "This address speaks WebSocket only.\n", 426, {"upgrade": "websocket"}
-    )
-    await answer(scope, receive, send)
+        return await no_such_endpoint(scope, receive, send)
+    body, headers = b"This address speaks WebSocket only.\n", [("upgrade", "websocket")]
+    await respond(scope, send, 426, body, headers)
 
 
 async def not_found(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer what no API route has taken with 404 in JSON, so that no page stands in for data."""
     if scope["type"] == "websocket":
-        return await deny(scope, receive, send, 404, b"There is no such endpoint.\n")
-    await JSONResponse({"error": "not found"}, 404)(scope, receive, send)
+        return await no_such_endpoint(scope, receive, send)
+    headers = [("content-type", "application/json")]
+    await respond(scope, send, 404, b'{"error":"not found"}', headers)
 
 
 def path_table(directory: PathLike, api: Sequence[BaseRoute] = ()) -> list[BaseRoute]:

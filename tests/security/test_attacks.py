@@ -11,10 +11,10 @@ import pytest
 from refimpl import HandshakeError, connect
 from refimpl.auth import AuthError, redact
 from refimpl.auth.credentials import read_message
-from refimpl.chat.rooms import Room, size_of
+from refimpl.chat.rooms import Room
 from refimpl.cli.demo import serve_until_stopped
 from refimpl.middleware.asgi import Receive, Scope, Send
-from refimpl.middleware.engine import Engine
+from refimpl.middleware.engine.protocol import Engine
 from refimpl.middleware.serving import running
 from refimpl.middleware.static import is_public
 from tests.support.asgi import Exchange, scope_of
@@ -120,15 +120,27 @@ class TestChat:
                     await client.post("/api/sign-out")
                     assert await panel.end() == (4401, "signed out")
 
-    async def test_a_ticket_from_before_signing_out_opens_nothing_for_long(self) -> None:
+    async def test_a_ticket_from_before_signing_out_opens_nothing(self) -> None:
         async with chatting() as (_, server), signed_in(server, "Alice") as client:
             ticket = await new_ticket(client)
             await client.post("/api/sign-out")
             uri = f"{server.ws}/ws/chat?ticket={ticket}"
-            async with connect(uri, origin=server.http) as socket:
-                assert await Guest(socket).end() == (4401, "signed out")
+            with pytest.raises(HandshakeError) as refused:
+                await connect(uri, origin=server.http)
+            assert refused.value.status == 401
             async with user(server, "Alice") as again:  # another session of the same user
                 assert await again.join()
+
+    async def test_a_copy_of_the_cookie_is_worth_nothing_after_signing_out(self) -> None:
+        """26: it bought tickets and named its user for 8 hours more."""
+        async with chatting() as (_, server), signed_in(server, "Alice") as client:
+            async with signed_in(server, "Alice") as elsewhere:
+                assert (await client.post("/api/sign-out")).status_code == 204
+                assert (await client.post("/api/tickets")).status_code == 401
+                assert (await client.post("/api/sign-out")).status_code == 401
+                me = (await client.get("/api/me")).json()
+                assert me == {"user": None, "reason": "invalid"}
+                assert (await elsewhere.post("/api/tickets")).status_code == 201
 
 
 def test_what_a_room_keeps_is_bounded_in_characters_too() -> None:
@@ -136,7 +148,7 @@ def test_what_a_room_keeps_is_bounded_in_characters_too() -> None:
     for number in range(100):
         room.say("ada", "Ada", f"m{number}", '"\n' * 500, at=1.0)
     kept = room.after(0)
-    assert 0 < sum(map(size_of, kept)) <= 10_000
+    assert 0 < sum(len(message.as_json()) + 1 for message in kept) <= 10_000
     assert room.lost(1) == 99 - len(kept)  # and what is gone is counted
 
 

@@ -14,6 +14,7 @@ from argon2 import PasswordHasher
 
 from refimpl import connect
 from refimpl.chat import MAX_FRAME, Chat
+from refimpl.chat.limits import Pace
 from refimpl.chat.people import DEMO
 from refimpl.lifecycle import ClientConnection
 from refimpl.middleware.serving import OUR_ENGINE, Running, running
@@ -21,6 +22,10 @@ from refimpl.middleware.serving import OUR_ENGINE, Running, running
 COOKIE = "__Host-session"
 PATIENCE = 10.0
 CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+
+
+# For tests that say more in a second than people do.
+UNPACED = {"user": (1e9, 1e9), "address": (1e9, 1e9)}
 
 
 class Clock:
@@ -33,7 +38,9 @@ class Clock:
         return time.time() + self.ahead
 
 
-def new_chat(**options: Any) -> Chat:
+def new_chat(*, paced: bool = True, **options: Any) -> Chat:
+    if not paced:
+        options["pace"] = Pace(**UNPACED)
     return Chat(**{"hasher": CHEAP, **options})
 
 

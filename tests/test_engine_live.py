@@ -23,7 +23,7 @@ from websockets.exceptions import ConnectionClosed
 
 import refimpl
 from refimpl.middleware.engine import Engine
-from refimpl.middleware.serving import Running, running
+from refimpl.middleware.serving import OUR_ENGINE, Running, running
 from tests import wire
 from tests.bench.engine import main as bench_engines
 from tests.certificates import HERE as CERTIFICATES
@@ -198,6 +198,16 @@ class TestUninvited:
             await reader.readuntil(b"\r\n\r\n")
             writer.write(wire.frame(wire.TEXT, b"later", key=wire.KEY))
             assert await reader.readexactly(7) == wire.frame(wire.TEXT, b"later")
+
+    @pytest.mark.parametrize("engine", [OUR_ENGINE, "websockets-sansio"])
+    async def test_but_not_where_our_http_reads_it(self, engine: str) -> None:
+        settings = {"http": "refimpl.middleware.engine_http:HTTP"}
+        async with running(echo, engine=engine, settings=settings) as server:
+            async with raw(server) as (reader, writer):
+                frame = wire.frame(wire.TEXT, b"early", key=wire.KEY)
+                writer.write(wire.request_head() + frame)
+                await reader.readuntil(b"\r\n\r\n")
+                assert await reader.readexactly(7) == wire.frame(wire.TEXT, b"early")
 
     @pytest.mark.parametrize("cut", [1, 20, 100])
     async def test_a_client_that_vanishes_inside_its_request(self, cut: int) -> None:

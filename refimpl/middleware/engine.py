@@ -4,8 +4,9 @@ Run it with `uvicorn --ws refimpl.middleware.engine:Engine app:app`. It is `Serv
 another suit: the same core, wire, closing and heartbeat, with an application where the handler was.
 What an application may say is a table in `engine_stages`; what a peer may send is the core's.
 
-uvicorn reads the head of the request, writes it out again for us, and drops whatever came in the
-same segment behind it; a client has to wait for 101 anyway (RFC 6455 section 4.1).
+uvicorn reads the head of the request and writes it out again for us. What came in the same segment
+behind it is lost, unless `engine_http` reads in front; a client has to wait for the 101 anyway (RFC
+6455 section 4.1).
 """
 
 import asyncio

@@ -285,6 +285,32 @@ class TestTheCommandLine:
                     await process.wait()
         assert json.loads(out)["code"] == 1012
 
+    async def test_uds_with_our_http_in_front(self, tmp_path: Any) -> None:
+        (tmp_path / "program.py").write_text(PROGRAM, encoding="utf-8")
+        path = str(tmp_path / "socket")
+        command = [sys.executable, "-m", "uvicorn", "--uds", path, "--app-dir", str(tmp_path)]
+        command += ["--ws", "refimpl.middleware.engine:Engine"]
+        command += ["--http", "refimpl.middleware.engine_http:HTTP", "program:app"]
+        process = await asyncio.create_subprocess_exec(
+            *command, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        try:
+            assert process.stderr is not None
+            async with asyncio.timeout(20):
+                while b"running on unix socket" not in await process.stderr.readline():
+                    assert process.returncode is None
+            async with unix_connect(path) as connection:
+                assert json.loads(await connection.recv())["version"] == "3.0"
+                await connection.send("over a path")
+            process.send_signal(signal.SIGTERM)
+            out, log = await asyncio.wait_for(process.communicate(), 20)
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        assert json.loads(out) == {"type": "websocket.receive", "text": "over a path"}
+        assert b' - "WebSocket /" [accepted]' in log and b"Traceback" not in log
+
 
 @pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="Unix sockets only")
 class TestUnixSockets:

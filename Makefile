@@ -24,7 +24,7 @@ CHAPTER_00 := notebooks/00_first_echo.ipynb
 
 .DEFAULT_GOAL := help
 .PHONY: help lab demo test lint types pytest coverage notebooks exercises captures walk bench \
-        conformance conformance-full browser peers lock setup clean
+        conformance conformance-full uvicorn-suite browser peers lock setup clean
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -129,6 +129,9 @@ conformance: $(READY)  ## Autobahn, both roles, the 247 functional cases (needs 
 
 conformance-full: $(READY)  ## Autobahn, both roles, all 517 cases (half an hour)
 	@$(BIN)/python -m tests.conformance.run --cases all --record refimpl/lab/records/autobahn.json
+
+uvicorn-suite: $(READY)  ## uvicorn's own WebSocket tests with our engine (its source comes from pip)
+	@$(BIN)/python -m tests.conformance.uvicorn_suite
 
 browser: $(BROWSER_READY) $(NODE_READY)  ## Chromium, Node peers, a chapter run in JupyterLab
 	@$(PYTEST) -q -m "chromium or node" tests/interop tests/browser $(PYTEST_ARGS)

@@ -22,8 +22,8 @@ from websockets.asyncio.client import connect, unix_connect
 from websockets.exceptions import ConnectionClosed
 
 import refimpl
-from refimpl.middleware.engine import Engine
-from refimpl.middleware.serving import Running, running
+from refimpl.middleware.engine.protocol import Engine
+from refimpl.middleware.serving import OUR_ENGINE, Running, running
 from tests.bench.engine import main as bench_engines
 from tests.certificates import HERE as CERTIFICATES
 from tests.certificates import client_context
@@ -199,6 +199,16 @@ class TestUninvited:
             writer.write(wire.frame(wire.TEXT, b"later", key=wire.KEY))
             assert await reader.readexactly(7) == wire.frame(wire.TEXT, b"later")
 
+    @pytest.mark.parametrize("engine", [OUR_ENGINE, "websockets-sansio"])
+    async def test_but_not_where_our_http_reads_it(self, engine: str) -> None:
+        settings = {"http": "refimpl.middleware.engine.http:HTTP"}
+        async with running(echo, engine=engine, settings=settings) as server:
+            async with raw(server) as (reader, writer):
+                frame = wire.frame(wire.TEXT, b"early", key=wire.KEY)
+                writer.write(wire.request_head() + frame)
+                await reader.readuntil(b"\r\n\r\n")
+                assert await reader.readexactly(7) == wire.frame(wire.TEXT, b"early")
+
     @pytest.mark.parametrize("cut", [1, 20, 100])
     async def test_a_client_that_vanishes_inside_its_request(self, cut: int) -> None:
         async with running(echo) as server:
@@ -252,7 +262,13 @@ class TestTheCommandLine:
     async def test_uvicorn_takes_it_by_name_and_sigterm_ends_it(self, tmp_path: Any) -> None:
         (tmp_path / "program.py").write_text(PROGRAM, encoding="utf-8")
         with socket.create_server(("127.0.0.1", 0)) as listener:
-            command = [sys.executable, "-m", "uvicorn", "--ws", "refimpl.middleware.engine:Engine"]
+            command = [
+                sys.executable,
+                "-m",
+                "uvicorn",
+                "--ws",
+                "refimpl.middleware.engine:Engine",
+            ]
             command += ["--fd", str(listener.fileno()), "--app-dir", str(tmp_path), "program:app"]
             process = await asyncio.create_subprocess_exec(
                 *command,
@@ -274,6 +290,32 @@ class TestTheCommandLine:
                     process.kill()
                     await process.wait()
         assert json.loads(out)["code"] == 1012
+
+    async def test_uds_with_our_http_in_front(self, tmp_path: Any) -> None:
+        (tmp_path / "program.py").write_text(PROGRAM, encoding="utf-8")
+        path = str(tmp_path / "socket")
+        command = [sys.executable, "-m", "uvicorn", "--uds", path, "--app-dir", str(tmp_path)]
+        command += ["--ws", "refimpl.middleware.engine:Engine"]
+        command += ["--http", "refimpl.middleware.engine.http:HTTP", "program:app"]
+        process = await asyncio.create_subprocess_exec(
+            *command, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        try:
+            assert process.stderr is not None
+            async with asyncio.timeout(20):
+                while b"running on unix socket" not in await process.stderr.readline():
+                    assert process.returncode is None
+            async with unix_connect(path) as connection:
+                assert json.loads(await connection.recv())["version"] == "3.0"
+                await connection.send("over a path")
+            process.send_signal(signal.SIGTERM)
+            out, log = await asyncio.wait_for(process.communicate(), 20)
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        assert json.loads(out) == {"type": "websocket.receive", "text": "over a path"}
+        assert b' - "WebSocket /" [accepted]' in log and b"Traceback" not in log
 
 
 @pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="Unix sockets only")
@@ -322,7 +364,7 @@ class TestImports:
         ("module", "unwanted"),
         [
             ("refimpl", {"asyncio", "uvicorn", "starlette", "refimpl.middleware"}),
-            ("refimpl.middleware.engine", {"uvicorn", "starlette", "websockets.asyncio"}),
+            ("refimpl.middleware.engine.protocol", {"uvicorn", "starlette", "websockets.asyncio"}),
         ],
     )
     def test_loads_no_more_than_it_needs(self, module: str, unwanted: set[str]) -> None:

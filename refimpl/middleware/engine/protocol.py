@@ -4,6 +4,10 @@ Run it with `uvicorn --ws refimpl.middleware.engine:Engine app:app`. It stands w
 its handler stand in a server of our own: below it are the same core, driver, closer and heartbeat,
 above it is an application. What an application may say is a table in `order`; what a peer may send
 is the core's.
+
+uvicorn reads the head of the request and writes it out again for us. What came in the same segment
+behind it is lost, unless `http` reads in front; a client has to wait for the 101 anyway (RFC 6455
+section 4.1).
 """
 
 import asyncio

@@ -51,7 +51,7 @@ def cache_control(path: str, rules: Iterable[tuple[str, str]] = CACHE_RULES) -> 
 
     Raises LookupError where none does.
     """
-    for pattern, value in rules:
+    for pattern, value in as_tuple("rules", rules):
         if re.fullmatch(pattern, path, re.DOTALL):
             return value
     raise LookupError("got no rule for this path, expected a last one for every path: '.*'")

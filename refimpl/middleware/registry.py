@@ -89,14 +89,9 @@ class Registry:
     ) -> None:
         """Serve an endpoint from now on; its options are those of `Endpoint`.
 
-        Raises ValueError for a name that is taken, or that is not one plain path segment, and for a
-        text where a list is wanted: its letters would be taken for the items.
+        Raises ValueError for a name that is taken, or that is not one plain path segment, TypeError
+        for one text where a list is wanted: its letters would be taken for the items.
         """
-        for option, given in (("origins", origins), ("subprotocols", subprotocols)):
-            if isinstance(given, str):
-                raise ValueError(
-                    f"got the text {given!r} as {option}, expected a list: [{given!r}]"
-                )
         if not NAME.fullmatch(name):
             raise ValueError(f"got the name {name!r}, expected 1-64 of A-Z a-z 0-9 _ -")
         if name in self._endpoints:

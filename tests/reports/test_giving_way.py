@@ -14,7 +14,7 @@ import pytest
 from refimpl import ConnectionClosed, WebSocket, memory_pipe
 from refimpl.lifecycle import Settings
 from tests.support import wire
-from tests.support.clockwork import settle, virtual_time
+from tests.support.clockwork import virtual_time
 from tests.support.rawpeer import PLAIN, client_frame, open_server
 
 Call = Callable[[WebSocket], Awaitable[object]]
@@ -101,7 +101,7 @@ def test_a_flood_of_small_messages_stops_nobody_else(iterate: bool, max_queue: i
             most = max(most, len(server.driver.inbox))
         assert turns[0] >= count // 128
         if max_queue is not None:
-            assert most < max_queue
+            assert most <= max_queue
         counting.cancel()
         peer.transport.abort()
         await server.wait_closed()
@@ -115,9 +115,8 @@ async def test_a_flood_of_pings_stops_nobody_else() -> None:
     turns = [0]
     counting = asyncio.ensure_future(count_turns(turns))
     server.driver.data_received(client_frame(wire.PING) * 40_000)
-    assert turns[0] == 0
-    await settle()
-    while server.core.unparsed:
+    assert server.core.unparsed > 200_000
+    while server.core.unparsed:  # noqa: ASYNC110 - the flood is parsed turn by turn
         await asyncio.sleep(0)
     assert turns[0] >= 40_000 // 128
     counting.cancel()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from refimpl.errors import HandshakeError
 from refimpl.handshake import Headers, Policy
-from refimpl.handshake.proxies import Client, find_client, parse_networks, policy_for
+from refimpl.handshake.proxies import Client, find_client, parse_networks
 
 PROXY, EDGE, CLIENT = "10.0.0.1", "10.0.0.2", "192.0.2.7"
 TRUSTED = parse_networks(["10.0.0.0/8", "::1", "fe80::/10"])
@@ -299,14 +299,14 @@ class TestPolicy:
     """What the client used is what origin and host are judged by."""
 
     def test_scheme_and_host_come_from_the_client(self) -> None:
-        policy = Policy(origins=["https://a.example"], subprotocols=["chat"])
-        seen = policy_for(Client(CLIENT, True, "a.example"), policy)
+        policy = Policy(origins=["https://a.example"], trusted_proxies=TRUSTED)
+        seen = policy.for_client(Client(CLIENT, True, "a.example"))
         assert (seen.secure, seen.host) == (True, "a.example")
-        assert (seen.origins, seen.subprotocols) == (policy.origins, policy.subprotocols)
+        assert (seen.origins, seen.trusted_proxies) == (policy.origins, TRUSTED)
 
     def test_without_a_proxy_nothing_is_copied(self) -> None:
         policy = Policy(secure=True)
-        assert policy_for(Client(CLIENT, True), policy) is policy
+        assert policy.for_client(Client(CLIENT, True)) is policy
 
 
 ANY_TEXT = st.text(st.characters(codec="latin-1", exclude_categories=["Cc"]) | st.just("\t"))

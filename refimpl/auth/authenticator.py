@@ -45,16 +45,17 @@ class Authenticator:
         query: str = "",
         *,
         secure: bool = False,
+        host: str | None = None,
         method: str | None = None,
     ) -> Claims | None:
         """Return who sent a request; None where no credential came, but one may in a message.
 
-        query: raw. secure: whether it came over TLS. method: of a plain HTTP request, None for a
-        WebSocket handshake. Raises AuthError.
+        query: raw. secure and host: as in `Policy`, what the client used. method: of a plain HTTP
+        request, None for a WebSocket handshake. Raises AuthError.
         """
         accepted = self.sources if method is None else self.sources & ON_HTTP
         credential = find_credential(headers, query, accepted=accepted, cookie=self.cookie)
-        self.check_origin(headers, credential, secure=secure, method=method)
+        self.check_origin(headers, credential, secure=secure, host=host, method=method)
         if credential is not None:
             return await self.redeem(credential)
         if Source.FIRST_MESSAGE in accepted:
@@ -67,6 +68,7 @@ class Authenticator:
         credential: Credential | None,
         *,
         secure: bool,
+        host: str | None = None,
         method: str | None,
     ) -> None:
         """Refuse pages of foreign origins with 403 (RFC 6455 10.2).
@@ -77,7 +79,7 @@ class Authenticator:
         if len(headers.get_all("Host")) != 1:
             raise AuthError("request", "got no Host, or two (RFC 9112 3.2)")
         try:
-            check_origin(headers, Policy(origins=self.origins, secure=secure))
+            check_origin(headers, Policy(origins=self.origins, secure=secure, host=host))
         except HandshakeError as error:
             raise AuthError("origin", str(error)) from error
         by_cookie = credential is not None and credential.source is Source.COOKIE

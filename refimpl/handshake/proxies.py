@@ -20,7 +20,7 @@ Client(address='203.0.113.9', secure=False, host=None)
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from refimpl.errors import HandshakeError
@@ -28,9 +28,8 @@ from refimpl.handshake.arguments import as_tuple
 from refimpl.handshake.fields import parse_list
 from refimpl.handshake.head import TOKEN, Headers
 from refimpl.handshake.hosts import HOST
-from refimpl.handshake.server import Policy
 
-__all__ = ["Client", "Networks", "find_client", "parse_networks", "policy_for"]
+__all__ = ["Client", "Networks", "find_client", "parse_networks"]
 
 Address = IPv4Address | IPv6Address
 Networks = tuple[IPv4Network | IPv6Network, ...]
@@ -100,13 +99,6 @@ def find_client(
         secure if said is None else said,
         one.host or other.host,
     )
-
-
-def policy_for(client: Client, policy: Policy) -> Policy:
-    """Return a policy that judges origin and host by what the client used."""
-    if (client.secure, client.host) == (policy.secure, policy.host):
-        return policy
-    return replace(policy, secure=client.secure, host=client.host)
 
 
 def _walk(hops: list[Hop], trusted: Networks) -> Hop:

@@ -13,7 +13,7 @@ refimpl.errors.HandshakeError: got no Connection: Upgrade (RFC 6455 4.2.1)
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from refimpl.errors import HandshakeError
 from refimpl.handshake.arguments import as_tuple
@@ -28,6 +28,7 @@ from refimpl.handshake.fields import (
 )
 from refimpl.handshake.head import Headers, Request, Response
 from refimpl.handshake.hosts import HOST, check_allowed, comparable
+from refimpl.handshake.proxies import Client, Networks
 
 __all__ = ["Acceptance", "Policy", "check_origin", "check_request"]
 
@@ -48,7 +49,8 @@ class Policy:
     wanted first. negotiate: given the offered extensions, returns the one to agree on. secure:
     whether the client speaks TLS, with us or with a proxy in front of us. host: what the client
     asked for where a proxy changed the Host header. allowed_hosts: names and addresses to answer
-    to, with any port; None or "*" for all.
+    to, with any port; None or "*" for all. trusted_proxies: from `parse_networks`, those whose
+    headers say who asks.
     """
 
     origins: Sequence[str | None] | None = None
@@ -57,6 +59,7 @@ class Policy:
     secure: bool = False
     host: str | None = None
     allowed_hosts: Sequence[str] | None = None
+    trusted_proxies: Networks = ()
 
     def __post_init__(self) -> None:
         # Copies: a list that changes later changes no policy, an iterator serves more than once.
@@ -66,6 +69,12 @@ class Policy:
         if self.allowed_hosts is not None:
             hosts = as_tuple("allowed_hosts", self.allowed_hosts)
             object.__setattr__(self, "allowed_hosts", tuple(map(check_allowed, hosts)))
+
+    def for_client(self, client: Client) -> "Policy":
+        """Return this policy as it judges a client, by the scheme and host that the client used."""
+        if (client.secure, client.host) == (self.secure, self.host):
+            return self
+        return replace(self, secure=client.secure, host=client.host)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import websockets
 
 from refimpl.errors import HandshakeError
 from refimpl.handshake import Policy, check_request, parse_request
-from refimpl.handshake.proxies import find_client, parse_networks, policy_for
+from refimpl.handshake.proxies import find_client, parse_networks
 from refimpl.middleware import Registry
 from refimpl.middleware.asgi import Receive, Scope, Send
 from refimpl.middleware.serving import running
@@ -27,10 +27,10 @@ def status(lines: list[tuple[str, str]], peer: str, trusted: list[str], host: st
     replace = {"Host": host} if host else {}
     parsed = parse_request(request_head(replace=replace, add=lines))
     assert parsed is not None
-    request, policy = parsed[0], Policy()
-    client = find_client(request.headers, peer, parse_networks(trusted), secure=policy.secure)
+    request, policy = parsed[0], Policy(trusted_proxies=parse_networks(trusted))
+    client = find_client(request.headers, peer, policy.trusted_proxies, secure=policy.secure)
     try:
-        return check_request(request, policy_for(client, policy)).response.status
+        return check_request(request, policy.for_client(client)).response.status
     except HandshakeError as error:
         return error.status
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from refimpl.auth import Authenticate
+from refimpl.auth import Authenticate, AuthError, Source
+from refimpl.handshake import Headers
 from tests.support.asgi import Exchange, scope_of
 from tests.support.clockwork import virtual_time
-from tests.support.guarded import Echo
 from tests.support.signing import authenticator, forge
+from tests.test_auth_asgi import Echo
 
 COOKIE = ("Cookie", f"__Host-session={forge()}")
 HOST = "chat.example"  # reached over TLS
@@ -60,6 +61,23 @@ async def test_only_our_own_page_may_use_the_cookie(origins: list[str], welcome:
 
 
 @virtual_time
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [("https://chat.example", 200), ("http://chat.example", 403), ("http://backend:8000", 403)],
+)
+async def test_behind_a_proxy_our_page_is_where_the_client_sees_it(
+    origin: str, status: int
+) -> None:
+    lines = [("Host", "backend:8000"), ("Origin", origin), ("Authorization", f"Bearer {forge()}")]
+    try:
+        door = authenticator(sources=frozenset({Source.AUTHORIZATION}))
+        await door.authenticate(Headers(lines), secure=True, host="chat.example")
+    except AuthError as error:
+        assert error.status == status
+    else:
+        assert status == 200
+
+
 async def test_page_of_another_site_may_be_named() -> None:
     friends = ["https://app.example"]
     assert await status_of(["https://app.example"], origins=friends) == 101

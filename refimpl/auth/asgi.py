@@ -20,7 +20,7 @@ from refimpl.auth.expiry import CHECK_EVERY, Session
 from refimpl.auth.tokens import Claims
 from refimpl.errors import LocalProtocolError
 from refimpl.handshake import Headers, as_tuple
-from refimpl.middleware.asgi import App, Receive, Scope, Send, deny
+from refimpl.middleware.asgi import App, Receive, Scope, Send, deny, is_secure
 from refimpl.middleware.context import bind, with_state
 
 __all__ = ["Authenticate"]
@@ -121,7 +121,7 @@ class Authenticate:
         claims = await self.authenticator.authenticate(
             headers,
             query,
-            secure=scope.get("scheme") in ("https", "wss"),
+            secure=is_secure(scope),
             method=scope.get("method"),
         )
         # With leeway a token may still pass; the socket that it opened would close at once.

@@ -23,6 +23,7 @@ from refimpl.chat.messages import read_json
 from refimpl.chat.people import People
 from refimpl.errors import HandshakeError, LocalProtocolError
 from refimpl.handshake import Headers
+from refimpl.middleware.asgi import is_secure
 from refimpl.middleware.context import current
 
 __all__ = ["PUBLIC", "Api"]
@@ -80,7 +81,7 @@ class Api:
         """Say whose session this is; none is an answer too, not an error."""
         try:
             claims = await self.authenticator.authenticate(
-                headers_of(request), secure=is_secure(request), method=request.method
+                headers_of(request), secure=is_secure(request.scope), method=request.method
             )
         except AuthError as error:
             return JSONResponse({"user": None, "reason": REASONS.get(error.reason, "invalid")})
@@ -90,7 +91,7 @@ class Api:
         """Answer a right name and password with a session, anything else with one sentence."""
         try:
             self.authenticator.check_origin(
-                headers_of(request), None, secure=is_secure(request), method=request.method
+                headers_of(request), None, secure=is_secure(request.scope), method=request.method
             )
         except HandshakeError:
             return problem(403, "Pages of other sites may not sign anybody in.")
@@ -127,11 +128,6 @@ def headers_of(request: Request) -> Headers:
         return Headers([(name.decode("latin-1"), value.decode("latin-1")) for name, value in lines])
     except LocalProtocolError as error:
         raise AuthError("request", "got a header line that is none (RFC 9110 5.5)") from error
-
-
-def is_secure(request: Request) -> bool:
-    """Whether the request came over TLS."""
-    return request.scope.get("scheme") == "https"
 
 
 async def read_fields(request: Request) -> tuple[str, str] | None:

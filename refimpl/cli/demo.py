@@ -1,15 +1,26 @@
 """`refimpl demo`: the chat application, on uvicorn with our engine, everything in one process."""
 
 import asyncio
+import ipaddress
 import signal
+import socket
 import ssl as tls
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
 import click
 
 from refimpl.cli.options import reason
 
+if TYPE_CHECKING:
+    from refimpl.middleware.asgi import App
+
 __all__ = ["demo"]
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+REACHABLE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 
 GOODBYE = 2  # seconds for connections to end after Ctrl+C
 PING_EVERY = 20.0  # seconds
@@ -39,7 +50,8 @@ def demo(host: str, port: int, compression: str, ssl: str | None) -> None:
     """Run the chat application until Ctrl+C; print its address.
 
     Sign in as two people in two browsers, and open the wire panel: it shows the frames of your own
-    connection as they pass. Nothing is stored, and nothing is loaded from elsewhere.
+    connection as they pass. Nothing is stored, so a restart forgets what was said and signs
+    everybody out. Nothing is loaded from elsewhere.
     """
     settings: dict[str, object] = {
         "access_log": False,
@@ -61,32 +73,49 @@ def demo(host: str, port: int, compression: str, ssl: str | None) -> None:
 async def serve_until_stopped(host: str, port: int, settings: dict[str, object]) -> None:
     """Serve until the process is told to stop, then say goodbye to every client."""
     try:
-        from starlette.middleware.trustedhost import TrustedHostMiddleware
-
         from refimpl.chat import MAX_FRAME, Chat
-        from refimpl.middleware.serving import running
+        from refimpl.middleware.hosts import AllowedHosts
+        from refimpl.middleware.serving import bracketed, running
     except ImportError as error:
         raise click.ClickException(
             f"the demo needs {error.name}: pip install 'refimpl[server]'"
         ) from error
-    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    app: App = Chat()
+    if is_loopback(host):  # a page elsewhere can point its own name at this machine
+        app = AllowedHosts(app, [*LOOPBACK, host])
+    settings = {"ws_max_size": MAX_FRAME, **settings}
+    with told_to_stop() as stop:
+        async with running(app, host=host, port=port, settings=settings) as server:
+            scheme = "https" if settings["ssl_certfile"] else "http"
+            name = bracketed(REACHABLE.get(host, host))
+            click.echo(f"The chat is on {scheme}://{name}:{server.port}/")
+            sys.stdout.flush()
+            await stop.wait()
+
+
+@contextmanager
+def told_to_stop() -> Iterator[asyncio.Event]:
+    """Yield an event that SIGINT and SIGTERM set while the block runs."""
+    loop, stop, taken = asyncio.get_running_loop(), asyncio.Event(), []
     try:
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stop.set)
-    except NotImplementedError:  # Windows: Ctrl+C cancels this task instead
-        pass
-    settings = {"ws_max_size": MAX_FRAME, **settings}
-    # A page elsewhere can point its own name at this machine, and would then be of our origin.
-    is_local = host == "localhost" or host.startswith("127.")
-    names = ["127.0.0.1", "localhost", host] if is_local else ["*"]
-    app = TrustedHostMiddleware(Chat(), allowed_hosts=names)
-    async with running(app, host=host, port=port, settings=settings) as server:
-        scheme = "https" if settings["ssl_certfile"] else "http"
-        click.echo(f"The chat is on {scheme}://{reachable(host)}:{server.port}/")
-        sys.stdout.flush()
-        await stop.wait()
+            with suppress(NotImplementedError, RuntimeError, ValueError):
+                # Not on Windows, nor outside of the main thread: Ctrl+C cancels this task instead.
+                loop.add_signal_handler(number, stop.set)
+                taken.append(number)
+        yield stop
+    finally:
+        for number in taken:
+            loop.remove_signal_handler(number)
 
 
-def reachable(host: str) -> str:
-    """Return a name under which a browser on this machine reaches the host."""
-    return "127.0.0.1" if host in ("", "0.0.0.0") else host
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a server on this host."""
+    try:
+        found = {info[4][0] for info in socket.getaddrinfo(host, None)}
+    except OSError:  # listening on it will fail as well, and say why
+        return False
+    addresses = [ipaddress.ip_address(str(each).partition("%")[0]) for each in found]
+    return all(
+        (getattr(address, "ipv4_mapped", None) or address).is_loopback for address in addresses
+    )

@@ -1,8 +1,9 @@
 """What stands between a server and an application: ASGI middlewares, and an engine for uvicorn.
 
 `context` says who is asking, `registry` hands WebSockets to named endpoints, `headers` adds what a
-browser should be told. `static` (needs starlette), `engine` and `serving` (need uvicorn) are
-imported by their own names, so that nobody pays for what is not used.
+browser should be told, `hosts` refuses who asks for another server. `static` (needs starlette),
+`engine` and `serving` (need uvicorn) are imported by their own names, so that nobody pays for what
+is not used.
 """
 
 from refimpl.middleware.asgi import App, Message, Receive, Scope, Send, deny, header_values
@@ -19,10 +20,12 @@ from refimpl.middleware.context import (
     with_state,
 )
 from refimpl.middleware.headers import CacheRules, SecurityHeaders, cache_control, security_headers
+from refimpl.middleware.hosts import AllowedHosts
 from refimpl.middleware.registry import Registry
 
 __all__ = [
     "AddContext",
+    "AllowedHosts",
     "App",
     "CacheRules",
     "Connection",

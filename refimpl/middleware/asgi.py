@@ -21,6 +21,7 @@ __all__ = [
     "can_deny",
     "deny",
     "header_values",
+    "is_secure",
     "no_such_endpoint",
     "respond",
     "route_path",
@@ -48,6 +49,11 @@ def route_path(scope: Scope) -> str:
     path: str = scope["path"]
     root: str = scope.get("root_path", "")
     return path[len(root) :] if root and path.startswith(f"{root}/") else path
+
+
+def is_secure(scope: Scope) -> bool:
+    """Whether the client speaks TLS: to this server, or to a proxy that the server trusts."""
+    return scope.get("scheme") in ("https", "wss")
 
 
 def can_deny(scope: Scope) -> bool:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 
 from refimpl.errors import LocalProtocolError
 from refimpl.handshake import Headers, as_tuple
-from refimpl.middleware.asgi import App, Message, Receive, Scope, Send, route_path
+from refimpl.middleware.asgi import App, Message, Receive, Scope, Send, is_secure, route_path
 
 __all__ = ["CACHE_RULES", "CONTENT_SECURITY_POLICY", "CacheRules", "SecurityHeaders"]
 __all__ += ["cache_control", "security_headers"]
@@ -119,7 +119,7 @@ class SecurityHeaders:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the application; complete the start of its answer."""
-        defaults = self.secure if scope.get("scheme") in ("https", "wss") else self.plain
+        defaults = self.secure if is_secure(scope) else self.plain
 
         async def send_completed(message: Message) -> None:
             await send(with_defaults(message, defaults) if message["type"] in ANSWERS else message)

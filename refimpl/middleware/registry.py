@@ -32,6 +32,7 @@ from refimpl.middleware.asgi import (
     Send,
     deny,
     header_values,
+    is_secure,
     no_such_endpoint,
     route_path,
 )
@@ -214,8 +215,7 @@ def check_policy(endpoint: Endpoint, scope: Scope) -> None:
         raise HandshakeError("got a control character in a header") from error
     if len(headers.get_all("Host")) != 1:
         raise HandshakeError("got no Host header, or several", reason="host")
-    secure = scope.get("scheme") in ("wss", "https")
-    check_origin(headers, Policy(origins=endpoint.origins, secure=secure))
+    check_origin(headers, Policy(origins=endpoint.origins, secure=is_secure(scope)))
     if endpoint.limit is not None and len(endpoint.open) >= endpoint.limit:
         raise HandshakeError(
             "this endpoint has as many connections as it takes",

@@ -21,9 +21,9 @@ from uvicorn.importer import ImportFromStringError
 
 from refimpl.middleware.asgi import App
 
-__all__ = ["OUR_ENGINE", "Running", "running"]
+__all__ = ["OUR_ENGINE", "Running", "bracketed", "running"]
 
-OUR_ENGINE = "refimpl.middleware.engine:Engine"
+OUR_ENGINE = "refimpl.middleware.engine.protocol:Engine"
 
 
 class Running(uvicorn.Server):
@@ -51,12 +51,17 @@ class Running(uvicorn.Server):
     @property
     def http(self) -> str:
         """The address for HTTP clients, without a slash at its end."""
-        return f"http://{self.host}:{self.port}"
+        return f"http://{bracketed(self.host)}:{self.port}"
 
     @property
     def ws(self) -> str:
         """The address for WebSocket clients, without a slash at its end."""
-        return f"ws://{self.host}:{self.port}"
+        return f"ws://{bracketed(self.host)}:{self.port}"
+
+
+def bracketed(host: str) -> str:
+    """Return a host as it stands in a URL: an IPv6 address in brackets (RFC 3986 3.2.2)."""
+    return f"[{host}]" if ":" in host else host
 
 
 @asynccontextmanager
@@ -78,7 +83,8 @@ async def running(
     options = {"log_config": None, "timeout_graceful_shutdown": 5, **(settings or {})}
     config = uvicorn.Config(app, host=host, ws=engine, **options)  # type: ignore[arg-type]
     _load(config)
-    with socket.create_server((host, port)) as listener:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, port), family=family) as listener:
         config.port = listener.getsockname()[1]
         server = Running(config)
         task = asyncio.create_task(server.serve([listener]), name="uvicorn")

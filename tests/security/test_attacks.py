@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 
@@ -107,6 +108,39 @@ class TestChat:
                     joined = await bob.until("joined")
                     assert joined["room"] == name
                     assert joined["messages"][-1]["seq"] == 200
+
+    async def test_a_flood_costs_its_sender_time_and_nobody_a_connection(self) -> None:
+        """26: of 20 readers 20 were closed with 1013 by one that sent 2 MB/s."""
+        async with chatting() as (_, server), signed_in(server, "Bob") as client:
+            async with contextlib.AsyncExitStack() as stack:
+                readers = []
+                for _ in range(20):
+                    readers.append(await stack.enter_async_context(guest(server, client)))
+                    await readers[-1].join()
+                flooder = await stack.enter_async_context(user(server, "Carol"))
+                await flooder.join()
+                honest = await stack.enter_async_context(user(server, "Alice"))
+                await honest.join()
+
+                async def flood() -> None:
+                    for number in range(20_000):  # 40 MB: more than the kernels hold
+                        await flooder.send(
+                            type="say", room="harbour", id=f"f{number}", text="x" * 2000
+                        )
+
+                flooding = asyncio.create_task(flood())
+                for number in range(5):
+                    await honest.say("is anybody here?", f"h{number}")
+                assert not flooding.done()  # its program waits: the server reads no more
+                for reader in readers:
+                    heard = []
+                    while len(heard) < 5:
+                        message = (await reader.until("said"))["message"]
+                        heard += [message["id"]] if message["user"] == "alice" else []
+                    assert reader.socket.close_code is None
+                flooding.cancel()
+                await asyncio.wait([flooding])
+                flooder.socket.transport.abort()
 
     async def test_signing_out_ends_the_wire_panel_too(self) -> None:
         async with chatting() as (_, server), signed_in(server, "Alice") as client:

@@ -250,6 +250,20 @@ class TestSection7:
             protocol.send_text("too late")
         assert protocol.data_to_send() == b""
 
+    @pytest.mark.rule(69)
+    @pytest.mark.parametrize("role", ROLES)
+    def test_7_1_7_the_end_of_the_stream_ends_the_time_for_answers(self, role: Role) -> None:
+        protocol = opened(role)
+        protocol.receive_data(to(role, (TEXT, b"question"), (PING, b"?"), (3, b"")))
+        protocol.send_text("answer")
+        assert protocol.receive_eof() == []
+        assert protocol.state is State.CLOSED
+        assert not protocol.can_answer
+        with pytest.raises(LocalProtocolError):
+            protocol.send_text("too late")
+        assert [opcode for opcode, _ in sent(protocol)] == [TEXT, PONG, CLOSE]
+        assert protocol.data_to_send() == b""
+
     @pytest.mark.rule(63, 69)
     @pytest.mark.parametrize("role", ROLES)
     def test_7_1_7_reason_of_a_failure_fits_into_a_close(self, role: Role) -> None:

@@ -10,7 +10,7 @@ from refimpl.errors import LocalProtocolError
 from refimpl.framing import Opcode
 from refimpl.messages import Closed, Event, Ping, Pong, Role, State
 from tests.support import wire
-from tests.support.pair import ROLES, failed, frames, opened, sent, to
+from tests.support.pair import ROLES, Pair, failed, frames, opened, sent, to
 from tests.support.wire import BINARY, CLOSE, CONTINUATION, KEY, PING, PONG, TEXT
 
 
@@ -228,6 +228,17 @@ class TestSection5_4:
             protocol.send_binary(b"b")
         protocol.send_ping(b"!")
         assert sent(protocol) == [(BINARY, b"a"), (PING, b"!")]
+
+    @pytest.mark.rule(51)
+    def test_5_4_our_close_may_end_a_fragmented_message(self) -> None:
+        pair = Pair()
+        pair.client.send_fragment(b"half a mess", opcode=Opcode.TEXT, fin=False)
+        pair.client.send_close(1011, "the rest cannot be sent")
+        with pytest.raises(LocalProtocolError):
+            pair.client.send_fragment(b"age", opcode=Opcode.TEXT, fin=True)
+        [closed], _ = pair.pump()
+        assert isinstance(closed, Closed)
+        assert closed.error.code == 1011
 
     @pytest.mark.rule(51)
     @pytest.mark.parametrize(

@@ -9,16 +9,8 @@ from refimpl.messages import Closed, Event, HandshakeFailed, Ping, Pong, Protoco
 from refimpl.messages.utf8 import encode_text
 from tests.support import wire
 from tests.support.cpu import is_traced, quickest
-from tests.support.pair import opened
+from tests.support.pair import ROLES, opened, to
 from tests.support.wire import BINARY, CLOSE, CONTINUATION, KEY, PING, PONG, TEXT
-
-ROLES = [Role.SERVER, Role.CLIENT]
-
-
-def to(role: Role, *frames: tuple[int, bytes], fin: bool = True) -> bytes:
-    """Return frames as the peer of that role sends them."""
-    key = KEY if role is Role.SERVER else None
-    return b"".join(wire.frame(opcode, payload, fin=fin, key=key) for opcode, payload in frames)
 
 
 def in_steps(protocol: Protocol, data: bytes, limit: int) -> list[Event]:
@@ -142,7 +134,7 @@ class TestSkip:
     def test_a_message_that_has_begun(self, role: Role) -> None:
         protocol = opened(role)
         frame = to(role, (CONTINUATION, b"x" * 300))
-        begun = to(role, (BINARY, b"first"), fin=False)
+        begun = to(role, (BINARY, b"first", False))
         assert protocol.receive_data(begun + frame[:100]) == []
         protocol.skip_messages()
         assert protocol.receive_data(frame[100:] + to(role, (PING, b""))) == [Ping(b"")]
@@ -171,6 +163,23 @@ class TestSkip:
         assert isinstance(closed, Closed)
         assert protocol.close_sent is not None
         assert protocol.close_sent.code == 1002
+
+    def test_a_mask_on_the_wrong_side_fails(self, role: Role) -> None:
+        protocol = opened(role)
+        protocol.skip_messages()
+        other = Role.CLIENT if role is Role.SERVER else Role.SERVER
+        [closed] = protocol.receive_data(to(other, (TEXT, b"x")))
+        assert isinstance(closed, Closed)
+
+    @pytest.mark.parametrize("first", [0x41, 0xC2, 0x02, 0x80])
+    def test_compressed_frames_are_skipped_like_others(self, role: Role, first: int) -> None:
+        protocol = opened(role, extension="permessage-deflate")
+        protocol.skip_messages()
+        rsv, fin = first >> 4 & 7, first >= 128
+        key = KEY if role is Role.SERVER else None
+        for size in (0, 125, 126, 70_000):
+            data = wire.frame(first & 15, b"x" * size, rsv=rsv, fin=fin, key=key) * 2
+            assert protocol.receive_data(data + to(role, (PING, b""))) == [Ping(b"")]
 
     def test_the_end_of_the_stream(self, role: Role) -> None:
         protocol = opened(role)

@@ -14,7 +14,20 @@ from itertools import repeat
 from sys import getsizeof
 
 from refimpl.errors import RemoteProtocolError
-from refimpl.framing import FIN, OPCODE, OPCODES, RSV1, Buffer, CloseCode, Frame, Opcode, mask
+from refimpl.framing import (
+    CONTROL,
+    FIN,
+    FIRST_BYTES,
+    FIRST_BYTES_COMPRESSED,
+    OPCODE,
+    OPCODES,
+    RSV1,
+    Buffer,
+    CloseCode,
+    Frame,
+    Opcode,
+    mask,
+)
 from refimpl.messages.deflate import PerMessageDeflate
 from refimpl.messages.events import Event
 from refimpl.messages.utf8 import Utf8Decoder, decode_text
@@ -25,6 +38,10 @@ CONTINUATION, TEXT = Opcode.CONTINUATION, Opcode.TEXT
 FINAL_TEXT = FIN | Opcode.TEXT
 FINAL_BINARY = FIN | Opcode.BINARY
 UNLIMITED = 2**62
+
+# The first bytes of data frames (RFC 6455 5.2, RFC 7692 6).
+DATA_BYTES = frozenset(first for first in FIRST_BYTES if not first & CONTROL)
+DATA_BYTES_COMPRESSED = frozenset(first for first in FIRST_BYTES_COMPRESSED if not first & CONTROL)
 
 
 class Parts:
@@ -189,11 +206,17 @@ def take_small(buffer: Buffer, position: int, masked: bool, events: list[Event],
     return position
 
 
-def skip_small(buffer: Buffer, position: int) -> int:
-    """Return the position behind the small masked data frames that begin at position."""
-    size = len(buffer)
-    while (
-        position + 2 <= size and buffer[position] & 0x7F <= 2 and 128 <= buffer[position + 1] < 254
-    ):
-        position += buffer[position + 1] - 122
+def skip_small(buffer: Buffer, position: int, masked: bool, compressed: bool) -> int:
+    """Return where the data frames of up to 125 bytes that begin at position end.
+
+    The last may end beyond the buffer. It stops before control frames, long ones and mistakes.
+    """
+    firsts = DATA_BYTES_COMPRESSED if compressed else DATA_BYTES
+    low, shift = (128, -122) if masked else (0, 2)
+    high, last = low + 125, len(buffer) - 2
+    while position <= last:
+        second = buffer[position + 1]
+        if second < low or second > high or buffer[position] not in firsts:
+            break
+        position += second + shift
     return position

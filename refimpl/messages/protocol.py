@@ -287,7 +287,7 @@ class Protocol(Sending):
         received, masked, compressed = self._input, self._is_server, self._deflate is not None
         buffer, position = received.buffer, received.position
         while len(events) < limit:
-            position = skip_small(buffer, position)
+            position = skip_small(buffer, position, masked, compressed)
             header = parse_header(buffer, position, masked=masked, compressed=compressed)
             if header is None:
                 break

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import pairwise
 
 import pytest
 from hypothesis import example, given, settings
@@ -11,6 +14,7 @@ from hypothesis import strategies as st
 from refimpl.framing import Opcode
 from refimpl.handshake import Extension, build_request, parse_uri
 from refimpl.messages import OFFER, Closed, Event, HandshakeFailed, Protocol, Role
+from refimpl.messages import protocol as core
 from tests.support import wire
 from tests.support.handshakes import MALFORMED
 from tests.support.pair import Pair, opened
@@ -63,6 +67,122 @@ def test_any_pieces_give_the_same_events_and_answers(seed: int, deflate: bool, r
     whole = run([data])
     assert run(random_pieces(source, data)) == whole
     assert run([bytes([byte]) for byte in data]) == whole
+
+
+class View:
+    """Feeds a protocol from one piece of memory, which is overwritten after each read."""
+
+    def __init__(self, size: int) -> None:
+        self.memory = bytearray(size)
+
+    def __call__(self, data: bytes) -> memoryview:
+        """Return data in the memory that all reads share."""
+        self.memory[:] = b"\xff" * len(self.memory)
+        self.memory[: len(data)] = data
+        return memoryview(self.memory)[: len(data)]
+
+
+def received(
+    protocol: Protocol,
+    pieces: list[bytes],
+    limit: int | None = None,
+    kind: Callable[[bytes], bytes | bytearray | memoryview] = bytes,
+) -> tuple[list[object], bytes]:
+    """Return all events and answers, with at most limit events a call."""
+    events: list[Event] = []
+    out = b""
+    for piece in pieces:
+        step = protocol.receive_data(kind(piece), limit=limit)
+        events += step
+        out += protocol.data_to_send()
+        while limit and len(step) == limit:
+            step = protocol.receive_data(limit=limit)
+            events += step
+            out += protocol.data_to_send()
+    events += protocol.receive_eof()
+    return [told(event) for event in events], out + protocol.data_to_send()
+
+
+@contextmanager
+def only_the_loop() -> Iterator[None]:
+    """Close the short ways past the loop over `parse_frame`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(core, "take_small", lambda buffer, position, *_: position)
+        patch.setattr(Protocol, "_take_large", lambda *_: 0)
+        yield
+
+
+@pytest.mark.rule(46, 69)
+@settings(max_examples=200)
+@given(
+    st.integers(0, 2**32),
+    st.booleans(),
+    st.sampled_from(ROLES),
+    st.none() | st.integers(1, 4),
+    st.sampled_from([0, 0, 1, 2]),
+)
+def test_any_way_of_receiving_gives_the_same_events_and_answers(
+    seed: int, deflate: bool, role: Role, limit: int | None, large: int
+) -> None:
+    source = random.Random(seed)
+    masked = role is Role.SERVER
+    data = random_stream(source, masked=masked, deflate=deflate)
+    frames = b"".join(large_frame(source, masked) for _ in range(large))
+    data = frames + data if source.random() < 0.5 else data + frames
+    extension = "permessage-deflate" if deflate else None
+
+    def run(*arguments: object) -> tuple[list[object], bytes]:
+        options = {"max_size": 80_000 if large else LIMIT, "max_fragments": 10, **counted_keys()}
+        protocol = opened(role, extension=extension, **options)
+        return received(protocol, *arguments)  # type: ignore[arg-type]
+
+    with only_the_loop():
+        wanted = run([data])
+    assert run([data]) == wanted
+    assert run(few_pieces(source, data), limit) == wanted
+    for kind in (bytearray, View(len(data))):
+        assert run(few_pieces(source, data), limit, kind) == wanted
+    with only_the_loop():
+        assert run(few_pieces(source, data), limit) == wanted
+
+
+def few_pieces(source: random.Random, data: bytes) -> list[bytes]:
+    """Return data in pieces, not byte by byte where that would be many."""
+    if len(data) < 5000:
+        return random_pieces(source, data)
+    cuts = sorted(source.randrange(len(data)) for _ in range(source.randint(0, 8)))
+    return [data[start:end] for start, end in pairwise([0, *cuts, len(data)])]
+
+
+def large_frame(source: random.Random, masked: bool) -> bytes:
+    """Return a frame whose length takes eight bytes: right, too long, no UTF-8 or out of order."""
+    payload = b"x" * source.choice([65_536, 70_000, 80_000, 80_001])
+    opcode = source.choice([TEXT, BINARY, BINARY, CONTINUATION])
+    if opcode == TEXT and source.random() < 0.5:
+        payload = payload[:-1] + b"\xff"
+    fin = source.random() < 0.8
+    return wire.frame(opcode, payload, fin=fin, key=wire.KEY if masked else None)
+
+
+@pytest.mark.rule(46)
+@settings(max_examples=300)
+@given(st.integers(0, 2**32), st.sampled_from(ROLES), st.none() | st.integers(1, 4))
+def test_skipping_hears_the_same_control_frames(seed: int, role: Role, limit: int | None) -> None:
+    source = random.Random(seed)
+    data = random_stream(source, masked=role is Role.SERVER, deflate=False)
+
+    def run(pieces: list[bytes], skip: bool) -> list[object]:
+        protocol = opened(role, max_size=None, max_fragments=10**6)
+        protocol.send_close(1000)
+        if skip:
+            protocol.skip_messages()
+        events, _ = received(protocol, pieces, limit)
+        return [event for event in events if not isinstance(event, str | bytes)]
+
+    heard, skipped = run([data], False), run([data], True)
+    assert run(random_pieces(source, data), True) == skipped
+    if "5.4" not in str(heard[-1]) and "8.1" not in str(heard[-1]):  # order and text are not asked
+        assert skipped == heard
 
 
 @pytest.mark.rule(46)

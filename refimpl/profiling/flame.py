@@ -100,7 +100,7 @@ def flame_graph(profile: Profile, title: str = "") -> str:
     """Return the profile as an SVG document that needs nothing beside it."""
     drawn = [box for box in boxes(profile) if box.width * (WIDTH - 2 * MARGIN) >= NARROW]
     rows = max((box.depth for box in drawn), default=0) + 1
-    height = HEAD + rows * ROW + FOOT
+    height, whole = HEAD + rows * ROW + FOOT, profile.total
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" '
         f'width="{WIDTH}" font-family="ui-monospace, Menlo, Consolas, \'DejaVu Sans Mono\', '
@@ -109,7 +109,7 @@ def flame_graph(profile: Profile, title: str = "") -> str:
         f"<desc>{escape(_in_words(profile))}</desc>",
         f'<rect width="{WIDTH}" height="{height}" fill="white"/>',
         *_head(profile, title),
-        *(_draw(box, profile, height) for box in drawn),
+        *(_draw(box, whole, profile.unit, height) for box in drawn),
     ]
     if not drawn:
         middle = HEAD + ROW // 2
@@ -151,12 +151,11 @@ def _head(profile: Profile, title: str) -> list[str]:
     return lines
 
 
-def _draw(box: Box, profile: Profile, height: int) -> str:
-    """Return one box with its label, and what a pointer on it shows."""
+def _draw(box: Box, whole: float, unit: str, height: int) -> str:
+    """Return one box with its label, and what a pointer on it shows. whole: the weight of all."""
     x = MARGIN + box.start * (WIDTH - 2 * MARGIN)
     y = height - FOOT - (box.depth + 1) * ROW
     width = box.width * (WIDTH - 2 * MARGIN)
-    whole, unit = profile.total, profile.unit
     hover = (
         f"{box.call}\n{measured(box.width * whole, unit)}, {box.width:.1%} of all; "
         f"{measured(box.own * whole, unit)}, {box.own:.1%}, in itself"

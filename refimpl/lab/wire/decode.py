@@ -8,6 +8,7 @@ is readable and yet breaks a rule carries the rule in `Step.problem`.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -17,6 +18,8 @@ from refimpl.framing import Frame, Opcode
 from refimpl.handshake import Request, Response, parse_request, parse_response
 from refimpl.lab.wire.direction import CannotInflate, Direction, Side, inflaters
 from refimpl.lab.wire.dissect import OPCODES, Dissection, dissect
+
+MOST_REQUESTS = 1000  # that wait for their answers; what is older is forgotten
 
 
 class Chunk(NamedTuple):
@@ -93,7 +96,7 @@ class Decoder:
     def __init__(self, *, frames: bool = False) -> None:
         self._sides = {"client": Side("client"), "server": Side("server")}
         self._seconds = 0.0
-        self._methods: list[str] = []
+        self._methods: deque[str] = deque(maxlen=MOST_REQUESTS)
         if frames:
             for side in self._sides.values():
                 side.mode = "frames"
@@ -116,6 +119,8 @@ class Decoder:
             yield from self._left_over(side)
 
     def _left_over(self, side: Side) -> Iterator[Step]:
+        if side.mode == "head" and side.buffer and side.is_head_due(at_end=True):
+            yield from self._head(side)
         if side.mode == "waiting":
             side.mode = "broken"
         if side.mode == "broken":
@@ -129,7 +134,8 @@ class Decoder:
         while side.buffer:
             before = (len(side.buffer), side.mode)
             if side.mode == "head":
-                yield from self._head(side)
+                if side.is_head_due():
+                    yield from self._head(side)
             elif side.mode == "body":
                 yield from self._body(side)
             elif side.mode == "frames":
@@ -144,7 +150,7 @@ class Decoder:
         return Step(self._seconds, side.direction, item, wire, problem=problem)
 
     def _head(self, side: Side) -> Iterator[Step]:
-        data = bytes(side.buffer)
+        data = side.buffer
         try:
             parsed = parse_request(data) if side.direction == "client" else parse_response(data)
         except HandshakeError as error:
@@ -172,7 +178,7 @@ class Decoder:
 
     def _after_response(self, side: Side, response: Response) -> None:
         client = self._sides["client"]
-        method = self._methods.pop(0) if self._methods else "GET"
+        method = self._methods.popleft() if self._methods else "GET"
         if response.status == 101:
             side.mode = client.mode = "frames"
             client.inflater, side.inflater = inflaters(response)

@@ -62,6 +62,8 @@ class Side:
         self.direction = direction
         self.buffer = bytearray()
         self.needed = 0  # bytes that the frame at hand has at least
+        self._searched = 0  # bytes in which the end of the head at hand is not
+        self._tried = 0  # bytes of it that were there when it was last parsed
         self.mode: Literal["head", "waiting", "frames", "body", "broken"] = "head"
         self.body_left: int | None = 0  # None: until the stream ends
         self.inflater: Inflater | None = None
@@ -73,7 +75,21 @@ class Side:
         """Remove and return the first `size` bytes of what is not read yet."""
         data = bytes(self.buffer[:size])
         del self.buffer[:size]
+        self._searched = self._tried = 0
         return data
+
+    def is_head_due(self, *, at_end: bool = False) -> bool:
+        """Tell whether the head at hand is to be parsed: its end is there, or what may be wrong.
+
+        What is wrong shows before the end, but a look at every read would cost the square of the
+        head's size. So there is one when it has doubled, and one at the end of the stream.
+        """
+        end = self.buffer.find(b"\r\n\r\n", max(0, self._searched - 3))
+        self._searched = len(self.buffer)
+        if end < 0 and len(self.buffer) < 2 * self._tried and not at_end:
+            return False
+        self._tried = len(self.buffer)
+        return True
 
     def follow(self, frame: Frame, plain: bytes | None) -> list[str]:
         """Return what is wrong with a frame at this place of the conversation.

@@ -12,6 +12,7 @@ import socket
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
+from refimpl.handshake.head import MAX_HEAD
 from refimpl.lab.wire.capture import Capture
 from refimpl.lab.wire.direction import Direction
 
@@ -71,10 +72,7 @@ class Wiretap:
         """
         if not self.captures:
             raise LookupError("nobody has connected to the tap yet")
-        upgrades = [
-            each for each in self.captures if b"upgrade: websocket" in each.sent("client").lower()
-        ]
-        return (upgrades or self.captures)[0]
+        return next(filter(_is_websocket, self.captures), self.captures[0])
 
     async def idle(self, timeout: float = 5.0) -> None:
         """Wait until no connection is open; TimeoutError after `timeout` seconds."""
@@ -151,6 +149,17 @@ class Wiretap:
         self._heard.set()
         if writer.can_write_eof() and not writer.is_closing():
             writer.write_eof()
+
+
+def _is_websocket(capture: Capture) -> bool:
+    """Tell whether a client asks for a WebSocket; only a head's worth of bytes is looked at."""
+    head = bytearray()
+    for direction, data in ((each.direction, each.data) for each in capture.chunks):
+        if direction == "client":
+            head += data
+            if len(head) >= MAX_HEAD or b"\r\n\r\n" in head[-len(data) - 3 :]:
+                break
+    return b"upgrade: websocket" in head.lower()
 
 
 def wiretap(

@@ -117,7 +117,7 @@ captures: $(BROWSER_READY) $(NODE_READY)  ## record the captures, the chat and t
 	@$(BIN)/python -m tools.record.chat
 	@$(BIN)/python -m tools.record.crowd 10000
 
-bench: $(BENCH_READY)  ## parsing, then the whole server, beside their peers (five minutes)
+bench: $(BENCH_READY)  ## parsing, then the whole server, beside their peers (ten minutes)
 	@$(BIN)/python -m tests.bench.parse
 	@$(BIN)/refimpl bench $(BENCH_ARGS)
 

@@ -120,7 +120,7 @@ captures: $(BROWSER_READY) $(NODE_READY)  ## record the captures, the chat and t
 walk: $(READY)  ## the files that one echo and one Close pass through, printed and drawn
 	@$(BIN)/python -m tools.walk --svg notebooks/pictures/route.svg
 
-bench: $(BENCH_READY)  ## parsing, then the whole server, beside their peers (five minutes)
+bench: $(BENCH_READY)  ## parsing, then the whole server, beside their peers (ten minutes)
 	@$(BIN)/python -m tests.bench.parse
 	@$(BIN)/refimpl bench $(BENCH_ARGS)
 

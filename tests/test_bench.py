@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import mmap
 import os
+import platform
+import re
 import shutil
 import socket
 import subprocess
@@ -14,7 +18,9 @@ from pathlib import Path
 
 import pytest
 
+import refimpl
 from refimpl.bench import Record, Sample, bench, goals_report
+from refimpl.bench.allocator import REGIMES, environment
 from refimpl.bench.client import PATIENCE, PeerFailed, make_traffic
 from refimpl.bench.goals import GOALS, verdict
 from refimpl.bench.machine import (
@@ -22,13 +28,14 @@ from refimpl.bench.machine import (
     family,
     kept_waiting,
     on_core,
+    page_faults,
     resident_bytes,
 )
-from refimpl.bench.peers import PEERS, VARIANTS, Peer, find_peers, gorilla, node
-from refimpl.bench.record import middle
+from refimpl.bench.peers import OURS, PEERS, Peer, find_peers, gorilla, is_ours, node
+from refimpl.bench.record import RECORDS, middle
 from refimpl.bench.workloads import WORKLOADS
 from refimpl.framing import ACCELERATED, parse_frame
-from tests.bench.planted import plant
+from tests.bench.planted import MAPPED, plant
 
 
 def made_up(**costs: dict[str, list[float]]) -> Record:
@@ -99,6 +106,40 @@ class TestStatistics:
         assert (again.rounds, again.notes, again.versions) == (3, ["a note"], record.versions)
         assert '"cost": [1.5, 2.0]' in record.to_json()  # numbers side by side, for a short file
 
+    def test_regimes_are_kept_apart(self) -> None:
+        record = made_up(pipe={"refimpl": [10], "websockets": [20]})
+        for peer, cost, faults in (("refimpl", 10, 0.0), ("websockets", 40, 64.5)):
+            record.add("pipe", peer, Sample(cost, faults=faults), "default")
+        record = Record.from_json(record.to_json())
+        assert record.regimes == ["kept", "default"]
+        assert record.ratio("pipe", "websockets").median == 2  # of the reference
+        assert record.faults("pipe", "websockets") == 0
+        default = record.under("default")
+        assert default.ratio("pipe", "websockets").median == 4
+        assert default.faults("pipe", "websockets") == 64.5
+        assert default.peers == ["refimpl", "websockets"]
+        with pytest.raises(LookupError, match="got regime 'other', measured: kept, default"):
+            record.under("other")
+
+    def test_the_reference_is_read_first_whenever_it_was_measured(self) -> None:
+        record = Record(1, 1)
+        assert (record.regimes, record.found, record.peers) == ([], {}, [])
+        record.add("pipe", "refimpl", Sample(1), "default")
+        assert record.cost("pipe", "refimpl") == middle([1])
+        record.add("pipe", "refimpl", Sample(2), "kept")
+        assert record.cost("pipe", "refimpl") == middle([2])
+
+    def test_a_record_from_before_faults_were_counted_is_read(self) -> None:
+        record = made_up(pipe={"refimpl": [1.5]})
+        old = re.sub(r',\s+"faults": \[[^]]*\]', "", record.to_json())
+        assert "faults" not in old
+        assert Record.from_json(old) == Record.from_json(record.to_json())
+
+    def test_the_committed_record_is_read(self) -> None:
+        record = Record.from_json((RECORDS / "peers.json").read_text(encoding="utf-8"))
+        assert set(record.regimes) <= set(REGIMES)
+        assert record.ratio("pp1", "websockets").median > 0
+
     @pytest.mark.parametrize("text", ["", "[]", "{}", '{"samples": 3}', '{"samples": {}}'])
     def test_what_is_no_record_is_refused(self, text: str) -> None:
         with pytest.raises(ValueError):
@@ -136,7 +177,7 @@ class TestGoals:
     def test_every_goal_is_about_something_that_is_measured(self) -> None:
         metrics = {*WORKLOADS, "memory 10,000", "handshake 10,000"}
         for subject, goals in GOALS.items():
-            assert subject in VARIANTS
+            assert subject in OURS
             assert set(goals) <= metrics
             assert {peer for peers in goals.values() for peer in peers} <= set(PEERS)
 
@@ -213,6 +254,28 @@ class TestMachine:
         monkeypatch.setattr("refimpl.bench.machine.LINUX", False)
         assert cpu_seconds(os.getpid()) == pytest.approx(ours, abs=0.1)
 
+    @pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts them")
+    def test_page_faults_are_counted(self) -> None:
+        before = page_faults(os.getpid())
+        block = mmap.mmap(-1, 1000 * mmap.PAGESIZE)
+        with contextlib.suppress(AttributeError, OSError):  # one fault for many pages, elsewhere
+            block.madvise(mmap.MADV_NOHUGEPAGE)
+        for page in range(1000):
+            block[page * mmap.PAGESIZE] = 1
+        assert 1000 <= page_faults(os.getpid()) - before < 5000
+        block.close()
+        assert page_faults(2**22 + 1) == 0  # nobody's number
+
+    def test_a_regime_is_all_that_is_said_to_the_allocator(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("MALLOC_ARENA_MAX", "1")
+        monkeypatch.setenv("SOMETHING_ELSE", "kept")
+        for regime, variables in REGIMES.items():
+            told = environment(regime)
+            assert {name: told[name] for name in told if name.startswith("MALLOC_")} == variables
+            assert told["SOMETHING_ELSE"] == "kept"
+
     @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="no cores to choose here")
     def test_a_core_is_given_back(self) -> None:
         before = os.sched_getaffinity(0)
@@ -272,7 +335,7 @@ class TestRun:
             tell=lambda share, words: told.append(share),
         )
         metrics = ["pp1", "pp100", "pipe", "memory 20", "handshake 20", "memory 60", "handshake 60"]
-        assert list(record.samples) == metrics
+        assert list(record.found) == metrics
         assert len(record.costs("pipe", "raw")) == 2
         assert record.costs("handshake 60", "raw") == []  # it shakes no hands
         assert record.ratio("pipe", "raw").median < 1  # a floor
@@ -293,7 +356,7 @@ class TestRun:
             seconds=0.05,
             sizes=(20, 40),
         )
-        assert list(record.samples)[1:] == [
+        assert list(record.found)[1:] == [
             "memory 20",
             "memory 30",
             "handshake 20",
@@ -303,6 +366,36 @@ class TestRun:
             "bcast: 40 connections, for the limit of open files",
             "mem: 30 connections at most, for the limit of open files",
         ]
+
+    @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the regimes are glibc's")
+    async def test_both_regimes_are_measured_and_their_page_faults(self) -> None:
+        """The planted server gets its memory anew at each message where the allocator lets it."""
+        peers = [PEERS["refimpl"], plant("mapping")]
+        record = await bench(
+            peers, ["pp1", "mem"], rounds=1, seconds=0.1, sizes=(20,), regimes=("default", "kept")
+        )
+        assert record.regimes == ["kept", "default"]
+        default = record.under("default")
+        assert default.faults("pp1", "mapping") >= MAPPED > 1 > record.faults("pp1", "mapping")
+        for part in (record, default):
+            assert part.faults("pp1", "refimpl") < 1
+            assert part.faults("handshake 20", "refimpl") > 0
+            assert part.costs("memory 20", "refimpl")
+        with pytest.raises(LookupError, match="got regime 'other', expected one of kept, default"):
+            await bench(peers, ["pp1"], regimes=["other"])
+
+    async def test_another_checkout_is_measured_beside_this_one(self, tmp_path: Path) -> None:
+        package = Path(refimpl.__file__).parent
+        skip = shutil.ignore_patterns("__pycache__", "lab", "classroom", "chat")
+        shutil.copytree(package, tmp_path / "refimpl", ignore=skip)
+        init = tmp_path / "refimpl" / "__init__.py"
+        init.write_text(init.read_text("utf-8").replace(refimpl.__version__, "9.9.9"), "utf-8")
+        there = f"refimpl@{tmp_path}"
+        record = await bench([there], ["pp1"], rounds=1, seconds=0.05)
+        assert record.peers == ["refimpl", there]
+        assert record.versions[there].startswith("refimpl 9.9.9")
+        assert record.versions["refimpl"].startswith(f"refimpl {refimpl.__version__}")
+        assert record.ratio("pp1", there).median > 0
 
     async def test_a_planted_slow_peer_is_measured_as_slower(self) -> None:
         record = await bench([PEERS["refimpl"], plant("slow")], ["pipe"], rounds=2, seconds=0.1)
@@ -348,6 +441,28 @@ class TestFaults:
     async def test_an_unknown_name_is_refused(self, peers: list[str], workloads: list[str]) -> None:
         with pytest.raises(LookupError, match="expected one of"):
             await bench(peers, workloads)
+
+
+class TestCheckouts:
+    def test_any_of_ours_may_be_of_another(self, tmp_path: Path) -> None:
+        (tmp_path / "refimpl").mkdir()
+        (tmp_path / "refimpl" / "__init__.py").touch()
+        names = [f"{name}@{tmp_path}" for name in OURS]
+        peers, missing = find_peers(names)
+        assert {peer.name for peer in peers} | set(missing) == {"refimpl", *names}
+        assert all(map(is_ours, names))
+        [command] = [peer.command("echo", tmp_path) for peer in peers if peer.name == names[1]]
+        assert f"sys.path.insert(0, {str(tmp_path)!r})" in command[-1]
+        assert "['websockets.speedups'] = None" in command[-1]
+        assert "from refimpl.profiling.peers.echo_refimpl import main;" in command[-1]  # an old one
+
+    @pytest.mark.parametrize("name", ["refimpl@no/such", "websockets@{}", "@{}"])
+    def test_what_is_none_is_refused(self, name: str, tmp_path: Path) -> None:
+        if "{}" in name:
+            (tmp_path / "refimpl").mkdir()
+            (tmp_path / "refimpl" / "__init__.py").touch()
+        with pytest.raises(LookupError, match="expected one of ours, @, and a checkout's folder"):
+            find_peers([name.format(tmp_path)])
 
 
 class TestMissing:

@@ -26,18 +26,21 @@ def test_tables_and_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     files = ["--chart", str(chart), "--json", str(kept)]
     assert run(["bench", "--peers", "websockets", *SHORT, *files]) == 0
     out, err = words(capsys)
-    assert "CPU of the server, us a message" in out
-    assert "times the cost of refimpl: above 1, refimpl is ahead" in out
+    for regime in ("heap kept", "default allocator"):
+        assert f"{regime}: CPU of the server, us a message" in out
+        assert f"{regime}: times the cost of refimpl; above 1, refimpl is ahead" in out
+        assert f"{regime}: page faults of the server, a message or handshake" in out
+        assert f"{regime}, noise: the middle half of the rounds" in out
     assert "pipe: websockets / refimpl" in out
     assert "at least 8" in out
-    assert "noise: the middle half of the rounds" in out
     assert err == ""
     record = Record.from_json(kept.read_text(encoding="utf-8"))
+    assert record.regimes == ["kept", "default"]
     assert record.ratio("pipe", "websockets").median > 0
     assert f"{record.ratio('pipe', 'websockets').median:.2f}" in out
     assert record.command == (
         "refimpl bench --peers websockets --workloads pipe --rounds 2 --seconds 0.05"
-        " --crowds 1000,10000"
+        " --crowds 1000,10000 --regimes kept,default"
     )
     assert record.versions["websockets"].startswith("websockets ")
     assert chart.read_bytes().startswith(b"\x89PNG")
@@ -45,10 +48,12 @@ def test_tables_and_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
 
 def test_idle_crowds_of_any_size(capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["--workloads", "mem", "--crowds", "10,30", "--rounds", "1"]
+    arguments += ["--regimes", "default"]
     assert run(["bench", "--peers", "raw", *arguments]) == 0
     out, _ = words(capsys)
     assert "memory 10, KiB a connection" in out
     assert "handshake 30, us a handshake" in out
+    assert "heap kept" not in out
     assert "messages a second" not in out
 
 
@@ -91,6 +96,7 @@ def test_a_faulty_server_is_one_line(
     [
         (["--peers", "nobody"], "'nobody' is none of refimpl"),
         (["--peers", ","], "expected some of refimpl"),
+        (["--regimes", "kept,mapped"], "'mapped' is none of kept, default"),
         (["--workloads", "pp1,nothing"], "'nothing' is none of pp1"),
         (["--crowds", "10,0"], "no list of numbers above 0"),
         (["--rounds", "0"], "'--rounds'"),

@@ -1,7 +1,8 @@
-"""What a bench has measured: costs by workload and server, their ratios, and the goals.
+"""What a bench has measured: costs by allocator regime, workload and server, and their ratios.
 
 A ratio is taken within a round, where both servers had the same machine, and the median over the
-rounds counts. It is above 1 where ours is ahead. Spread: half of the rounds lie within it.
+rounds counts. It is above 1 where ours is ahead. Spread: half of the rounds lie within it. What is
+read is read of one regime, the reference where it was measured: `under` gives another.
 
 >>> record = Record(rounds=3, seconds=1)
 >>> for ours, theirs in [(10, 13), (20, 28), (10, 14)]:
@@ -15,10 +16,11 @@ import json
 import re
 import statistics
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
+from refimpl.bench.allocator import REFERENCE
 from refimpl.bench.peers import SUBJECT
 
 __all__ = ["RECORDS", "UNITS", "Middle", "Record", "Sample", "middle"]
@@ -37,13 +39,18 @@ class Sample:
     """One measurement, cost in the metric's unit; what follows is 0 where it was not measured.
 
     rate: messages a second. client: its CPU by the server's. disturbed: the share of the time that
-    other processes took from either side.
+    other processes took from either side. faults: the server's page faults, a message or handshake.
     """
 
     cost: float
     rate: float = 0
     client: float = 0
     disturbed: float = 0
+    faults: float = 0
+
+
+Samples = dict[str, dict[str, list[Sample]]]
+"""By metric, then by server: one a round."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +81,7 @@ def middle(values: Sequence[float]) -> Middle:
 
 @dataclass(slots=True)
 class Record:
-    """Everything one run of the bench found. samples: metric, then server, then one a round.
+    """Everything one run of the bench found. samples: by regime of the allocator.
 
     Metrics are the names of workloads, and "memory 10,000" or "handshake 1,000" for `mem`.
     """
@@ -87,22 +94,39 @@ class Record:
     versions: dict[str, str] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-    samples: dict[str, dict[str, list[Sample]]] = field(default_factory=dict)
+    samples: dict[str, Samples] = field(default_factory=dict)
 
-    def add(self, metric: str, peer: str, sample: Sample) -> None:
+    def add(self, metric: str, peer: str, sample: Sample, regime: str = REFERENCE) -> None:
         """Keep what one round found."""
-        self.samples.setdefault(metric, {}).setdefault(peer, []).append(sample)
+        found = self.samples.setdefault(regime, {})
+        found.setdefault(metric, {}).setdefault(peer, []).append(sample)
 
     # --- reading it ---
 
     @property
+    def regimes(self) -> list[str]:
+        """The regimes that were measured, the one that is read first."""
+        return sorted(self.samples, key=lambda regime: regime != REFERENCE)
+
+    def under(self, regime: str) -> Self:
+        """Return the record of one regime alone. Raises LookupError where it was not measured."""
+        if regime not in self.samples:
+            raise LookupError(f"got regime {regime!r}, measured: {', '.join(self.samples)}")
+        return replace(self, samples={regime: self.samples[regime]})
+
+    @property
+    def found(self) -> Samples:
+        """What the regime that is read has found."""
+        return self.samples[self.regimes[0]] if self.samples else {}
+
+    @property
     def peers(self) -> list[str]:
         """The servers that were measured, in the order in which they ran."""
-        return list(dict.fromkeys(name for found in self.samples.values() for name in found))
+        return list(dict.fromkeys(name for found in self.found.values() for name in found))
 
     def costs(self, metric: str, peer: str) -> list[float]:
         """Return what each round found; nothing where the server was not measured so."""
-        return [sample.cost for sample in self.samples.get(metric, {}).get(peer, [])]
+        return [sample.cost for sample in self.found.get(metric, {}).get(peer, [])]
 
     def cost(self, metric: str, peer: str) -> Middle | None:
         """Return the median cost, None where there is none."""
@@ -111,8 +135,13 @@ class Record:
 
     def rate(self, metric: str, peer: str) -> float:
         """Return the median of the messages a second; 0 where they were not counted."""
-        rates = [sample.rate for sample in self.samples.get(metric, {}).get(peer, [])]
+        rates = [sample.rate for sample in self.found.get(metric, {}).get(peer, [])]
         return statistics.median(rates) if rates else 0
+
+    def faults(self, metric: str, peer: str) -> float:
+        """Return the median of the page faults a message or handshake; 0 where not counted."""
+        faults = [sample.faults for sample in self.found.get(metric, {}).get(peer, [])]
+        return statistics.median(faults) if faults else 0
 
     def ratio(self, metric: str, peer: str, subject: str = SUBJECT) -> Middle:
         """Return how many times the subject's cost is the peer's, paired round by round.
@@ -128,7 +157,7 @@ class Record:
         """Return the spread of the costs: the median of all servers and metrics, and the worst."""
         spreads = [
             middle([sample.cost for sample in samples]).spread
-            for found in self.samples.values()
+            for found in self.found.values()
             for samples in found.values()
         ]
         return (statistics.median(spreads), max(spreads)) if spreads else (0.0, 0.0)
@@ -137,7 +166,7 @@ class Record:
         """Return the share of the time that other processes took: the median of all samples."""
         shares = [
             sample.disturbed
-            for found in self.samples.values()
+            for found in self.found.values()
             for samples in found.values()
             for sample in samples
             if sample.rate
@@ -148,7 +177,7 @@ class Record:
         """Return where the client needed more CPU than the server, one sentence each."""
         return [
             f"{metric}, {peer}: the client needed {ratio:.2f}x the server's CPU"
-            for metric, found in self.samples.items()
+            for metric, found in self.found.items()
             for peer, samples in found.items()
             if (ratio := statistics.median(sample.client for sample in samples)) > 1
         ]
@@ -159,8 +188,11 @@ class Record:
         """Return the record as text for a file."""
         content = asdict(self)
         content["samples"] = {
-            metric: {peer: columns(samples) for peer, samples in found.items()}
-            for metric, found in self.samples.items()
+            regime: {
+                metric: {peer: columns(samples) for peer, samples in peers.items()}
+                for metric, peers in found.items()
+            }
+            for regime, found in self.samples.items()
         }
         text = json.dumps(content, indent=1)
         return NUMBERS.sub(lambda found: "[" + " ".join(found[1].split()) + "]", text) + "\n"
@@ -171,8 +203,11 @@ class Record:
         try:
             content = json.loads(text)
             content["samples"] = {
-                metric: {peer: rows(columns) for peer, columns in found.items()}
-                for metric, found in content["samples"].items()
+                regime: {
+                    metric: {peer: rows(columns) for peer, columns in peers.items()}
+                    for metric, peers in found.items()
+                }
+                for regime, found in content["samples"].items()
             }
             return cls(**content)
         except (KeyError, TypeError, AttributeError) as error:
@@ -188,5 +223,7 @@ def columns(samples: Sequence[Sample]) -> dict[str, list[float]]:
 
 
 def rows(columns: dict[str, list[float]]) -> list[Sample]:
-    """Return what `columns` was made of."""
-    return [Sample(*row) for row in zip(*(columns[f.name] for f in fields(Sample)), strict=True)]
+    """Return what `columns` was made of; a field that is not there was not measured then."""
+    names = [each.name for each in fields(Sample) if each.name in columns]
+    found = zip(*(columns[name] for name in names), strict=True)
+    return [Sample(**dict(zip(names, row, strict=True))) for row in found]

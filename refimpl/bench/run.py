@@ -10,14 +10,16 @@ server needs, whatever the client, the kernel's scheduler and the other servers 
 
 import asyncio
 import json
+import re
 import tempfile
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from refimpl.bench.allocator import REFERENCE, REGIMES, environment
 from refimpl.bench.client import Client, PeerFailed
 from refimpl.bench.machine import FIRST, describe_machine, on_core, raise_file_limit
 from refimpl.bench.peers import Peer, find_peers
@@ -34,6 +36,7 @@ __all__ = ["bench", "running"]
 
 Tell = Callable[[float, str], None]
 START_LIMIT = 30  # seconds for a server to say its port
+NO_WORD = re.compile(r"\W+")  # a name may hold a path
 SPARE_FILES = 100  # what a process has open besides its connections
 
 
@@ -51,16 +54,18 @@ def silent(share: float, words: str) -> None:
 
 
 @asynccontextmanager
-async def running(peer: Peer, mode: str, folder: Path) -> AsyncIterator[Running]:
+async def running(
+    peer: Peer, mode: str, folder: Path, regime: str = REFERENCE
+) -> AsyncIterator[Running]:
     """Run a server on the first core for the block. folder: for what it builds and complains of.
 
-    Raises PeerFailed where it does not start.
+    regime: of its allocator. Raises PeerFailed where it does not start.
     """
     command = await asyncio.to_thread(peer.command, mode, folder)
-    complaints = folder / f"{peer.name}.err"
+    complaints = folder / f"{re.sub(NO_WORD, '-', peer.name)[-99:]}.err"
     with complaints.open("wb") as errors, on_core(FIRST):
         process = await asyncio.create_subprocess_exec(
-            *command, stdin=PIPE, stdout=PIPE, stderr=errors
+            *command, stdin=PIPE, stdout=PIPE, stderr=errors, env=environment(regime)
         )
     try:
         port, version = await hear_hello(peer, process, complaints)
@@ -96,18 +101,19 @@ async def bench(
     rounds: int = 3,
     seconds: float = 0.5,
     sizes: tuple[int, ...] = (1000, 10_000),
+    regimes: Sequence[str] = (REFERENCE,),
     tell: Tell = silent,
 ) -> Record:
     """Give each workload to each server, in rounds, and return what it cost.
 
     peers: by name, or as Peer for a server of your own; `refimpl` is always among those by name.
-    seconds: of each measurement. sizes: of the idle crowds of `mem`. Peers that are not installed
-    are left out and named in the record. Raises PeerFailed for a server that fails, LookupError for
-    an unknown name, or where none of the peers asked for is installed.
+    seconds: of each measurement. sizes: of the idle crowds of `mem`. regimes: of the servers'
+    allocator, one after the other. Peers that are not installed are left out and named in the
+    record. Raises PeerFailed for a server that fails, LookupError for an unknown name, or where
+    none of the peers asked for is installed.
     """
-    unknown = [name for name in workloads if name not in WORKLOADS]
-    if unknown:
-        raise LookupError(f"got workload {unknown[0]!r}, expected one of {', '.join(WORKLOADS)}")
+    check_known("workload", workloads, WORKLOADS)
+    check_known("regime", regimes, REGIMES)
     names = [each for each in peers if isinstance(each, str)]
     found, missing = find_peers(names) if names else ([], {})
     if names and all(name in missing for name in names):
@@ -116,35 +122,43 @@ async def bench(
     record.machine, record.missing = describe_machine(), missing
     found += [each for each in peers if isinstance(each, Peer)]
     with tempfile.TemporaryDirectory(prefix="refimpl-bench-") as folder:
-        run = Run(found, record, Path(folder), tell, len(workloads))
+        run = Run(found, record, Path(folder), tell, len(workloads) * len(regimes))
         for name in dict.fromkeys(workloads):
-            if name == "mem":
-                await run.hold_crowds(sizes)
-            else:
-                await run.exchange(WORKLOADS[name])
+            for regime in dict.fromkeys(regimes):
+                if name == "mem":
+                    await run.hold_crowds(sizes, regime)
+                else:
+                    await run.exchange(WORKLOADS[name], regime)
     tell(1, "done")
     return record
+
+
+def check_known(kind: str, names: Sequence[str], known: Collection[str]) -> None:
+    """Raise LookupError for a name that is none of those."""
+    for name in names:
+        if name not in known:
+            raise LookupError(f"got {kind} {name!r}, expected one of {', '.join(known)}")
 
 
 class Run:
     """One run of the bench: its servers, and where its findings go."""
 
     def __init__(
-        self, peers: list[Peer], record: Record, folder: Path, tell: Tell, workloads: int
+        self, peers: list[Peer], record: Record, folder: Path, tell: Tell, parts: int
     ) -> None:
         self.peers = peers
         self.record = record
         self.folder = folder
         self._tell = tell
-        self._workloads = workloads
-        self._done = 0.0  # workloads
+        self._parts = parts
+        self._done = 0.0  # parts
 
     def tell(self, words: str, step: float = 0) -> None:
-        """Say what comes next. step: the share of a workload that is done since."""
-        self._tell(self._done / self._workloads, words)
+        """Say what comes next. step: the share of a part, a workload in a regime, done since."""
+        self._tell(self._done / self._parts, words)
         self._done += step
 
-    async def exchange(self, workload: Workload) -> None:
+    async def exchange(self, workload: Workload, regime: str) -> None:
         """Measure a workload: all servers up, all connections open, then round after round."""
         limit = (raise_file_limit() - SPARE_FILES) // len(self.peers)
         if workload.connections > limit:
@@ -153,7 +167,9 @@ class Run:
             ready = []
             for peer in self.peers:
                 self.tell(f"{workload.name}: starting {peer.name}")
-                server = await stack.enter_async_context(running(peer, workload.mode, self.folder))
+                server = await stack.enter_async_context(
+                    running(peer, workload.mode, self.folder, regime)
+                )
                 self.record.versions[peer.name] = server.version
                 client = Client(peer.name, server.port, handshake=peer.handshake)
                 stack.callback(client.close)
@@ -168,10 +184,10 @@ class Run:
                     leg = await asyncio.to_thread(  # the client blocks
                         run_leg, client, server.pid, workload, self.record.seconds
                     )
-                    sample = Sample(leg.cost, leg.rate, leg.client, leg.disturbed)
-                    self.record.add(workload.name, server.peer.name, sample)
+                    sample = Sample(leg.cost, leg.rate, leg.client, leg.disturbed, leg.faults)
+                    self.record.add(workload.name, server.peer.name, sample, regime)
 
-    async def hold_crowds(self, sizes: tuple[int, ...]) -> None:
+    async def hold_crowds(self, sizes: tuple[int, ...], regime: str) -> None:
         """Measure idle connections: a fresh server each time, since memory comes back to nobody."""
         most = raise_file_limit() - SPARE_FILES - WARM_CONNECTIONS
         if max(sizes) > most:
@@ -181,11 +197,11 @@ class Run:
         for number in range(rounds):
             for peer in self.peers:
                 self.tell(f"mem: round {number + 1}, {peer.name}", 1 / (rounds * len(self.peers)))
-                await self.hold_crowd(peer, sizes)
+                await self.hold_crowd(peer, sizes, regime)
 
-    async def hold_crowd(self, peer: Peer, sizes: tuple[int, ...]) -> None:
+    async def hold_crowd(self, peer: Peer, sizes: tuple[int, ...], regime: str) -> None:
         """Measure the idle connections of one server."""
-        async with running(peer, "idle", self.folder) as server:
+        async with running(peer, "idle", self.folder, regime) as server:
             client = Client(peer.name, server.port, handshake=peer.handshake)
             try:
                 found = await asyncio.to_thread(hold, client, server.pid, sizes)
@@ -193,11 +209,14 @@ class Run:
                 client.close()
         self.record.versions[peer.name] = server.version
         for held in found:
-            self.record.add(f"{MEMORY} {held.connections:,}", peer.name, Sample(held.kib))
+            metric = f"{MEMORY} {held.connections:,}"
+            self.record.add(metric, peer.name, Sample(held.kib), regime)
             if peer.handshake:
                 metric = f"{HANDSHAKE} {held.connections:,}"
-                self.record.add(metric, peer.name, Sample(held.handshake))
+                sample = Sample(held.handshake, faults=held.faults)
+                self.record.add(metric, peer.name, sample, regime)
 
     def note(self, words: str) -> None:
-        """Keep a remark for whoever reads the record."""
-        self.record.notes.append(words)
+        """Keep a remark, once, for whoever reads the record."""
+        if words not in self.record.notes:
+            self.record.notes.append(words)

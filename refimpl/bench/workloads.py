@@ -10,7 +10,14 @@ import time
 from dataclasses import dataclass
 
 from refimpl.bench.client import Client, Traffic, make_traffic
-from refimpl.bench.machine import LAST, cpu_seconds, kept_waiting, on_core, resident_bytes
+from refimpl.bench.machine import (
+    LAST,
+    cpu_seconds,
+    kept_waiting,
+    on_core,
+    page_faults,
+    resident_bytes,
+)
 
 __all__ = ["WORKLOADS", "Held", "Leg", "Workload", "hold", "run_leg"]
 
@@ -54,7 +61,8 @@ WORKLOADS = {
 class Leg:
     """What one leg cost, in seconds of CPU and of the clock.
 
-    waited: how long either side was ready to run while another process had its core.
+    waited: how long either side was ready to run while another process had its core. page_faults:
+    of the server.
     """
 
     messages: int
@@ -62,11 +70,17 @@ class Leg:
     server_cpu: float
     client_cpu: float
     waited: float
+    page_faults: float
 
     @property
     def cost(self) -> float:
         """Microseconds of the server's CPU for a message."""
         return self.server_cpu / self.messages * 1e6
+
+    @property
+    def faults(self) -> float:
+        """Page faults of the server for a message."""
+        return self.page_faults / self.messages
 
     @property
     def rate(self) -> float:
@@ -86,11 +100,12 @@ class Leg:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What a number of idle connections cost: RSS in KiB each, CPU of a handshake in us."""
+    """What idle connections cost, each: RSS in KiB; CPU in us and page faults of a handshake."""
 
     connections: int
     kib: float
     handshake: float
+    faults: float
 
 
 def run_leg(client: Client, pid: int, workload: Workload, seconds: float) -> Leg:
@@ -112,14 +127,14 @@ def run_leg(client: Client, pid: int, workload: Workload, seconds: float) -> Leg
         messages = loop(traffic, start + seconds)
         end, after = time.perf_counter(), readings(pid)
         check(traffic)
-    server, own, waited = (late - early for late, early in zip(after, before, strict=True))
-    return Leg(messages, end - start, server, own, waited)
+    server, own, waited, faults = (late - early for late, early in zip(after, before, strict=True))
+    return Leg(messages, end - start, server, own, waited, faults)
 
 
-def readings(pid: int) -> tuple[float, float, float]:
-    """Return the CPU of the server and of this thread, and how long both were kept waiting."""
+def readings(pid: int) -> tuple[float, float, float, float]:
+    """Return the CPU of the server and of this thread, how long both waited, the page faults."""
     waited = kept_waiting(pid) + kept_waiting(os.getpid(), threading.get_native_id())
-    return cpu_seconds(pid), time.thread_time(), waited
+    return cpu_seconds(pid), time.thread_time(), waited, page_faults(pid)
 
 
 def hold(client: Client, pid: int, sizes: tuple[int, ...]) -> list[Held]:
@@ -127,11 +142,12 @@ def hold(client: Client, pid: int, sizes: tuple[int, ...]) -> list[Held]:
     found = []
     with on_core(LAST):
         client.open(WARM_CONNECTIONS)
-        base, before = at_rest(pid), cpu_seconds(pid)
+        base, before, faults = at_rest(pid), cpu_seconds(pid), page_faults(pid)
         for size in sorted(sizes):
             client.open(WARM_CONNECTIONS + size)
-            spent, memory = cpu_seconds(pid) - before, at_rest(pid)
-            found.append(Held(size, (memory - base) / size / 1024, spent / size * 1e6))
+            spent, given = cpu_seconds(pid) - before, page_faults(pid) - faults
+            kib = (at_rest(pid) - base) / size / 1024
+            found.append(Held(size, kib, spent / size * 1e6, given / size))
         client.check_echo(WORKLOADS["pp1"].traffic(client.handshake))
     return found
 

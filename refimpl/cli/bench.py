@@ -7,9 +7,10 @@ from pathlib import Path
 
 import click
 
+from refimpl.bench.allocator import REFERENCE, REGIMES
 from refimpl.bench.goals import goals_report
-from refimpl.bench.peers import PEERS, SUBJECT
-from refimpl.bench.record import UNITS, Middle, Record
+from refimpl.bench.peers import PEERS, SUBJECT, is_ours
+from refimpl.bench.record import MEMORY, UNITS, Middle, Record
 from refimpl.bench.run import bench as measure
 from refimpl.bench.workloads import WORKLOADS
 from refimpl.cli.load import progress, table
@@ -18,16 +19,20 @@ from refimpl.cli.output import is_terminal, say
 __all__ = ["bench"]
 
 BUSY = 0.05  # of the time
+WORDS = {REFERENCE: "heap kept", "default": "default allocator"}
 USUAL = "websockets,aiohttp,wsproto,uvicorn,picows,gorilla,ws,raw"
 
 
 class Names(click.ParamType[list[str]]):
-    """Names with commas between them, all of them known."""
+    """Names with commas between them, all of them known. also: tells of others that will do."""
 
     name = "names"
 
-    def __init__(self, known: Iterable[str]) -> None:
+    def __init__(
+        self, known: Iterable[str], also: Callable[[str], bool] = lambda name: False
+    ) -> None:
         self.known = list(known)
+        self.also = also
 
     def convert(
         self, value: str | list[str], param: click.Parameter | None, ctx: click.Context | None
@@ -37,7 +42,7 @@ class Names(click.ParamType[list[str]]):
             return value
         names = [name.strip() for name in value.split(",") if name.strip()]
         for name in names:
-            if name not in self.known:
+            if name not in self.known and not self.also(name):
                 self.fail(f"{name!r} is none of {', '.join(self.known)}.", param, ctx)
         if not names:
             self.fail(f"expected some of {', '.join(self.known)}.", param, ctx)
@@ -66,11 +71,13 @@ class Numbers(click.ParamType[tuple[int, ...]]):
 Examples:
   refimpl bench --peers websockets,aiohttp --workloads pp1,pipe
   refimpl bench --peers websockets,refimpl-pure --workloads 64k,1m --goals
+  refimpl bench --peers refimpl@../before --workloads pp100 --regimes kept
   refimpl bench --rounds 9 --seconds 1 --chart peers.png --json peers.json"""
 )
 @click.option(
-    "--peers", type=Names(PEERS), default=USUAL, show_default=True, help="Servers beside refimpl."
-)
+    "--peers", type=Names(PEERS, is_ours), default=USUAL, show_default=True,
+    help="Servers beside refimpl; refimpl@FOLDER is that of another checkout.",
+)  # fmt: skip
 @click.option(
     "--workloads", type=Names(WORKLOADS), default=",".join(WORKLOADS), show_default=True,
     help="What they are given to do.",
@@ -84,6 +91,10 @@ Examples:
     "--crowds", type=Numbers(), default="1000,10000", show_default=True,
     help="Idle connections for mem.",
 )  # fmt: skip
+@click.option(
+    "--regimes", type=Names(REGIMES), default=",".join(REGIMES), show_default=True,
+    help="Of the allocator: the heap kept, or glibc's default.",
+)  # fmt: skip
 @click.option("--goals", is_flag=True, help="Status 1 where a goal is missed.")
 @click.option("--chart", type=click.Path(), help="Write the ratios as a PNG.")
 @click.option("--json", "record_path", type=click.Path(), help="Write the record.")
@@ -93,6 +104,7 @@ def bench(
     rounds: int,
     seconds: float,
     crowds: tuple[int, ...],
+    regimes: list[str],
     goals: bool,
     chart: str | None,
     record_path: str | None,
@@ -101,14 +113,17 @@ def bench(
 
     Every server runs in a process of its own on the first core, the client on the last; servers
     take turns, and ratios are taken within a round. The figure that counts is the server's CPU.
+    Goals are for the first regime, in which no server pays for mapping memory at each read.
     """
     tell = progress if is_terminal(sys.stderr) else lambda share, words: None
     for path in (chart, record_path):  # now, not after half an hour of measuring
         if path and not Path(path).absolute().parent.is_dir():
             raise click.UsageError(f"{path}: no such folder.")
-    measuring = measure(peers, workloads, rounds=rounds, seconds=seconds, sizes=crowds, tell=tell)
+    measuring = measure(
+        peers, workloads, rounds=rounds, seconds=seconds, sizes=crowds, regimes=regimes, tell=tell
+    )
     record = asyncio.run(measuring)
-    record.command = command_line(peers, workloads, rounds, seconds, crowds)
+    record.command = command_line(peers, workloads, rounds, seconds, crowds, regimes)
     say("\n\n".join(describe(record)))
     if record_path:
         Path(record_path).write_text(record.to_json(), encoding="utf-8")
@@ -118,12 +133,18 @@ def bench(
 
 
 def command_line(
-    peers: list[str], workloads: list[str], rounds: int, seconds: float, crowds: tuple[int, ...]
+    peers: list[str],
+    workloads: list[str],
+    rounds: int,
+    seconds: float,
+    crowds: tuple[int, ...],
+    regimes: list[str],
 ) -> str:
     """Return the command that repeats this run."""
     return (
         f"refimpl bench --peers {','.join(peers)} --workloads {','.join(workloads)} "
-        f"--rounds {rounds} --seconds {seconds:g} --crowds {','.join(map(str, crowds))}"
+        f"--rounds {rounds} --seconds {seconds:g} --crowds {','.join(map(str, crowds))} "
+        f"--regimes {','.join(regimes)}"
     )
 
 
@@ -134,17 +155,28 @@ def describe(record: Record) -> Iterable[str]:
     about = f"{machine['python']}, {machine['system']}, {cores}"
     versions = [f"  {name}: {version}" for name, version in record.versions.items()]
     yield "\n".join([f"{about}; {record.rounds} rounds of {record.seconds:g} s", *versions])
-    yield "CPU of the server, us a message where nothing else is said\n" + grid(record, cost_cell)
-    if len(record.peers) > 1:
-        yield f"times the cost of {SUBJECT}: above 1, {SUBJECT} is ahead\n" + grid(
-            record, ratio_cell
-        )
-    if any(record.rate(metric, SUBJECT) for metric in record.samples):
-        yield "messages a second, on the wall's clock\n" + grid(record, rate_cell)
+    for regime in record.regimes:
+        yield from describe_regime(record.under(regime), WORDS[regime])
     report = goals_report(record)
     if report.rows:
         yield table(report, "met", "MISSED")
     yield "\n".join(remarks(record))
+
+
+def describe_regime(record: Record, words: str) -> Iterable[str]:
+    """Yield the tables of one regime of the allocator."""
+    yield f"{words}: CPU of the server, us a message where nothing else is said\n" + grid(
+        record, cost_cell
+    )
+    if len(record.peers) > 1:
+        yield f"{words}: times the cost of {SUBJECT}; above 1, {SUBJECT} is ahead\n" + grid(
+            record, ratio_cell
+        )
+    if any(record.rate(metric, SUBJECT) for metric in record.found):
+        yield f"{words}: messages a second, on the wall's clock\n" + grid(record, rate_cell)
+    yield f"{words}: page faults of the server, a message or handshake\n" + grid(
+        record, faults_cell
+    )
 
 
 def cost_cell(record: Record, metric: str, peer: str) -> str:
@@ -172,10 +204,17 @@ def rate_cell(record: Record, metric: str, peer: str) -> str:
     return f"{rate:,.0f}" if rate else ""
 
 
+def faults_cell(record: Record, metric: str, peer: str) -> str:
+    """Return how many page faults a message cost the server; nothing for memory."""
+    if not record.costs(metric, peer) or metric.startswith(MEMORY):
+        return ""
+    return f"{record.faults(metric, peer):,.2f}"
+
+
 def grid(record: Record, cell: Callable[[Record, str, str], str]) -> str:
     """Return a row for each metric and a column for each server; empty ones are left out."""
     rows = {
-        metric: [cell(record, metric, peer) for peer in record.peers] for metric in record.samples
+        metric: [cell(record, metric, peer) for peer in record.peers] for metric in record.found
     }
     rows = {metric: cells for metric, cells in rows.items() if any(cells)}
     kept = [at for at in range(len(record.peers)) if any(cells[at] for cells in rows.values())]
@@ -196,14 +235,16 @@ def remarks(record: Record) -> Iterable[str]:
     for name, remedy in record.missing.items():
         yield f"missing: {name} ({remedy})"
     yield from record.notes
-    yield from record.slow_clients()
-    (noise, worst), load = record.noise(), record.machine["load"]
-    yield (
-        f"noise: the middle half of the rounds is within ±{noise:.1%} of the median "
-        f"(worst: {worst:.1%}); other processes took {record.disturbed():.1%} of the time; "
-        f"load of the machine before: {load}"
-    )
-    if record.disturbed() > BUSY:
+    for regime in record.regimes:
+        part, words = record.under(regime), WORDS[regime]
+        yield from (f"{words}, {sentence}" for sentence in part.slow_clients())
+        noise, worst = part.noise()
+        yield (
+            f"{words}, noise: the middle half of the rounds is within ±{noise:.1%} of the median "
+            f"(worst: {worst:.1%}); other processes took {part.disturbed():.1%} of the time"
+        )
+    yield f"load of the machine before: {record.machine['load']}"
+    if max(record.under(regime).disturbed() for regime in record.regimes) > BUSY:
         yield "the machine was busy: differences below 15 % say nothing, and larger ones little"
 
 

@@ -27,6 +27,7 @@ from refimpl.handshake.fields import (
     serialize_extension,
 )
 from refimpl.handshake.head import (
+    LIMITS,
     MAX_HEAD,
     MAX_HEADERS,
     MAX_LINE,
@@ -40,6 +41,7 @@ from refimpl.handshake.head import (
     parse_response,
 )
 from refimpl.handshake.hosts import default_hosts
+from refimpl.handshake.proxies import Client, find_client, parse_networks
 from refimpl.handshake.refusal import refuse
 from refimpl.handshake.response import ResponseReader, read_response
 from refimpl.handshake.server import Acceptance, Policy, check_origin, check_request
@@ -47,6 +49,7 @@ from refimpl.handshake.uri import URI, parse_uri
 
 __all__ = [
     "GUID",
+    "LIMITS",
     "MAX_HEAD",
     "MAX_HEADERS",
     "MAX_LINE",
@@ -54,6 +57,7 @@ __all__ = [
     "URI",
     "Acceptance",
     "Agreement",
+    "Client",
     "Extension",
     "HeadLimits",
     "Headers",
@@ -69,11 +73,13 @@ __all__ = [
     "check_request",
     "check_response",
     "default_hosts",
+    "find_client",
     "has_token",
     "is_valid_key",
     "make_key",
     "parse_extensions",
     "parse_list",
+    "parse_networks",
     "parse_request",
     "parse_response",
     "parse_subprotocols",

@@ -21,7 +21,15 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 
 from refimpl.errors import ConnectionClosed
 from refimpl.framing import CloseCode
-from refimpl.handshake import Extension, Policy
+from refimpl.handshake import (
+    MAX_HEAD,
+    MAX_LINE,
+    Extension,
+    HeadLimits,
+    Policy,
+    default_hosts,
+    parse_networks,
+)
 from refimpl.lifecycle.driver import Driver
 from refimpl.lifecycle.memory_limit import MemoryLimit
 from refimpl.lifecycle.server_connection import ProcessRequest, ServerConnection
@@ -217,6 +225,8 @@ def serve(
     port: int = 0,
     *,
     origins: Sequence[str | None] | None = None,
+    allowed_hosts: Sequence[str] | None = None,
+    trusted_proxies: Sequence[str] = (),
     subprotocols: Sequence[str] | None = None,
     process_request: ProcessRequest | None = None,
     compression: str | None = None,
@@ -228,6 +238,8 @@ def serve(
     max_fragments: int = 1024,
     max_queue: int | None = 16,
     max_memory: int | None = None,
+    max_header_line: int = MAX_LINE,
+    max_head: int = MAX_HEAD,
     write_limit: int = 32 * 1024,
     ssl: tls.SSLContext | None = None,
     reuse_port: bool | None = None,
@@ -237,10 +249,14 @@ def serve(
 
     host: None or "" for every interface. port: 0 for a free one; see `Server.sockets`. origins:
     None for pages of the server's own origin only; a list names others, None in it admits clients
-    that send no Origin and "*" any. process_request: called with the connection and the request
-    before the handshake is checked; returns a Response to answer with instead, or None; may be a
-    coroutine. compression: "deflate" or None. max_memory: bytes that all connections may hold
+    that send no Origin and "*" any. allowed_hosts: names and addresses to answer to, "*" for any;
+    by default those of this machine where host is a loopback address (against DNS rebinding), else
+    any. trusted_proxies: addresses and networks whose X-Forwarded-* and Forwarded headers say who
+    asks, by which scheme and for which host. process_request: called with the connection and the
+    request before the handshake is checked; returns a Response to answer with instead, or None; may
+    be a coroutine. compression: "deflate" or None. max_memory: bytes that all connections may hold
     together, messages and buffers in both directions; beyond it the largest are closed with 1013.
+    max_header_line, max_head: bytes of one line of a request's head, and of all of it.
     The other limits are those of `Settings`. Raises ValueError for a limit that is none, OSError
     where the address cannot be had.
     """
@@ -253,12 +269,15 @@ def serve(
         max_fragments=max_fragments,
         max_queue=max_queue,
         write_limit=write_limit,
+        head_limits=HeadLimits(max_header_line=max_header_line, max_head=max_head),
     )
     if max_memory is not None and not max_memory > 0:
         raise ValueError(f"got max_memory={max_memory}, expected a number of bytes, or None")
     policy = Policy(
         origins=origins,
-        subprotocols=tuple(subprotocols or ()),
+        allowed_hosts=default_hosts(host) if allowed_hosts is None else allowed_hosts,
+        trusted_proxies=parse_networks(trusted_proxies),
+        subprotocols=subprotocols or (),
         negotiate=negotiator(compression),
         secure=ssl is not None,
     )

@@ -16,11 +16,13 @@ from refimpl.errors import ConnectionClosed, HandshakeError
 from refimpl.framing import CloseCode
 from refimpl.handshake import (
     Acceptance,
+    Client,
     Headers,
     Policy,
     Request,
     Response,
     check_request,
+    find_client,
     refuse,
 )
 from refimpl.handshake.server import check_http
@@ -40,15 +42,17 @@ class ServerConnection(WebSocket):
     """A WebSocket that a server accepts; a handler gets it when it is open.
 
     context: what process_request sets in its context variables, the handler and its tasks see, and
-    no other connection does.
+    no other connection does. client: who asks, through the proxies that the server trusts; None
+    where it trusts none.
     """
 
-    __slots__ = ("_open_timer", "_request_task", "context", "server")
+    __slots__ = ("_open_timer", "_request_task", "client", "context", "server")
 
     def __init__(self, server: "Owner") -> None:
         super().__init__(server.settings.new_core(Role.SERVER), server.settings)
         self.server = server
         self.context = contextvars.copy_context()
+        self.client: Client | None = None  # who asks, where there are proxies to believe
         self._open_timer: asyncio.TimerHandle | None = None
         self._request_task: asyncio.Task[None] | None = None
 
@@ -82,7 +86,7 @@ class ServerConnection(WebSocket):
             self.request = event
             self._consider(event)
         elif type(event) is HandshakeFailed:
-            self._refused(event.error)
+            self._refused(event.error.reason)
 
     # --- deciding ---
 
@@ -121,16 +125,8 @@ class ServerConnection(WebSocket):
         """Go on with the handshake, or give the application's own answer."""
         if response is None:
             self._accept(request)
-            return
-        try:
-            if response.status < 200:  # 101 is not its to give, and no other 1xx ends a request
-                message = f"got status {response.status} from process_request, expected 200 or more"
-                raise ValueError(message)
-            self._reject(response)
-        except Exception as error:  # no Response at all, or one that may not travel
-            self._refuse_for(error)
-        else:
-            self.server.refused[f"process-request-{response.status}"] += 1
+        elif self.core.state is State.CONNECTING:
+            self._refuse_with(response, f"process-request-{getattr(response, 'status', '')}")
 
     def _refuse_for(self, error: Exception) -> None:
         """Refuse as a HandshakeError says; log any other error, which is ours, and answer 500."""
@@ -149,11 +145,19 @@ class ServerConnection(WebSocket):
             return
         policy = self.server.policy
         try:
+            if policy.trusted_proxies:
+                self.client = self._find_client(request, policy)
+                policy = policy.for_client(self.client)
             acceptance = check_request(request, policy)
         except HandshakeError as error:
             self.refuse(with_page(error, request, secure=policy.secure))
             return
         self._open(acceptance)
+
+    def _find_client(self, request: Request, policy: Policy) -> Client:
+        address = self.remote_address
+        peer = address[0] if isinstance(address, tuple) else None
+        return find_client(request.headers, peer, policy.trusted_proxies, secure=policy.secure)
 
     def _open(self, acceptance: Acceptance) -> None:
         """Send 101 and tell the server that the connection is open."""
@@ -170,22 +174,22 @@ class ServerConnection(WebSocket):
     def refuse(self, error: HandshakeError) -> None:
         """Answer a request with the error's status, and close."""
         if self.core.state is State.CONNECTING:
-            self._queue(refuse(error))
-            self._refused(error)
+            self._refuse_with(error, error.reason)
 
-    def _reject(self, response: Response) -> None:
-        if self.core.state is State.CONNECTING:
-            self._queue(closing(response))
-            self._let_go()
+    def _refuse_with(self, refusal: HandshakeError | Response, reason: str) -> None:
+        """Answer a request with a refusal, count it, and close; one that cannot travel is a 500."""
+        mistakes: list[Exception] = []
+        self.response = refuse(refusal, on_mistake=mistakes.append)
+        for mistake in mistakes:
+            logger.error("a refusal could not be written", exc_info=mistake)
+            reason = "process-request"
+        self.core.reject(self.response)
+        self._refused(reason)
 
-    def _queue(self, response: Response) -> None:
-        self.response = response
-        self.core.reject(response)
-
-    def _refused(self, error: HandshakeError) -> None:
+    def _refused(self, reason: str) -> None:
         """Count a refusal whose answer is queued, send it, and let TCP go."""
         if self.driver.heard:  # a probe that connects and leaves asked for nothing
-            self.server.refused[error.reason] += 1
+            self.server.refused[reason] += 1
         self._let_go()
 
     def _let_go(self) -> None:
@@ -209,16 +213,6 @@ class ServerConnection(WebSocket):
         return Response(
             status, Headers([("Content-Type", "text/plain; charset=utf-8")]), text.encode()
         )
-
-
-def closing(response: Response) -> Response:
-    """Return a response with the headers that end a connection: nothing may follow its body."""
-    headers = Headers(
-        line for line in response.headers if line[0].lower() not in ("connection", "content-length")
-    )
-    headers.add("Connection", "close")
-    headers.add("Content-Length", str(len(response.body)))
-    return Response(response.status, headers, response.body, response.reason)
 
 
 ProcessRequest = Callable[[ServerConnection, Request], Response | Awaitable[Response | None] | None]

@@ -13,6 +13,7 @@ ValueError: got open_timeout=-1, expected a number of seconds above 0, or None
 
 from dataclasses import dataclass
 
+from refimpl.handshake import LIMITS, HeadLimits
 from refimpl.messages import Protocol, Role
 
 __all__ = ["Settings"]
@@ -24,7 +25,7 @@ class Settings:
 
     max_size and max_fragments: of one incoming message. max_queue: messages received and not yet
     taken by `recv`; together they are about max_size at most. write_limit: bytes that may wait to
-    be sent before `send` waits too.
+    be sent before `send` waits too. head_limits: of the request that a server reads.
     """
 
     open_timeout: float | None = 10
@@ -35,6 +36,7 @@ class Settings:
     max_fragments: int = 1024
     max_queue: int | None = 16
     write_limit: int = 32 * 1024
+    head_limits: HeadLimits = LIMITS
 
     def __post_init__(self) -> None:
         for name in ("open_timeout", "ping_interval", "ping_timeout", "close_timeout"):
@@ -54,7 +56,12 @@ class Settings:
 
     def new_core(self, role: Role) -> Protocol:
         """Return the protocol core of a new connection with these limits."""
-        return Protocol(role, max_size=self.max_size, max_fragments=self.max_fragments)
+        return Protocol(
+            role,
+            max_size=self.max_size,
+            max_fragments=self.max_fragments,
+            head_limits=self.head_limits,
+        )
 
     @property
     def high_water(self) -> float:

@@ -25,9 +25,10 @@ from typing import Literal
 from refimpl.errors import Close, ConnectionClosed, HandshakeError, RemoteProtocolError
 from refimpl.framing import CONTROL, LENGTH, Buffer, Frame, Opcode, parse_frame, parse_header
 from refimpl.handshake import (
-    MAX_HEAD,
+    LIMITS,
     Acceptance,
     Agreement,
+    HeadLimits,
     Request,
     Response,
     parse_request,
@@ -57,12 +58,14 @@ class Protocol(Sending):
     """One side of one connection.
 
     max_size: bytes of a message, None for no limit. max_fragments: frames of a message.
+    head_limits: of the request's head that a server reads.
     random_bytes: makes masking keys, 4 bytes a call, which nobody may predict (section 10.3).
     """
 
     # Slots: 10,000 idle connections are 10,000 of these.
     __slots__ = (
-        "_ahead", "_assembler", "_input", "_is_server", "_request", "agreement", "close_received"
+        "_ahead", "_assembler", "_head_limits", "_input", "_is_server", "_request", "agreement",
+        "close_received",
     )  # fmt: skip
 
     def __init__(
@@ -71,9 +74,11 @@ class Protocol(Sending):
         *,
         max_size: int | None = 2**20,
         max_fragments: int = 1024,
+        head_limits: HeadLimits = LIMITS,
         random_bytes: Callable[[int], bytes] = os.urandom,
     ) -> None:
         super().__init__(role, random_bytes)
+        self._head_limits = head_limits
         self.agreement = NOTHING_AGREED
         self.close_received: Close | None = None
         self._is_server = role is Role.SERVER
@@ -119,8 +124,9 @@ class Protocol(Sending):
     def _read_head(self, events: list[Event], limit: int) -> None:
         """Take the peer's half of the handshake, or keep what comes before ours is said."""
         waits_for_us = self._is_server is not (self._request is None)
-        if waits_for_us and self.unparsed > MAX_HEAD:
-            raise HandshakeError(f"got over {MAX_HEAD} bytes too early", reason="early-data")
+        most = self._head_limits.max_head
+        if waits_for_us and self.unparsed > most:
+            raise HandshakeError(f"got over {most} bytes too early", reason="early-data")
         if waits_for_us or limit == 0:
             return
         received = self._input
@@ -133,7 +139,9 @@ class Protocol(Sending):
                 self._open()
                 events.append(response)
             return
-        parsed = parse_request(received.buffer, searched=received.searched)
+        parsed = parse_request(
+            received.buffer, searched=received.searched, limits=self._head_limits
+        )
         received.searched = len(received.buffer)
         if parsed is not None:
             self._request, position = parsed

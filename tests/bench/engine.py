@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
     )
     print(f"server CPU, us a message (memory: KiB each); {options.rounds} rounds, {record.machine}")
-    for metric in record.samples:
+    for metric in record.found:
         print("\n".join(lines(record, metric)))
 
 

@@ -2,6 +2,7 @@
 
 `slow` burns 300 us a message, `liar` changes a byte, `late_liar` only from its 50th message on,
 `twice` answers twice, `dying` hangs up on its 50th, `web` speaks HTTP only, `broken` ends at once.
+`mapping` takes four blocks of 200 KiB a message, which an allocator may give back each time.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from refimpl.lifecycle import ServerConnection, serve
 
 BURNT = 300e-6
 PATIENT = 50
+BLOCK = 200 << 10
+MAPPED = BLOCK // 4096 // 2  # pages of it, at the very least
 
 
 async def slow(websocket: ServerConnection) -> None:
@@ -24,6 +27,12 @@ async def slow(websocket: ServerConnection) -> None:
         end = time.process_time() + BURNT
         while time.process_time() < end:
             pass
+        await websocket.send(message)
+
+
+async def mapping(websocket: ServerConnection) -> None:
+    async for message in websocket:
+        [bytearray(BLOCK) for _ in range(4)]
         await websocket.send(message)
 
 

@@ -7,6 +7,7 @@ one sentence each.
 from __future__ import annotations
 
 import ast
+import builtins
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,6 +66,7 @@ GUARDS = ("hasattr", "platform", "os.name")
 MOST_LINES = 350
 MOST_LINES_OF_A_FUNCTION = 40  # without signature and docstring
 MOST_LINES_OF_A_TEST = 600
+MOST_LEVELS = 2  # of classes: ours, and one parent of ours
 MOST_FILES = 15  # of a folder, its own only
 
 
@@ -315,3 +317,55 @@ def climbed(node: ast.AST) -> int | None:
 
 def name_of(function: ast.expr) -> str:
     return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+
+
+def parent_faults(package: Path) -> list[str]:
+    """Classes with two parents of ours, or with a grandparent of ours; errors are a taxonomy.
+
+    Composition instead: what is inherited can only be read with all of its heirs in mind.
+    """
+    parents = {
+        f"{module.name}.{node.name}": [name for base in node.bases if (name := base_of(base))]
+        for module in modules(package)
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.ClassDef)
+    }
+    known = {module.name: module for module in modules(package)}
+
+    def ours(name: str) -> list[str]:
+        """The parents of a class that are classes of the package."""
+        module, found = known[name.rpartition(".")[0]], []
+        origins = {one.name.rpartition(".")[2]: one.name for one in imports(module, package.name)}
+        for base in parents[name]:
+            near = f"{module.name}.{base}"
+            prefix = origins.get(base, "").rpartition(".")[0].removeprefix(f"{package.name}.")
+            inside = origins.get(base, "").startswith(f"{package.name}.")
+            far = (each for each in parents if inside and is_below(each, prefix, base))
+            found += [near] if near in parents else list(far)[:1]
+        return found
+
+    def levels(name: str) -> int:
+        return 1 + max(map(levels, ours(name)), default=0)
+
+    def is_error(name: str) -> bool:
+        outside = [getattr(builtins, base, None) for base in parents[name]]
+        known_error = any(
+            isinstance(each, type) and issubclass(each, Exception) for each in outside
+        )
+        return known_error or any(map(is_error, ours(name)))
+
+    return [
+        f"{name}: {', '.join(ours(name))} above it, {levels(name)} levels"
+        for name in parents
+        if not is_error(name) and (len(ours(name)) > 1 or levels(name) > MOST_LEVELS)
+    ]
+
+
+def base_of(base: ast.expr) -> str:
+    """The last name of a base class: `Queue` of `asyncio.Queue[int]`."""
+    base = base.value if isinstance(base, ast.Subscript) else base
+    return base.id if isinstance(base, ast.Name) else ""
+
+
+def is_below(name: str, prefix: str, base: str) -> bool:
+    return name.endswith(f".{base}") and name.startswith(prefix)

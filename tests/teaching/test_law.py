@@ -59,6 +59,15 @@ def test_no_folder_and_no_test_has_outgrown_a_glance():
     assert {fault.split(":")[0] for fault in found} == OUTGROWN
 
 
+# To go as soon as a connection holds a driver and a closer instead of descending from them.
+TOWER = {"ClientConnection", "Engine", "ServerConnection", "Watched", "WebSocket"}
+
+
+def test_a_class_has_one_parent_of_ours_at_most():
+    found = law.parent_faults(PACKAGE)
+    assert [fault for fault in found if fault.split(":")[0].split(".")[-1] not in TOWER] == []
+
+
 def test_the_package_reads_nothing_beside_itself():
     assert law.outside_faults(PACKAGE) == []
 
@@ -236,3 +245,30 @@ def test_a_full_folder_and_a_long_test_are_found(tmp_path):
     (tmp_path / "refimpl" / "lab" / "page.html").write_text("", encoding="utf-8")
     (tmp_path / "tests" / "test_a.py").write_text("\n" * 601, encoding="utf-8")
     assert law.size_faults(tmp_path) == ["refimpl/lab: 16 files", "tests/test_a.py: 601 lines"]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("class A: ...\nclass B(A): ...", []),
+        ("import enum\nclass A(enum.Enum): ...\nclass B(str, enum.Enum): ...", []),
+        (
+            "class A: ...\nclass B(A): ...\nclass C(B): ...",
+            ["C: lab.tap.B above it, 3 levels"],
+        ),
+        (
+            "class A: ...\nclass B: ...\nclass C(A, B): ...",
+            ["C: lab.tap.A, lab.tap.B above it, 2 levels"],
+        ),
+        (
+            "from refimpl.framing import F\nclass C(F[int]): ...",
+            ["C: framing.F above it, 3 levels"],
+        ),
+        ("class A(ValueError): ...\nclass B(A): ...\nclass C(B): ...", []),
+        ("from other import E\nclass C(E): ...", []),
+    ],
+)
+def test_a_tower_of_classes_is_found(tmp_path, text, found):
+    below = "from typing import Generic\nclass E(Generic[int]): ...\nclass F(E): ..."
+    faults = law.parent_faults(package(tmp_path, framing=below, lab__tap=text))
+    assert [fault.removeprefix("lab.tap.") for fault in faults] == found

@@ -19,12 +19,10 @@ from pathlib import Path
 
 from refimpl.bench.peers import gorilla, node
 
-__all__ = ["PEERS", "SUBJECT", "VARIANTS", "Peer", "find_peers"]
+__all__ = ["OURS", "PEERS", "SUBJECT", "Peer", "find_peers", "is_ours"]
 
 SUBJECT = "refimpl"
 """The peer that ratios are taken to."""
-VARIANTS = ("refimpl", "refimpl-pure", "refimpl-uvloop", "uvicorn+refimpl")
-"""The peers that are ours."""
 
 Command = Callable[[str, Path], list[str]]
 
@@ -44,15 +42,33 @@ class Peer:
     handshake: bool = True
 
 
-def in_python(module: str, function: str = "main", before: str = "") -> Command:
+def in_python(
+    module: str, function: str = "main", before: str = "", place: str = "refimpl.bench.peers"
+) -> Command:
     """Return the command of a peer written in Python. before: statements that run first."""
-    place = f"refimpl.bench.peers.{module}"
 
     def command(mode: str, folder: Path) -> list[str]:
-        program = f"{before}from {place} import {function}; {function}({mode!r})"
+        program = f"{before}from {place}.{module} import {function}; {function}({mode!r})"
         return [sys.executable, "-c", program]
 
     return command
+
+
+def in_checkout(name: str) -> Peer:
+    """Return one of ours as another checkout has it: "refimpl@../before".
+
+    Raises LookupError for a name that is not ours, or a folder without a package.
+    """
+    variant, _, folder = name.partition("@")
+    package = Path(folder).absolute() / "refimpl"
+    if variant not in OURS or not (package / "__init__.py").is_file():
+        raise LookupError(f"got peer {name!r}, expected one of ours, @, and a checkout's folder")
+    module, function, before = OURS[variant]
+    path = f"import sys; sys.path.insert(0, {str(package.parent)!r}); "
+    # Checkouts from before the bench was a package have the servers on a floor of the stack.
+    floor = "bench" if (package / "bench").is_dir() else "profiling"
+    command = in_python(module, function, path + before, f"refimpl.{floor}.peers")
+    return Peer(name, command, PEERS[variant].missing)
 
 
 def packages(*names: str, remedy: str = "") -> Callable[[], str | None]:
@@ -78,19 +94,26 @@ def installed(name: str) -> bool:
 WITHOUT_C_MASK = "import sys; sys.modules['websockets.speedups'] = None; "
 NO_ENGINE = "pip install uvicorn, and a refimpl that has refimpl.middleware.engine"
 
+OURS = {
+    "refimpl": ("echo_refimpl", "main", ""),
+    "refimpl-pure": ("echo_refimpl", "main", WITHOUT_C_MASK),
+    "refimpl-uvloop": ("echo_refimpl", "main_on_uvloop", ""),
+    "uvicorn+refimpl": ("echo_uvicorn", "main_with_engine", ""),
+}
+"""The peers that are ours: module, function, and the statements that run first."""
 PEERS = {
     peer.name: peer
     for peer in (
-        Peer("refimpl", in_python("echo_refimpl")),
-        Peer("refimpl-pure", in_python("echo_refimpl", before=WITHOUT_C_MASK)),
-        Peer("refimpl-uvloop", in_python("echo_refimpl", "main_on_uvloop"), packages("uvloop")),
+        Peer("refimpl", in_python(*OURS["refimpl"])),
+        Peer("refimpl-pure", in_python(*OURS["refimpl-pure"])),
+        Peer("refimpl-uvloop", in_python(*OURS["refimpl-uvloop"]), packages("uvloop")),
         Peer("websockets", in_python("echo_websockets"), packages("websockets")),
         Peer("aiohttp", in_python("echo_aiohttp"), packages("aiohttp")),
         Peer("wsproto", in_python("echo_wsproto"), packages("wsproto")),
         Peer("uvicorn", in_python("echo_uvicorn"), packages("uvicorn", "websockets")),
         Peer(
             "uvicorn+refimpl",
-            in_python("echo_uvicorn", "main_with_engine"),
+            in_python(*OURS["uvicorn+refimpl"]),
             packages("uvicorn", "refimpl.middleware.engine", remedy=NO_ENGINE),
         ),
         Peer("picows", in_python("echo_picows"), packages("picows")),
@@ -105,11 +128,17 @@ PEERS = {
 def find_peers(names: list[str]) -> tuple[list[Peer], dict[str, str]]:
     """Return the peers of those names that are there, and how to install the others.
 
-    Ours comes first, asked for or not. Raises LookupError for a name that is none.
+    Ours comes first, asked for or not. Raises LookupError for a name that is none; one of ours may
+    be of another checkout, as in "refimpl@../before".
     """
-    unknown = [name for name in names if name not in PEERS]
+    unknown = [name for name in names if name not in PEERS and "@" not in name]
     if unknown:
         raise LookupError(f"got peer {unknown[0]!r}, expected one of {', '.join(PEERS)}")
-    wanted = [PEERS[name] for name in dict.fromkeys((SUBJECT, *names))]
+    wanted = [PEERS.get(name) or in_checkout(name) for name in dict.fromkeys((SUBJECT, *names))]
     remedies = {peer.name: remedy for peer in wanted if (remedy := peer.missing())}
     return [peer for peer in wanted if peer.name not in remedies], remedies
+
+
+def is_ours(name: str) -> bool:
+    """Return whether a peer is this package, in any variant and of any checkout."""
+    return name.partition("@")[0] in OURS

@@ -11,7 +11,7 @@ Grid of 1 row: websockets, aiohttp. Bad: pipe, aiohttp.
 from __future__ import annotations
 
 from refimpl.bench.goals import verdict
-from refimpl.bench.peers import SUBJECT, VARIANTS
+from refimpl.bench.peers import SUBJECT, is_ours
 from refimpl.bench.record import RECORDS, Record
 from refimpl.lab.draw.figures import Picture
 from refimpl.lab.draw.grids import grid
@@ -35,10 +35,10 @@ def ratio_chart(record: Record, claim: str = CLAIM) -> Picture:
     LookupError for a record in which nothing stands beside ours.
     """
     others = [peer for peer in record.peers if peer != SUBJECT]
-    peers = [peer for peer in others if peer not in (*VARIANTS, FLOOR)] or others
+    peers = [peer for peer in others if peer != FLOOR and not is_ours(peer)] or others
     rows = {
         metric: words
-        for metric in record.samples
+        for metric in record.found
         if any(words := [_word(record, metric, peer) for peer in peers])
     }
     if not rows:

@@ -27,8 +27,6 @@ KIB = 1024
 MIB = 1024 * KIB
 DEFLATE = [("Sec-WebSocket-Extensions", "permessage-deflate")]
 
-REWRITE = "waits for the driver that the engine will share with our server"
-
 
 async def echo(scope: Any, receive: Any, send: Any) -> None:
     await receive()
@@ -73,7 +71,6 @@ class Turns:
 class TestSendingWithoutEnd:
     """Row 1: a coroutine that ends without giving way, in a loop that only the end would stop."""
 
-    @pytest.mark.xfail(strict=True, reason=REWRITE)
     @pytest.mark.parametrize("end", ["abort", "close"])
     def test_on_a_closing_transport_send_raises(self, end: str) -> None:
         @virtual_time
@@ -86,7 +83,6 @@ class TestSendingWithoutEnd:
 
         run()
 
-    @pytest.mark.xfail(strict=True, reason=REWRITE)
     @virtual_time
     async def test_to_a_client_that_takes_all_at_once_others_have_their_turn(self) -> None:
         async with opened() as (script, client):
@@ -101,7 +97,6 @@ class TestSendingWithoutEnd:
 class TestReceivingWithoutEnd:
     """Row 17: one client's messages, so many that nobody else has a turn."""
 
-    @pytest.mark.xfail(strict=True, reason=REWRITE)
     @pytest.mark.parametrize("reads", [1, 64])
     def test_an_echo_of_tiny_messages_lets_others_run(self, reads: int) -> None:
         many = 64 * KIB
@@ -120,7 +115,6 @@ class TestReceivingWithoutEnd:
 
         run()
 
-    @pytest.mark.xfail(strict=True, reason=REWRITE)
     @virtual_time
     async def test_nor_does_an_application_that_only_receives_hold_them_up(self) -> None:
         async with opened() as (script, client):
@@ -157,8 +151,8 @@ class TestMemory:
     @pytest.mark.parametrize(
         "how",
         [
-            pytest.param("closed", marks=pytest.mark.xfail(strict=True, reason=REWRITE)),
-            pytest.param("returned", marks=pytest.mark.xfail(strict=True, reason=REWRITE)),
+            "closed",
+            "returned",
             "reading nothing",
         ],
     )
@@ -193,7 +187,6 @@ class TestMemory:
 class TestSystemCallsThatFail:
     """Row 18: a peer's reset between our write and our end of stream is no error of ours."""
 
-    @pytest.mark.xfail(strict=True, reason=REWRITE)
     @virtual_time
     async def test_the_next_connections_are_shut_down_too(self) -> None:
         async with asked() as (script, client):
@@ -209,7 +202,6 @@ class TestSystemCallsThatFail:
             await asyncio.sleep(11)
             assert not client.state.connections
 
-    @pytest.mark.xfail(strict=True, reason=REWRITE)
     @virtual_time
     async def test_nothing_is_said_of_a_reset_behind_the_clients_close(self) -> None:
         async with opened() as (script, client):
@@ -230,7 +222,6 @@ HEARTBEAT = {"ws_ping_interval": 5.0, "ws_ping_timeout": 5.0}
 class TestHeartbeat:
     """Row 19: that we do not read a client is no sign that it lives."""
 
-    @pytest.mark.xfail(strict=True, reason=REWRITE)
     @virtual_time
     async def test_who_floods_never_reads_and_falls_silent_is_dead(self) -> None:
         client = new_client(echo, **HEARTBEAT)
@@ -242,7 +233,6 @@ class TestHeartbeat:
         await give_way(client)
         assert gone
 
-    @pytest.mark.xfail(strict=True, reason=REWRITE)
     @virtual_time
     async def test_who_closed_tcp_under_an_application_that_does_not_read(self) -> None:
         async with opened(**HEARTBEAT, ws_max_queue=4) as (_, client):

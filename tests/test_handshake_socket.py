@@ -70,7 +70,12 @@ async def listening(
 
     server_side = server_context() if context else None
     async with serve(
-        handler, "127.0.0.1", 0, ssl=server_side, process_request=process_request
+        handler,
+        "127.0.0.1",
+        0,
+        ssl=server_side,
+        process_request=process_request,
+        allowed_hosts=["*"],
     ) as server:
         place = Listening(server, context)
         yield place

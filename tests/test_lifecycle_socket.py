@@ -35,7 +35,7 @@ class TestNoReset:
     async def test_7_1_7_a_peer_that_goes_on_sending_reads_why(
         self, mistake: bytes, code: int
     ) -> None:
-        async with serve(echo, LOCAL, 0) as server:
+        async with serve(echo, LOCAL, 0, allowed_hosts=["*"]) as server:
             port = server.sockets[0].getsockname()[1]
             reader, writer = await asyncio.open_connection(LOCAL, port)
             writer.write(wire.request_head())
@@ -50,7 +50,7 @@ class TestNoReset:
             await writer.wait_closed()
 
     async def test_a_clean_close_under_fire(self) -> None:
-        async with serve(echo, LOCAL, 0) as server:
+        async with serve(echo, LOCAL, 0, allowed_hosts=["*"]) as server:
             port = server.sockets[0].getsockname()[1]
             reader, writer = await asyncio.open_connection(LOCAL, port)
             writer.write(wire.request_head())
@@ -75,7 +75,7 @@ async def quiet(server: Server) -> None:
 class TestNothingIsLeftBehind:
     @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts in /proc")
     async def test_tasks_and_descriptors_are_back_to_the_base(self) -> None:
-        async with serve(echo, LOCAL, 0) as server:
+        async with serve(echo, LOCAL, 0, allowed_hosts=["*"]) as server:
             uri = f"ws://{LOCAL}:{server.sockets[0].getsockname()[1]}"
             async with connect(uri) as first:  # what is loaded once is loaded now
                 await first.send("warm")
@@ -98,7 +98,7 @@ class TestNothingIsLeftBehind:
         import gc
         import weakref
 
-        async with serve(echo, LOCAL, 0) as server:
+        async with serve(echo, LOCAL, 0, allowed_hosts=["*"]) as server:
             uri = f"ws://{LOCAL}:{server.sockets[0].getsockname()[1]}"
             client = await connect(uri)
             await client.send("hello")
@@ -122,7 +122,7 @@ class TestMany:
                     await client.send(f"{number}-{message}")
                 return [await client.recv() for _ in range(5)]
 
-        async with serve(echo, LOCAL, 0, backlog=200) as server:
+        async with serve(echo, LOCAL, 0, allowed_hosts=["*"], backlog=200) as server:
             uri = f"ws://{LOCAL}:{server.sockets[0].getsockname()[1]}"
             answers = await asyncio.gather(*(converse(number) for number in range(200)))
         assert answers == [[f"{number}-{message}" for message in range(5)] for number in range(200)]

@@ -181,7 +181,7 @@ class ServerConnection(WebSocket):
         mistakes: list[Exception] = []
         self.response = refuse(refusal, on_mistake=mistakes.append)
         for mistake in mistakes:
-            logger.error("a refusal could not be written", exc_info=mistake)
+            logger.error("process_request failed: its refusal cannot be written", exc_info=mistake)
             reason = "process-request"
         self.core.reject(self.response)
         self._refused(reason)

@@ -87,7 +87,6 @@ class TestBeforeTheEngine:
 
 
 class TestOurOwnServer:
-    @pytest.mark.xfail(strict=True, reason="a second ten seconds begin behind the 408")
     @virtual_time
     async def test_a_slow_head_has_one_deadline_from_accept(self) -> None:
         server, peer = new_server(Settings(open_timeout=2, close_timeout=10))

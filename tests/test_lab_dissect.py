@@ -47,6 +47,26 @@ class TestFields:
         )
 
     @pytest.mark.parametrize(
+        ("data", "name", "start", "bits", "value"),
+        [
+            ("82fe", "extended length", 2, 2, ""),
+            ("82fe01", "extended length", 2, 2, "01"),
+            ("82ff00000000", "extended length", 2, 8, "00000000"),
+            ("8285", "masking key", 2, 4, ""),
+            ("8285 37fa21", "masking key", 2, 4, "37fa21"),
+            ("82fe012c 37", "masking key", 4, 4, "37"),
+        ],
+    )
+    def test_the_field_that_the_bytes_end_in(
+        self, data: str, name: str, start: int, bits: int, value: str
+    ) -> None:
+        begun = dissect(bytes.fromhex(data)).begun
+        assert begun is not None
+        assert begun[:4] == (name, start * 8, bits * 8, bytes.fromhex(value))
+        for whole in ("82", "8205", "8205 48", "8285 37fa213d", "82fe012c 37fa213d 00"):
+            assert dissect(bytes.fromhex(whole)).begun is None
+
+    @pytest.mark.parametrize(
         ("length", "form", "extended"),
         [(125, 125, 0), (126, 126, 126), (65535, 126, 65535), (65536, 127, 65536)],
     )

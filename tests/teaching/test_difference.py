@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from refimpl.classroom.checking import frame_report
 from refimpl.classroom.checking.cases import Case, call
 from refimpl.classroom.checking.difference import differences, same
 from refimpl.classroom.checking.rendering import render
 from refimpl.framing import Frame, Opcode, serialize_frame
+from refimpl.lab.wire.dissect import dissect
 
 KEY = bytes.fromhex("37fa213d")
 HELLO = Frame(Opcode.TEXT, b"Hello", masking_key=KEY)
+HEADS = st.binary(min_size=1, max_size=1).flatmap(  # any first byte, each form of the length
+    lambda first: st.sampled_from([5, 126, 127, 133, 254, 255]).map(
+        lambda size: first + bytes([size])
+    )
+)
 HEAD = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n"
 
 
@@ -90,6 +98,20 @@ def test_an_object_that_equals_everything_is_not_the_same(expected, got):
 @pytest.mark.parametrize("expected", [5, "abc", b"abc", None, True, Opcode.PING])
 def test_an_object_that_claims_another_class_is_not_the_same(expected):
     assert not same(expected, Pretender(type(expected)))
+
+
+@given(st.binary(max_size=20) | st.builds(bytes.__add__, HEADS, st.binary(max_size=300)))
+def test_the_fields_of_a_report_are_whole_bytes_without_gaps(data):
+    found = frame_report.fields(data)
+    edges = [0, *(field.stop for field in found)]
+    assert [field.start for field in found] == edges[:-1]
+    frame = dissect(data)
+    names = {frame_report.NAMES.get(field.name, "") for field in frame.fields} - {""}
+    assert {field.name for field in found} >= names
+    if frame.complete:
+        assert found[-1].stop == frame.end
+    elif data:
+        assert found[-1].start < len(data)
 
 
 def explain(data, expect, got, position=0):
@@ -179,7 +201,7 @@ def test_a_position_is_respected_and_an_empty_buffer_drawn():
         ("01 85 37fa213d 7f9f4d5158", "byte 0, bit 0 (FIN): expected 1, got 0 (RFC 6455 5.2)"),
         ("82 85 37fa213d 7f9f4d5158", "byte 0, bit 6 (opcode): expected 0, got 1"),
         ("81 05 37fa213d 7f9f4d5158", "byte 1, bit 0 (MASK): expected 1, got 0"),
-        ("81 84 37fa213d 7f9f4d5158", "byte 1, bit 7 (length): expected 1, got 0"),
+        ("81 84 37fa213d 7f9f4d5158", "byte 1, bit 7 (payload length): expected 1, got 0"),
         ("81 85 37fa213d 48656c6c6f", "byte 6: expected 7f, got 48"),
         ("81 85 37fa213d", "ends here, 6 of 11 bytes"),
         ("81 85 37fa213d 7f9f4d5158 00", "1 byte too many"),

@@ -1,28 +1,30 @@
 """Frames field by field, for reports about bytes: which bit of which byte (RFC 6455 section 5.2).
 
 `frame_result` explains a wrong result of a function that parses, `frame_bytes` one of a function
-that serialises; both fit `Exercise.explain`. The fields are read off the real bytes, the broken
-ones too.
+that serialises; both fit `Exercise.explain`. The fields are those that `refimpl.lab.wire.dissect`
+finds in the bytes, broken ones too, put into whole bytes and a learner's words.
 
     >>> [field.text for field in fields(bytes.fromhex("81fe012c37fa213d"))][1]
     'bit 0 is MASK; the other seven say 126, and 126 means: the length is in the next two bytes'
 """
 
-from collections.abc import Iterator
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
 from refimpl.classroom.checking.cases import Case, Row
 from refimpl.classroom.checking.difference import differences, same
 from refimpl.classroom.checking.rendering import quantity, render
-from refimpl.framing import Frame, Opcode
+from refimpl.framing import Frame
+from refimpl.lab.wire.dissect import OPCODES, Dissection, dissect
+from refimpl.lab.wire.dissect import Field as BitField
 
-BITS = (
-    ("FIN", "RSV1", "RSV2", "RSV3", "opcode", "opcode", "opcode", "opcode"),
-    ("MASK", *["length"] * 7),
-)
+NAMES = {  # as a report calls the fields behind the first two bytes
+    "extended length": "length",
+    "masking key": "key",
+    "masked payload": "payload",
+    "payload": "payload",
+}
 SHOWN_PAYLOAD = 8  # bytes
-NAMES = {int(opcode): opcode.name for opcode in Opcode}
 
 
 class Field(NamedTuple):
@@ -36,38 +38,43 @@ class Field(NamedTuple):
 
 def fields(data: bytes) -> list[Field]:
     """The fields of one frame's bytes, as far as they are there."""
+    frame = dissect(data)
     found = []
     if data:
-        opcode = data[0] & 15
-        meaning = NAMES.get(opcode, "reserved")
-        bits = f"FIN is {data[0] >> 7}, RSV is {data[0] >> 4 & 7:03b}"
+        opcode = frame.value("opcode")
+        rsv = "".join(str(frame.value(f"RSV{bit}")) for bit in (1, 2, 3))
+        bits = f"FIN is {frame.value('FIN')}, RSV is {rsv}"
+        meaning = OPCODES.get(opcode, "reserved")
         found.append(Field("first", 0, 1, f"{bits}, the low four bits say {opcode:#x}: {meaning}"))
     if len(data) > 1:
-        found += _length_fields(data)
-    return [field for field in found if field.start < len(data)]
+        found.append(Field("second", 1, 2, _second_byte(frame)))
+    for each in (*frame.fields, frame.begun):
+        if each is not None and each.name in NAMES and each.start // 8 < len(data):
+            found.append(_whole_bytes(frame, each))
+    return found
 
 
-def _length_fields(data: bytes) -> Iterator[Field]:
-    """From the second byte on: MASK and length, the longer length, the masking key, the payload."""
-    short, masked = data[1] & 127, data[1] >> 7
-    size = {126: 2, 127: 8}.get(short, 0)
+def _second_byte(frame: Dissection) -> str:
+    short = frame.value("payload length")
     where = {126: "the next two bytes", 127: "the next eight bytes"}.get(short)
     means = f"and {short} means: the length is in {where}" if where else "which is the length"
-    mask_bit = "bit 0 is MASK" if masked else "bit 0, MASK, is 0"
-    yield Field("second", 1, 2, f"{mask_bit}; the other seven say {short}, {means}")
-    length = int.from_bytes(data[2 : 2 + size], "big") if size else short
-    if size:
-        yield Field(
-            "length", 2, 2 + size, f"the length, {size} bytes, most significant first: {length}"
-        )
-    start = 2 + size
-    if masked:
-        yield Field(
-            "key", start, start + 4, "the masking key: payload byte i was XORed with key byte i % 4"
-        )
-        start += 4
-    if length:
-        yield Field("payload", start, start + length, f"the payload, {length} bytes")
+    mask_bit = "bit 0 is MASK" if frame.value("MASK") else "bit 0, MASK, is 0"
+    return f"{mask_bit}; the other seven say {short}, {means}"
+
+
+def _whole_bytes(frame: Dissection, each: BitField) -> Field:
+    """A field behind the first two bytes, in a learner's words."""
+    start, size = each.start // 8, each.bits // 8
+    name = NAMES[each.name]
+    if name == "payload":
+        size = frame.length or 0  # that of which some bytes are there
+        return Field(name, start, start + size, f"the payload, {size} bytes")
+    if name == "key":
+        words = "the masking key: payload byte i was XORed with key byte i % 4"
+    else:
+        value = int.from_bytes(each.value) if isinstance(each.value, bytes) else each.value
+        words = f"the length, {size} bytes, most significant first: {value}"
+    return Field(name, start, start + size, words)
 
 
 def draw(data: bytes, *, mark: str = "", note: str = "") -> str:
@@ -104,7 +111,7 @@ def frame_result(case: Case, got: Any) -> list[Row]:
     if isinstance(got, BaseException):
         return [("bytes", draw(data))]
     if got is None:
-        mark = "length" if len(data) > 3 and data[1] & 127 > 125 else "second"
+        mark = "length" if _has(data, "length") else "second"
         return [("got", "None: more bytes needed"), ("bytes", draw(data, mark=mark))]
     if not _is_result(got):
         return [
@@ -129,7 +136,7 @@ def show_result(result: tuple[Frame, int] | None) -> str:
         if len(frame.payload) < 16
         else f"payload of {len(frame.payload)} bytes"
     )
-    return f"{NAMES[frame.opcode]}, {payload}, next position {position}"
+    return f"{OPCODES[frame.opcode]}, {payload}, next position {position}"
 
 
 def _is_result(got: Any) -> bool:
@@ -145,7 +152,7 @@ def _describe(expected: tuple[Frame, int], got: tuple[Frame, int]) -> tuple[str,
         (got, expected, texts[1]),
     ):
         if frame.opcode != other.opcode:
-            words.append(NAMES.get(frame.opcode, f"opcode {render(frame.opcode)}"))
+            words.append(OPCODES.get(frame.opcode, f"opcode {render(frame.opcode)}"))
         words += [
             f"{name} {getattr(frame, name)!r}"
             for name in ("fin", "rsv1")
@@ -177,9 +184,7 @@ def _deciding_field(data: bytes, expected: tuple[Frame, int], got: tuple[Frame, 
         return "first"
     if len(frame.payload) != len(other.payload):
         return (
-            "length"
-            if len(data) > 3 and data[1] & 127 > 125 and len(other.payload) not in (126, 127)
-            else "second"
+            "length" if _has(data, "length") and len(other.payload) not in (126, 127) else "second"
         )
     if not same(frame.masking_key, other.masking_key) or frame.payload != other.payload:
         return "key" if frame.masking_key else "payload"
@@ -191,13 +196,18 @@ def _last_field(data: bytes) -> str:
     return found[-1].name if found else ""
 
 
+def _has(data: bytes, name: str) -> bool:
+    return any(each.name == name for each in fields(data))
+
+
 def _refused_field(data: bytes) -> str:
     """The field for which a head is refused: the first byte, unless that one is sound."""
-    reserved = data[0] & 0x70 or data[0] & 15 not in NAMES
-    fragmented_control = data[0] & 0x88 == 0x08
-    if reserved or fragmented_control:
+    frame = dissect(data)
+    opcode = frame.value("opcode")
+    reserved = opcode not in OPCODES or any(frame.value(f"RSV{bit}") for bit in (1, 2, 3))
+    if reserved or (opcode >= 8 and not frame.value("FIN")):
         return "first"
-    return "length" if data[1] & 127 > 125 and not data[0] & 8 else "second"
+    return "length" if _has(data, "length") and opcode < 8 else "second"
 
 
 def frame_bytes(case: Case, got: object) -> list[Row]:
@@ -224,6 +234,7 @@ def _difference_at(expected: bytes, got: bytes, index: int) -> str:
     wanted, held = expected[index], got[index]
     if index < 2:
         bit = next(bit for bit in range(8) if (wanted ^ held) >> 7 - bit & 1)
+        name = next(each.name for each in dissect(expected).fields if each.end > 8 * index + bit)
         values = f"expected {wanted >> 7 - bit & 1}, got {held >> 7 - bit & 1}"
-        return f"byte {index}, bit {bit} ({BITS[index][bit]}): {values} (RFC 6455 5.2)"
+        return f"byte {index}, bit {bit} ({name}): {values} (RFC 6455 5.2)"
     return f"byte {index}: expected {wanted:02x}, got {held:02x} (RFC 6455 5.2)"

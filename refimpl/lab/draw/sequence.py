@@ -21,9 +21,8 @@ from refimpl.lab.draw.figures import (
 )
 from refimpl.lab.text import plural, quoted
 from refimpl.lab.wire.decode import Body, End, Malformed, Step, Unfinished
-from refimpl.lab.wire.dissect import close_name
 from refimpl.lab.wire.heads import head_lines
-from refimpl.lab.wire.transcript import carried
+from refimpl.lab.wire.transcript import carried, close_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -162,9 +161,8 @@ def _frame_words(step: Step, frame: Frame, limit: int, pings: bool) -> str:
         words.append("more follows")
     if frame.rsv1:
         words.append("compressed")
-    if frame.opcode is Opcode.CLOSE and len(frame.payload) >= 2:
-        code = int.from_bytes(frame.payload[:2])
-        carries = f"{code} {close_name(code)}"
+    if frame.opcode is Opcode.CLOSE:
+        carries = close_words(frame.payload[:2])  # the reason has no room here
     elif step.inflated is not None:
         carries = quoted(step.inflated, limit)
     else:

@@ -16,27 +16,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from refimpl.framing import CloseCode, Opcode
 from refimpl.lab.text import plural, preview
 
 LONGEST_HEAD = 14
-OPCODES = {0x0: "CONTINUATION", 0x1: "TEXT", 0x2: "BINARY", 0x8: "CLOSE", 0x9: "PING", 0xA: "PONG"}
-CLOSE_CODES = {
-    1000: "NORMAL_CLOSURE",
-    1001: "GOING_AWAY",
-    1002: "PROTOCOL_ERROR",
-    1003: "UNSUPPORTED_DATA",
-    1005: "NO_STATUS_RECEIVED",
-    1006: "ABNORMAL_CLOSURE",
-    1007: "INVALID_PAYLOAD",
-    1008: "POLICY_VIOLATION",
-    1009: "MESSAGE_TOO_BIG",
-    1010: "MANDATORY_EXTENSION",
-    1011: "INTERNAL_ERROR",
-    1012: "SERVICE_RESTART",
-    1013: "TRY_AGAIN_LATER",
-    1014: "BAD_GATEWAY",
-    1015: "TLS_HANDSHAKE",
-}
+OPCODES = {opcode.value: opcode.name for opcode in Opcode}
+CLOSE_CODES = {code.value: code.name for code in CloseCode}
 _OPCODE_MEANING = {
     0x0: "carries on a fragmented message",
     0x1: "a message of UTF-8 text, or its first fragment",
@@ -66,14 +51,16 @@ class Field(NamedTuple):
 class Dissection:
     """One frame in pieces.
 
-    data: the bytes of the frame that are there; payload: unmasked; position: where it starts in
-    what was dissected; end: where the next one starts, once this one is whole; missing: how many
-    bytes are still to come (at least); problems: what breaks RFC 6455, each with its section.
+    data: the bytes of the frame that are there; begun: the field of the header that the bytes end
+    in; payload: unmasked; position: where it starts in what was dissected; end: where the next one
+    starts, once this one is whole; missing: how many bytes are still to come (at least); problems:
+    what breaks RFC 6455, each with its section.
     """
 
     position: int
     data: bytes = b""
     fields: list[Field] = field(default_factory=list)
+    begun: Field | None = None
     payload: bytes = b""
     missing: int = 0
     problems: tuple[str, ...] = ()
@@ -235,6 +222,7 @@ def _variable_part(frame: Dissection, head: bytes) -> int | None:
         part = head[position : position + size]
         if len(part) < size:
             frame.data, frame.missing = head, size - len(part)
+            frame.begun = Field(name, position * 8, size * 8, part, "not all of it is there")
             return None
         value = part if name == "masking key" else int.from_bytes(part)
         meaning = "four random bytes" if isinstance(value, bytes) else plural(value, "byte")

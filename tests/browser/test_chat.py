@@ -583,6 +583,21 @@ class TestWirePanel:
             await alice.page.get_by_role("button", name="Pause").click()
             assert await alice.page.locator("#frames li").count() == 2
 
+    async def test_it_is_not_empty_when_it_is_opened_again(self, browser: Any) -> None:
+        """27: it took every frame that it had shown before for seen, and showed nothing."""
+        async with chatting() as (_, server), windows(browser, server.http) as (alice,):
+            await alice.sign_in("Alice")
+            await alice.page.click("#wire-toggle")
+            await alice.page.wait_for_selector("#frames .out:has-text('joined harbour')")
+            await alice.page.click("#wire-close")
+            await alice.say("unseen")
+            await alice.sees("unseen")
+            await alice.page.click("#wire-toggle")
+            await alice.page.wait_for_selector("#frames .out:has-text('unseen')")
+            rows = await alice.page.locator("#frames .peek").all_inner_texts()
+            assert [row.split()[0] for row in rows] == ["welcome", "join", "joined", "say", "said"]
+            assert await alice.page.locator("#frames .news").count() == 0
+
     async def test_it_follows_a_new_connection(self, browser: Any) -> None:
         async with behind_a_network() as (_, network, far, _near):
             async with windows(browser, far, expected=("ERR_", "WebSocket connection")) as (alice,):

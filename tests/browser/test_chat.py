@@ -65,6 +65,80 @@ class TestTalking:
             await alice.sees("in the harbour")
             assert await alice.page.locator("#rooms .count").count() == 0
 
+    async def test_rooms_never_visited_count_what_is_unread_too(self, browser: Any) -> None:
+        """27: a page heard only of rooms that it had been in."""
+        async with chatting() as (_, server), windows(browser, server.http, 2) as (alice, bob):
+            await alice.sign_in("Alice")
+            tab = Window(await alice.page.context.new_page(), server.http)
+            await tab.page.goto(server.http)
+            await tab.connected()
+            await bob.sign_in("Bob")
+            for room, window in (("Library", bob), ("Workshop", tab)):
+                await window.page.get_by_role("button", name=room).click()
+                await window.say(f"in the {room}")
+                await window.sees(f"in the {room}")
+            await bob.say("twice")
+            library = alice.page.get_by_role("button", name="Library 2 unread")
+            await library.wait_for()
+            own = alice.page.locator("[data-room=workshop] .count")
+            assert await own.count() == 0  # what one says oneself in another tab is no news
+            await library.click()
+            await alice.sees("in the Library", "twice")
+            assert await alice.page.locator("#rooms .count").count() == 0
+
+    async def test_an_empty_room_counts_what_was_missed(self, browser: Any) -> None:
+        async with behind_a_network() as (_, network, far, near):
+            expected = ("ERR_", "WebSocket connection")
+            async with windows(browser, far, 2, expected=expected) as (alice, bob):
+                bob.address = near
+                await alice.sign_in("Alice")
+                await alice.page.get_by_role("button", name="Library").click()
+                await alice.page.get_by_role("button", name="Harbour").click()
+                await bob.sign_in("Bob")
+                await alice.page.route("**/api/tickets", lambda route: route.abort())
+                network.reset()
+                await alice.waits()
+                for room in ("Library", "Workshop"):  # one was empty, one never visited
+                    await bob.page.get_by_role("button", name=room).click()
+                    await bob.say("hello")
+                    await bob.sees("hello")
+                await alice.page.unroute("**/api/tickets")
+                await alice.page.get_by_role("button", name="Library 1 unread").wait_for()
+                await alice.page.get_by_role("button", name="Workshop 1 unread").wait_for()
+
+    async def test_a_page_has_few_messages_on_their_way(self, browser: Any) -> None:
+        """A hundred at once would wait behind each other, and the page would take it for an end."""
+        script = """async () => {
+          const { Rooms } = await import("/static/rooms.js");
+          sessionStorage.clear();
+          const sent = [];
+          const rooms = new Rooms(message => sent.push(message) > 0);
+          rooms.begin({ id: "me" });
+          rooms.hear({ type: "welcome", epoch: "e", rooms: [{ id: "a", title: "A", topic: "" }] });
+          const joined = { type: "joined", room: "a", epoch: "e", lost: 0 };
+          for (let number = 0; number < 50; number++) rooms.say(`${number}`);
+          rooms.hear({ ...joined, messages: [], people: [] });
+          const says = () => sent.filter(({ type }) => type === "say");
+          const first = says().length;
+          let [most, seq] = [first, 0];
+          for (let answered = 0; answered < 50; answered++) {
+            const { id, text } = says()[answered];
+            const message = { id, text, user: "me" };
+            if (answered === 20) rooms.hear({ type: "error", id, detail: "no" });
+            else rooms.hear({ type: "said", room: "a", message: { seq: ++seq, ...message } });
+            most = Math.max(most, says().length - answered - 1);
+          }
+          const order = says().map(({ text }) => text);
+          sessionStorage.clear();
+          return [first, most, order, rooms.pending.length];
+        }"""
+        async with chatting() as (_, server), windows(browser, server.http) as (window,):
+            await window.page.goto(server.http)
+            first, most, order, left = await window.page.evaluate(script)
+        assert first == most <= 10
+        assert order == [str(number) for number in range(50)]
+        assert left == 1
+
     async def test_who_reads_old_messages_is_not_torn_away(self, browser: Any) -> None:
         end = """() => {
           const { scrollTop, scrollHeight, clientHeight } = document.getElementById("log");

@@ -137,8 +137,10 @@ export function summary(frame) {
   const { text, value } = meaning(frame);
   if (frame.missing) return text.replace(BEGINNING, "$1 $2 ...");
   if (typeof value?.type !== "string") return text;
-  const { type, room, message, messages, user, here, detail } = value;
-  const news = type === "presence" ? `${user.name} ${here ? "is here" : "left"}` : detail;
+  const { type, room, message, messages, user, here, last, detail } = value;
+  const news =
+    { presence: `${user?.name} ${here ? "is here" : "left"}`, activity: `message ${last}` }[type] ??
+    detail;
   const words = value.text ?? message?.text;
   const parts = [
     type,

@@ -67,9 +67,10 @@ connection.addEventListener("message", ({ detail: message }) => {
 
 connection.addEventListener("ended", ({ detail }) => wire.ended(detail));
 
-connection.addEventListener("signedout", ({ detail: { reason } }) =>
-  end(`Your session is over: ${reason}.`),
-);
+connection.addEventListener("signedout", async ({ detail }) => {
+  const { reason } = await whoAmI().catch(() => ({}));
+  end(reason === "restarted" ? REASONS.restarted : `Your session is over: ${detail.reason}.`);
+});
 
 part("retry").addEventListener("click", () => {
   connection.retry();
@@ -90,6 +91,7 @@ part("sign-out").addEventListener("click", async () => {
 const REASONS = {
   missing: "",
   expired: "Your session is over: sign in again.",
+  restarted: "The server was restarted: sign in again.",
   invalid: "Your session does not count any more: sign in again.",
 };
 

@@ -5,6 +5,8 @@
 
 const KEPT = 500; // messages of a room on the page
 const UNSENT = 100; // messages that wait for a connection
+const IN_FLIGHT = 8; // messages without an answer: more would only wait behind each other
+const HALVES = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
 
 function newId() {
   const bytes = crypto.getRandomValues(new Uint8Array(12));
@@ -72,10 +74,10 @@ export class Rooms extends EventTarget {
     this.pending.push({
       id: newId(),
       room: this.current,
-      text: text.toWellFormed?.() ?? text,
+      text: text.replace(HALVES, "\ufffd"), // half of a pair is no character: nobody takes it
       at: Date.now() / 1000,
     });
-    while (this.pending.length > UNSENT) this.pending.shift();
+    while (this.pending.length > UNSENT) this.#sent.delete(this.pending.shift().id);
     this.#flush(this.current);
     this.#changed(this.current);
   }
@@ -97,6 +99,8 @@ export class Rooms extends EventTarget {
         return this.#joined(message);
       case "said":
         return this.#said(this.rooms.get(message.room), message.message);
+      case "activity":
+        return this.#activity(message);
       case "presence":
         return this.#presence(message);
       case "error":
@@ -104,21 +108,23 @@ export class Rooms extends EventTarget {
     }
   }
 
-  #welcome({ rooms }) {
+  #welcome({ rooms, epoch }) {
     this.#sent.clear();
     this.#entered.clear();
-    for (const { id, title, topic } of rooms) {
+    for (const { id, title, topic, last } of rooms) {
       const room = this.rooms.get(id) ?? {
         id,
         messages: [],
         people: [],
         epoch: "",
         last: 0,
+        heard: { epoch, last }, // up to where it is counted while nobody has looked into it
         unread: 0,
         wanted: false,
       };
       this.rooms.set(id, Object.assign(room, { title, topic }));
       if (this.pending.some(message => message.room === id)) room.wanted = true;
+      if (!room.wanted) this.#count(room, epoch, last);
     }
     if (!this.room) {
       this.current = rooms[0].id;
@@ -126,6 +132,13 @@ export class Rooms extends EventTarget {
     }
     this.#tell("rooms");
     for (const room of this.rooms.values()) if (room.wanted) this.#join(room);
+  }
+
+  /** Count what was said, while this page was away, in a room that it has not been in. */
+  #count(room, epoch, last) {
+    const before = room.heard.epoch === epoch ? room.heard.last : 0;
+    room.unread += Math.max(0, last - before);
+    room.heard = { epoch, last };
   }
 
   #join(room) {
@@ -142,14 +155,14 @@ export class Rooms extends EventTarget {
     } else if (lost) {
       room.messages.push({ divider: `${lost} messages in between are kept no more` });
     }
+    const isFirst = room.epoch === ""; // then all of it is older than this page
     room.epoch = epoch;
     this.#entered.add(name);
     room.people = people;
-    const wasEmpty = room.messages.length === 0;
-    for (const message of messages) this.#take(room, message, !wasEmpty);
+    for (const message of messages) this.#take(room, message, !isFirst);
     this.#tell("history", name);
     this.#tell("people", name);
-    this.#flush(name);
+    this.#flushAll();
     this.#changed(name);
   }
 
@@ -157,7 +170,17 @@ export class Rooms extends EventTarget {
     if (message.seq > room.last + 1) return this.#join(room); // a gap: ask for all behind the last
     const known = this.#take(room, message, true);
     if (!known) this.#tell("said", room.id, { message });
+    if (message.user === this.user.id) this.#flushAll();
     this.#changed(room.id);
+  }
+
+  /** Note that something was said in a room that this page is not in. */
+  #activity({ room: name, last, user }) {
+    const room = this.rooms.get(name);
+    if (room.wanted) return; // it is being entered, and comes with all of it
+    if (user !== this.user.id) room.unread += 1;
+    room.heard.last = last;
+    this.#tell("rooms");
   }
 
   /** Put a message into its room unless it is there; return whether it was. */
@@ -189,14 +212,21 @@ export class Rooms extends EventTarget {
     const message = this.pending.find(each => each.id === id);
     if (message) {
       message.problem = detail;
+      this.#sent.delete(id);
+      this.#flushAll();
       this.#changed(message.room);
     } else this.#tell("trouble", this.current, { detail });
   }
 
-  /** Send what waits for a room, in order; what is on its way already, not again. */
+  #flushAll() {
+    for (const name of this.#entered) this.#flush(name);
+  }
+
+  /** Send what waits for a room, in order, a few at a time; what is on its way, not again. */
   #flush(name) {
     if (!this.#entered.has(name)) return;
     for (const { id, room, text, problem } of this.pending) {
+      if (this.#sent.size >= IN_FLIGHT) return;
       if (room !== name || problem || this.#sent.has(id)) continue;
       if (!this.#send({ type: "say", room, id, text })) return;
       this.#sent.add(id);

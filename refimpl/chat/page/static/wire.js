@@ -73,6 +73,7 @@ export class WirePanel {
     this.#cover();
     this.#unwatch();
     this.#clear();
+    this.#shown = { connection: "", number: 0 }; // opened again, it shows what is kept
     this.#pause(false);
     part("wire-toggle").focus();
   }

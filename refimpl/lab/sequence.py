@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from refimpl.framing import Frame, Opcode
 from refimpl.handshake import Request, Response
-from refimpl.lab.decode import Body, End, Malformed, Step, Unfinished
+from refimpl.lab.decode import Body, End, Large, Malformed, Step, Unfinished
 from refimpl.lab.dissect import close_name
 from refimpl.lab.figures import (
     BLACK,
@@ -151,6 +151,8 @@ def label(step: Step, limit: int = 30, *, pings: bool = False) -> tuple[str, str
         return "MALFORMED", _shorten(item.reason, 60)
     if isinstance(item, Unfinished):
         return "UNFINISHED", plural(len(item.data), "byte")
+    if isinstance(item, Large):
+        return item.opcode.name, f"{plural(item.length, 'byte')}, too large to be kept"
     if isinstance(item, Frame):
         return item.opcode.name, _frame_words(step, item, limit, pings)
     return "end of stream", ""
@@ -204,6 +206,5 @@ def _short(step: Step) -> str:
         return f"{item.opcode.name.capitalize()} frame" + (
             " that breaks a rule" if step.problem else ""
         )
-    return {Body: "body", Malformed: "malformed bytes", Unfinished: "an unfinished frame"}.get(
-        type(item), "end of stream"
-    )
+    words = {Body: "body", Large: "a large frame", Malformed: "malformed bytes"}
+    return {**words, Unfinished: "an unfinished frame"}.get(type(item), "end of stream")

@@ -1,19 +1,24 @@
 """The live half of `refimpl inspect`: a proxy that prints what passes, frame by frame.
 
 Bytes pass unchanged and at once; what is printed is decoded from a copy. A server behind wss:// is
-reached over TLS while the client speaks ws:// to the proxy, so its frames can be read too.
+reached over TLS while the client speaks ws:// to the proxy, so its frames can be read too. Nothing
+that has passed is kept: a capture goes to its file chunk by chunk, and of a frame larger than
+LIMIT only the header is looked at.
 """
 
 import asyncio
 import ssl as tls
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
+from time import monotonic
+from typing import Self
 
 from refimpl.cli.output import say
 from refimpl.framing import Frame
 from refimpl.handshake import Request, Response, parse_uri
 from refimpl.lab.wire.annotate import annotate
-from refimpl.lab.wire.capture import Capture
+from refimpl.lab.wire.capture import Capture, CaptureFile
 from refimpl.lab.wire.decode import Chunk, Decoder, Step
 from refimpl.lab.wire.direction import Direction
 from refimpl.lab.wire.heads import head_lines
@@ -22,6 +27,7 @@ from refimpl.lab.wire.transcript import ARROWS, describe
 __all__ = ["Proxy"]
 
 READ_SIZE = 64 * 1024
+LIMIT = 4 * 1024 * 1024  # bytes kept of each side, while a frame is not complete
 
 
 class Proxy:
@@ -36,32 +42,56 @@ class Proxy:
     ) -> None:
         self._address = host, port
         self._uri = parse_uri(to)
-        self._save = save
+        self._save = Path(save) if save else None
         self._bits = bits
         self._numbers = count(1)
+        self._links: set[asyncio.Task[None]] = set()
+        self._over: asyncio.Future[None]
 
     async def run(self) -> None:
-        """Serve until cancelled."""
+        """Serve until cancelled; OSError where the address cannot be had, or output be written."""
+        self._over = asyncio.get_running_loop().create_future()
         host, port = self._address
         server = await asyncio.start_server(self._accept, host, port, limit=READ_SIZE)
-        for each in server.sockets:
-            name, number = each.getsockname()[:2]
-            shown = f"[{name}]" if ":" in name else name
-            say(f"Listening on ws://{shown}:{number}{self._uri.target}")
-        async with server:
-            await server.serve_forever()
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Pass one connection on; whatever breaks it, the others go on."""
-        watched = Watched(next(self._numbers), self._bits)
         try:
-            await self._relay(watched, reader, writer)
-        except OSError as error:
-            say(f"#{watched.number} {error}", err=True)
+            for each in server.sockets:
+                name, number = each.getsockname()[:2]
+                shown = f"[{name}]" if ":" in name else name
+                say(f"Listening on ws://{shown}:{number}{self._uri.target}")
+            await self._over
         finally:
-            writer.transport.abort()
-            if self._save:
-                watched.capture.save(numbered(Path(self._save), watched.number))
+            server.close()
+            for link in self._links:
+                link.cancel()
+            await asyncio.gather(*self._links, return_exceptions=True)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        link = asyncio.get_running_loop().create_task(self._pass_on(reader, writer))
+        self._links.add(link)
+
+        def end(link: asyncio.Task[None]) -> None:
+            writer.transport.abort()  # here, because a task may be cancelled before it has begun
+            self._links.discard(link)
+
+        link.add_done_callback(end)
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Pass one connection on; whatever breaks it, the others go on."""
+        number = next(self._numbers)
+        save = numbered(self._save, number) if self._save else None
+        try:
+            with Watched(number, self._bits, save, tell=self._tell) as watched:
+                await self._relay(watched, reader, writer)
+        except* (OSError, UnicodeError) as errors:  # UnicodeError: what can be the name of no host
+            self._tell(f"#{number} {errors.exceptions[0]}", err=True)
+
+    def _tell(self, text: str, *, err: bool = False) -> None:
+        """Print a line; where nobody reads what is printed, there is nothing left to do."""
+        try:
+            say(text, err=err)
+        except OSError as error:
+            if not self._over.done():
+                self._over.set_exception(error)
 
     async def _relay(
         self, watched: "Watched", reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -74,40 +104,57 @@ class Proxy:
             async with asyncio.TaskGroup() as group:
                 group.create_task(pump(watched, "client", reader, far_writer))
                 group.create_task(pump(watched, "server", far_reader, writer))
-        except* OSError as errors:
-            say(f"#{watched.number} {errors.exceptions[0]}", err=True)
         finally:
             far_writer.transport.abort()
 
 
 class Watched:
-    """One connection that passes through: its number, its capture, and how far it is decoded."""
+    """One connection that passes through: its number, its file, and how far it is decoded."""
 
-    def __init__(self, number: int, bits: bool) -> None:
-        self.number = number
-        self.capture = Capture("refimpl inspect")
+    def __init__(
+        self,
+        number: int,
+        bits: bool,
+        save: Path | None = None,
+        *,
+        tell: Callable[[str], None] = say,
+        limit: int = LIMIT,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self._number = number
         self._bits = bits
-        self._decoder = Decoder()
-        self._started = asyncio.get_running_loop().time()
+        self._tell = tell
+        self._clock = clock
+        self._decoder = Decoder(limit=limit)
+        self._file = CaptureFile(save, Capture("refimpl inspect")) if save else None
+        self._started = clock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
 
     def saw(self, direction: Direction, data: bytes) -> None:
         """Note what one side said, and print what that completes."""
-        seconds = asyncio.get_running_loop().time() - self._started
-        self.capture.add(seconds, direction, data)
+        seconds = self._clock() - self._started
+        if self._file is not None:
+            self._file.add(seconds, direction, data)
         for step in self._decoder.feed(Chunk(seconds, direction, data)):
             self._print(step)
 
     def _print(self, step: Step) -> None:
-        start = f"#{self.number} {step.seconds:8.3f}  {ARROWS[step.direction]}"
+        start = f"#{self._number} {step.seconds:8.3f}  {ARROWS[step.direction]}"
         if isinstance(step.item, Frame) and self._bits:
-            say(f"{start}  {annotate(step.wire, compressed=True)}")
+            self._tell(f"{start}  {annotate(step.wire, compressed=True)}")
         else:
-            say(f"{start}  {describe(step)}")
+            self._tell(f"{start}  {describe(step)}")
         if step.problem:
-            say(f"{'':>{len(start)}}  WRONG: {step.problem}")
+            self._tell(f"{'':>{len(start)}}  WRONG: {step.problem}")
         if isinstance(step.item, Request | Response):
             for line in head_lines(step.item)[1:]:
-                say(f"{'':>{len(start)}}  {line}")
+                self._tell(f"{'':>{len(start)}}  {line}")
 
 
 async def pump(

@@ -20,7 +20,7 @@ from refimpl.lab.draw.figures import (
     text_colour,
 )
 from refimpl.lab.text import plural, quoted
-from refimpl.lab.wire.decode import Body, End, Malformed, Step, Unfinished
+from refimpl.lab.wire.decode import Body, End, Large, Malformed, Step, Unfinished
 from refimpl.lab.wire.heads import head_lines
 from refimpl.lab.wire.transcript import carried, close_words
 
@@ -150,6 +150,8 @@ def label(step: Step, limit: int = 30, *, pings: bool = False) -> tuple[str, str
         return "MALFORMED", _shorten(item.reason, 60)
     if isinstance(item, Unfinished):
         return "UNFINISHED", plural(len(item.data), "byte")
+    if isinstance(item, Large):
+        return item.opcode.name, f"{plural(item.length, 'byte')}, too large to be kept"
     if isinstance(item, Frame):
         return item.opcode.name, _frame_words(step, item, limit, pings)
     return "end of stream", ""
@@ -202,6 +204,5 @@ def _short(step: Step) -> str:
         return f"{item.opcode.name.capitalize()} frame" + (
             " that breaks a rule" if step.problem else ""
         )
-    return {Body: "body", Malformed: "malformed bytes", Unfinished: "an unfinished frame"}.get(
-        type(item), "end of stream"
-    )
+    words = {Body: "body", Large: "a large frame", Malformed: "malformed bytes"}
+    return {**words, Unfinished: "an unfinished frame"}.get(type(item), "end of stream")

@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from refimpl.framing import Frame
 from refimpl.handshake.printable import printable
@@ -87,20 +87,10 @@ class Capture:
 
     def save(self, path: str | Path) -> None:
         """Write the capture as JSON, one chunk a line."""
-        head: dict[str, Any] = {
-            "program": self.program,
-            "version": self.version,
-            "command": self.command,
-        }
-        if self.frames:
-            head["frames"] = True
-        lines = [f" {json.dumps(key)}: {json.dumps(value)}," for key, value in head.items()]
-        rows = [
-            f"  [{seconds:.6f}, {json.dumps(direction)}, {json.dumps(data.hex())}]"
-            for seconds, direction, data in self.chunks
-        ]
-        text = "\n".join(["{", *lines, ' "chunks": [', ",\n".join(rows), " ]", "}"]) + "\n"
-        Path(path).write_text(text, encoding="utf-8")
+        about = Capture(self.program, self.version, self.command, frames=self.frames)
+        with CaptureFile(path, about) as file:
+            for chunk in self.chunks:
+                file.add(*chunk)
 
     def add(self, seconds: float, direction: Direction, data: bytes) -> None:
         """Record one read; no bytes record the end of that direction."""
@@ -157,6 +147,44 @@ class Capture:
 
     def _ipython_display_(self) -> None:
         self.draw().show()
+
+
+class CaptureFile:
+    """A capture on its way to a file, chunk by chunk, so that its length costs no memory.
+
+    about: what was recorded and how; its chunks are not written. The file is whole once this is
+    closed.
+    """
+
+    def __init__(self, path: str | Path, about: Capture) -> None:
+        head: dict[str, Any] = {
+            "program": about.program,
+            "version": about.version,
+            "command": about.command,
+        }
+        if about.frames:
+            head["frames"] = True
+        self._file = open(path, "w", encoding="utf-8")  # noqa: SIM115 - `close` closes it
+        lines = [f" {json.dumps(key)}: {json.dumps(value)}," for key, value in head.items()]
+        self._file.write("\n".join(["{", *lines, ' "chunks": [\n']))
+        self._separator = ""
+
+    def add(self, seconds: float, direction: Direction, data: bytes) -> None:
+        """Write one read."""
+        row = f"  [{seconds:.6f}, {json.dumps(direction)}, {json.dumps(data.hex())}]"
+        self._file.write(self._separator + row)
+        self._separator = ",\n"
+
+    def close(self) -> None:
+        """Write the end."""
+        with self._file:
+            self._file.write("\n ]\n}\n")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 Value = TypeVar("Value")

@@ -8,6 +8,7 @@ is readable and yet breaks a rule carries the rule in `Step.problem`.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from refimpl.errors import HandshakeError
 from refimpl.framing import Frame, Opcode
 from refimpl.handshake import Request, Response, parse_request, parse_response
 from refimpl.lab.wire.direction import CannotInflate, Direction, Side, inflaters
-from refimpl.lab.wire.dissect import OPCODES, Dissection, dissect
+from refimpl.lab.wire.dissect import LONGEST_HEAD, OPCODES, Dissection, dissect
 
 MOST_REQUESTS = 1000  # that wait for their answers; what is older is forgotten
 
@@ -58,14 +59,23 @@ class End:
     """The end of one direction: this side sends no more."""
 
 
-Item = Request | Response | Frame | Body | Malformed | Unfinished | End
+@dataclass(frozen=True, slots=True)
+class Large:
+    """A frame of more bytes than the decoder keeps; length: of its payload, which is not seen."""
+
+    opcode: Opcode
+    length: int
+
+
+Item = Request | Response | Frame | Large | Body | Malformed | Unfinished | End
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
     """One thing that one side said.
 
-    seconds: when its last byte was seen. wire: its bytes as they travelled. inflated: this frame's
+    seconds: when its last byte was seen. wire: its bytes as they travelled; of a `Large` one and of
+    what is longer than the decoder's limit only the beginning. inflated: this frame's
     share of the plain message, where the frame was compressed. problem: the rule it breaks, or an
     empty string.
     """
@@ -90,10 +100,12 @@ class Step:
 class Decoder:
     """An incremental decoder of one connection: chunks in, steps out.
 
-    frames: the recording starts behind the opening handshake.
+    frames: the recording starts behind the opening handshake. limit: bytes that are kept of each
+    side while a frame, or the answer to a handshake, is not complete; None for all.
     """
 
-    def __init__(self, *, frames: bool = False) -> None:
+    def __init__(self, *, frames: bool = False, limit: int | None = None) -> None:
+        self._limit = math.inf if limit is None else limit
         self._sides = {"client": Side("client"), "server": Side("server")}
         self._seconds = 0.0
         self._methods: deque[str] = deque(maxlen=MOST_REQUESTS)
@@ -125,6 +137,8 @@ class Decoder:
             side.mode = "broken"
         if side.mode == "broken":
             yield from self._read(side)
+        elif side.passing:
+            yield self._step(side, Unfinished(b"", side.passing), b"")
         elif side.buffer:
             missing = dissect(bytes(side.buffer)).missing if side.mode == "frames" else None
             data = side.take(len(side.buffer))
@@ -140,6 +154,13 @@ class Decoder:
                 yield from self._body(side)
             elif side.mode == "frames":
                 yield from self._frame(side)
+            elif side.mode == "passing":
+                side.passing -= len(side.take(side.passing))
+                side.mode = "passing" if side.passing else "frames"
+            elif side.mode == "waiting" and len(side.buffer) > self._limit:
+                side.mode = "broken"
+                data = side.take(len(side.buffer))
+                yield self._step(side, Malformed(data, "too much before the server's answer"), data)
             elif side.mode == "broken":
                 data = side.take(len(side.buffer))
                 yield self._step(side, Malformed(data, "behind bytes that could not be read"), data)
@@ -218,11 +239,26 @@ class Decoder:
             yield self._whole_frame(side, pieces, side.take(len(pieces.data)))
         else:
             side.needed = len(pieces.data) + pieces.missing
+            if side.needed > self._limit:
+                yield self._large_frame(side, pieces)
+
+    def _large_frame(self, side: Side, pieces: Dissection) -> Step:
+        """Return the step of a frame that is not kept; its payload passes unseen."""
+        side.mode, side.passing, side.needed = "passing", side.needed - len(side.buffer), 0
+        wire = side.take(len(side.buffer))[:LONGEST_HEAD]
+        problems = list(pieces.problems)
+        if _is_reserved(pieces):
+            return self._step(side, Malformed(wire, "; ".join(problems)), wire)
+        opcode = Opcode(pieces.value("opcode"))
+        if side.inflater is not None:
+            problems.append("too large to be inflated; what follows is left compressed")
+        problems += side.follow_unseen(opcode, bool(pieces.value("FIN")))
+        return self._step(side, Large(opcode, pieces.length or 0), wire, "; ".join(problems))
 
     def _whole_frame(self, side: Side, pieces: Dissection, wire: bytes) -> Step:
         opcode = pieces.value("opcode")
         problems = list(pieces.problems)
-        if opcode not in OPCODES or pieces.value("RSV2") or pieces.value("RSV3"):
+        if _is_reserved(pieces):
             return self._step(side, Malformed(wire, "; ".join(problems)), wire)
         fin, rsv1 = bool(pieces.value("FIN")), bool(pieces.value("RSV1"))
         frame = Frame(Opcode(opcode), pieces.payload, fin, rsv1, pieces.key or None)
@@ -234,6 +270,13 @@ class Decoder:
                 problems.append(str(error))
         problems += side.follow(frame, inflated)
         return Step(self._seconds, side.direction, frame, wire, inflated, "; ".join(problems))
+
+
+def _is_reserved(pieces: Dissection) -> bool:
+    """Tell whether a frame has an opcode or a bit that no `Frame` can hold."""
+    return bool(
+        pieces.value("opcode") not in OPCODES or pieces.value("RSV2") or pieces.value("RSV3")
+    )
 
 
 def _content_length(head: Request | Response) -> int | None:

@@ -12,6 +12,7 @@ from refimpl.handshake import Response
 from refimpl.messages.close_frame import parse_close
 
 Direction = Literal["client", "server"]
+Mode = Literal["head", "waiting", "frames", "passing", "body", "broken"]
 
 INFLATE_LIMIT = 2**22
 """How much of one message is inflated at most: a recorded bomb must not go off here."""
@@ -54,6 +55,10 @@ class Inflater:
             self._decompressor = zlib.decompressobj(-self._window_bits)
         return plain
 
+    def give_up(self) -> None:
+        """Inflate nothing more: some of what was compressed has not been seen."""
+        self._decompressor = None
+
 
 class Side:
     """What one side of the connection has said so far and how far it is read."""
@@ -64,7 +69,8 @@ class Side:
         self.needed = 0  # bytes that the frame at hand has at least
         self._searched = 0  # bytes in which the end of the head at hand is not
         self._tried = 0  # bytes of it that were there when it was last parsed
-        self.mode: Literal["head", "waiting", "frames", "body", "broken"] = "head"
+        self.mode: Mode = "head"
+        self.passing = 0  # bytes to come of a frame that is not kept
         self.body_left: int | None = 0  # None: until the stream ends
         self.inflater: Inflater | None = None
         self._open_message: Opcode | None = None
@@ -115,6 +121,14 @@ class Side:
             problems += self._utf8_problems(frame.payload if plain is None else plain, frame.fin)
         if frame.fin:
             self._open_message = None
+        return problems
+
+    def follow_unseen(self, opcode: Opcode, fin: bool) -> list[str]:
+        """Return what is wrong with a frame whose payload is not seen, as `follow` does."""
+        if self.inflater is not None:
+            self.inflater.give_up()
+        problems = self.follow(Frame(opcode, b"", fin), None)
+        self._utf8 = _new_utf8_decoder("replace")  # of a text that goes on some is missing
         return problems
 
     def _utf8_problems(self, payload: bytes, final: bool) -> list[str]:

@@ -12,7 +12,7 @@ from refimpl.framing import Frame, Opcode
 from refimpl.handshake import Request, Response
 from refimpl.handshake.printable import printable
 from refimpl.lab.text import Text, is_readable, plural, preview, quoted, spaced_hex
-from refimpl.lab.wire.decode import Body, End, Malformed, Step, Unfinished
+from refimpl.lab.wire.decode import Body, End, Large, Malformed, Step, Unfinished
 from refimpl.lab.wire.dissect import close_name
 from refimpl.lab.wire.heads import head_lines, stable_line
 
@@ -62,6 +62,9 @@ def describe(step: Step, *, pings: bool = True, limit: int = 40) -> str:
     item = step.item
     if isinstance(item, Frame):
         return _frame(step, item, pings, limit)
+    if isinstance(item, Large):
+        size = plural(item.length, "byte")
+        return f"{item.opcode.name:<12} {'':<15} {size:>11}  too large to be kept"
     if isinstance(item, Body):
         return f"body, {plural(len(item.data), 'byte')}  {preview(item.data, limit)}"
     if isinstance(item, Malformed):

@@ -245,7 +245,7 @@ class Protocol(Sending):
         return position
 
     def _look_ahead(self, assembler: MessageAssembler, buffer: Buffer, position: int) -> None:
-        """Refuse a frame that has not wholly come, at the first byte that decides (RFC 6455 8.1)."""
+        """Refuse a frame that is still arriving at the first byte that decides (RFC 6455 8.1)."""
         if self._input.needed and self._ahead is None:
             return  # it was judged by its head, and is no text
         header = parse_header(buffer, position, compressed=True)  # the loop has asked for the rest

@@ -22,14 +22,16 @@ __all__ = ["Input", "Output"]
 class Input:
     """Bytes that wait for their parser; linear in time for any chunks and any steps of parsing.
 
-    searched: bytes of a head in which its end was looked for in vain.
+    needed: bytes that the frame at position has, as far as its head is known; 0 where it is not.
+    searched: bytes of a head of the handshake in which its end was looked for in vain.
     """
 
-    __slots__ = ("buffer", "position", "searched")
+    __slots__ = ("buffer", "needed", "position", "searched")
 
     def __init__(self) -> None:
         self.buffer: Buffer = b""
-        self.position = 0
+        self.position = 0  # beyond the end of the buffer where what comes next is not wanted
+        self.needed = 0
         self.searched = 0
 
     def __len__(self) -> int:
@@ -53,17 +55,15 @@ class Input:
         """
         rest = len(self.buffer) - self.position
         if rest < 0:
-            self.position = max(0, -rest - len(data))
-            self.buffer, data = b"", data[-rest:]
-            if self.position or not data:
-                return
-            rest = 0
-        if not rest:
+            data, rest = data[-rest:], min(0, rest + len(data))
+            self.position = -rest
+        if rest <= 0:
             self.buffer = data if type(data) is bytes else bytes(data)
-        elif rest < len(data):
-            self.buffer = b"".join((memoryview(self.buffer)[self.position :], data))
-        elif not data:
             return
+        if not data:
+            return
+        if rest < len(data) and rest + len(data) >= self.needed:
+            self.buffer = b"".join((memoryview(self.buffer)[self.position :], data))
         elif type(self.buffer) is bytearray:
             del self.buffer[: self.position]
             self.buffer += data
@@ -76,7 +76,6 @@ class Input:
         """Note that everything before position is parsed, and give its memory back in time.
 
         Cutting the buffer copies what is left of it, so it waits until more is parsed than left.
-        A position beyond the end: that much of what is yet to come is not wanted.
         """
         size = len(self.buffer)
         if position >= size:

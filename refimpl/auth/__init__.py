@@ -1,9 +1,10 @@
-"""Who is at the door: credentials at the opening handshake, and sockets that end with their token.
+"""Authentication: credentials at the opening handshake, and sockets that end with their token.
 
 `sources` finds the one credential of a request, `tokens` verifies it with a key of `keys`,
-`tickets` are credentials for a URL, `authenticator` decides, and two doors act on it: `guard` in
-front of an ASGI application, `doorkeeper` for `refimpl.serve`. `refusals` says what a client is
-told, `session` ends a socket with its token, `redaction` keeps tokens out of other programs' logs.
+`strict_json` reads what is in it, and `tickets` are credentials for a URL. `authenticator` decides;
+`guard` applies the decision to an ASGI application, `doorkeeper` to `refimpl.serve`. `refusals`
+holds what clients are told, `session` ends a socket with its token, `redaction` keeps tokens out of
+logs.
 
 RFC 6455 10.5 leaves authentication to HTTP; RFC 6750, 7519, 8725 and 9068 say how. Passwords,
 refresh and revocation are not here.

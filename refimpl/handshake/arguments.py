@@ -1,7 +1,7 @@
-"""Arguments that hold several values: one str where a list is wanted is refused at the call.
+"""Arguments with several values: one str in place of a list is refused at the call.
 
-A str is a sequence too, of its letters, so nothing fails by itself: `"*" in "https://*.example"` is
-true, and the list of "chat" is c, h, a, t.
+A str is a sequence of its letters, so the mistake raises no error by itself:
+`"*" in "https://*.example"` is true, and the list of "chat" is c, h, a, t.
 
 >>> as_tuple("subprotocols", ["v2.chat", "v1.chat"])
 ('v2.chat', 'v1.chat')

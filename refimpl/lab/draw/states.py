@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Table = Mapping[tuple[Enum, Enum], Enum | None]
-SPACING, HALF, RISE = 3.0, 0.78, 0.28
+SPACING, RISE = 3.0, 0.28
+ROOMY, CROWDED = (0.78, 11.0, 0.07), (1.0, 9.0, RISE + 0.06)  # half a box, its font, its labels
 TINTS = ("#F7DDA6", "#A9DFCC", "#EBCBDD", "#E0E0E0", "#BFE0F5")
 
 
@@ -38,29 +39,31 @@ def draw_states(
     edges = edges_of(table)
     deepest = max((abs(states.index(b) - states.index(a)) for a, b in edges), default=1)
     low = 1.05 * max(deepest, 2) - 0.15
+    half, font, height = ROOMY if len(states) <= 4 else CROWDED
     with canvas(
         claim, alt=alt or in_words(table), size=(WIDTH, 0.9 * (low + 2.1)), bare=True
     ) as drawn:
         axes = drawn.axes
         axes.set_aspect("equal")
-        axes.set_xlim(-0.95, SPACING * (len(states) - 1) + 0.95)
+        axes.set_xlim(-half - 0.17, SPACING * (len(states) - 1) + half + 0.17)
         axes.set_ylim(-low, 1.75)
         for (before, after), triggers in edges.items():
-            _edge(axes, states.index(before), states.index(after), [each.name for each in triggers])
+            names = [each.name for each in triggers]
+            _edge(axes, states.index(before), states.index(after), names, half, height)
         for index, state in enumerate(states):
-            _box(axes, index, state.name)
+            _box(axes, index, state.name, half, font)
     return drawn.picture
 
 
-def _box(axes: Axes, index: int, name: str) -> None:
+def _box(axes: Axes, index: int, name: str, half: float, font: float) -> None:
     from matplotlib.patches import FancyBboxPatch
 
     middle = index * SPACING
     style = "round,pad=0,rounding_size=0.12"
     axes.add_patch(
         FancyBboxPatch(
-            (middle - HALF, -RISE),
-            2 * HALF,
+            (middle - half, -RISE),
+            2 * half,
             2 * RISE,
             boxstyle=style,
             facecolor=TINTS[index % 5],
@@ -69,7 +72,7 @@ def _box(axes: Axes, index: int, name: str) -> None:
             zorder=2,
         )
     )
-    axes.text(middle, 0, name, ha="center", va="center", weight="bold", fontsize=11, zorder=3)
+    axes.text(middle, 0, name, ha="center", va="center", weight="bold", fontsize=font, zorder=3)
 
 
 def states_of(table: Table) -> list[Enum]:
@@ -87,7 +90,9 @@ def edges_of(table: Table) -> dict[tuple[Enum, Enum], list[Enum]]:
     return edges
 
 
-def _edge(axes: Axes, start: int, end: int, triggers: list[str]) -> None:
+def _edge(
+    axes: Axes, start: int, end: int, triggers: list[str], half: float, height: float
+) -> None:
     from matplotlib.patches import FancyArrowPatch
 
     x0, x1 = start * SPACING, end * SPACING
@@ -96,8 +101,8 @@ def _edge(axes: Axes, start: int, end: int, triggers: list[str]) -> None:
         tail, head, curve = (x0 + 0.36, RISE), (x0 - 0.36, RISE), "arc3,rad=1.7"
         label = (x0, 0.95 + 0.02)
     elif end == start + 1:
-        tail, head, curve = (x0 + HALF, 0), (x1 - HALF, 0), "arc3,rad=0"
-        label = ((x0 + x1) / 2, 0.07)
+        tail, head, curve = (x0 + half, 0), (x1 - half, 0), "arc3,rad=0"
+        label = ((x0 + x1) / 2, height)
     else:
         # Longer arrows bend deeper and end further along, so that two never meet in one arrowhead.
         steps = abs(end - start)
@@ -123,10 +128,10 @@ def _edge(axes: Axes, start: int, end: int, triggers: list[str]) -> None:
 
 
 def _label(axes: Axes, place: tuple[float, float], triggers: list[str], *, below: bool) -> None:
-    """Write the triggers of an arrow, one a line, above the place or below it."""
+    """Write the triggers of an arrow: above the place one a line, below it in one line."""
     axes.text(
         *place,
-        "\n".join(triggers),
+        (", " if below else "\n").join(triggers),
         ha="center",
         va="top" if below else "bottom",
         fontsize=9.5,

@@ -146,7 +146,7 @@ class TestWirePanel:
                 assert "refimpl.middleware.engine.protocol:Engine" in told
 
     async def test_its_reading_of_frames_is_the_dissectors(self, browser: Any) -> None:
-        """Every length form, masked and not, data and control, against `refimpl.lab.wire.dissect`."""
+        """Every length form, masked or not, data and control, against `lab.wire.dissect`."""
         payloads = [(Opcode.BINARY, bytes(size)) for size in (0, 1, 125, 126, 127, 65535, 65536)]
         payloads += [(Opcode.CLOSE, b"\x03\xe8bye"), (Opcode.PING, b"?"), (Opcode.TEXT, b"Gr\xc3")]
         frames = [b"\x01\x01A", b"\xc1\x03\x2a\x00\x00", b"\x83\x80\x00\x00\x00\x00"]

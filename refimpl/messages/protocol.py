@@ -35,11 +35,11 @@ from refimpl.handshake import (
     read_response,
     refuse,
 )
-from refimpl.messages.assembly import MessageAssembler, skip_small, take_small
-from refimpl.messages.buffers import Input
+from refimpl.messages.assembly import MessageAssembler
 from refimpl.messages.close_frame import parse_close
 from refimpl.messages.deflate import PerMessageDeflate, agree, parse_parameters
 from refimpl.messages.events import Closed, Event, HandshakeFailed, Ping, Pong
+from refimpl.messages.receiving import Input, skip_small, take_small
 from refimpl.messages.sending import FAILING, OPEN, Sending
 from refimpl.messages.state import TRANSITIONS, Phase, Role, Trigger, next_phase
 from refimpl.messages.utf8 import LookAhead

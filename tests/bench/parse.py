@@ -30,7 +30,7 @@ from wsproto.connection import Connection, ConnectionType
 
 from refimpl import framing
 from refimpl.framing import Frame, Opcode, serialize_frame
-from refimpl.messages import Role, assembly, protocol, utf8
+from refimpl.messages import Role, protocol, receiving, utf8
 from tests.support.pair import opened
 
 READ = 64 * 1024
@@ -129,11 +129,11 @@ CORES: dict[str, Callable[[], Parser]] = {
 def pure_mask() -> Iterator[None]:
     """Put the pure mask in the place of the accelerated one."""
     accelerated = framing.mask
-    framing.mask = utf8.mask = assembly.mask = framing.mask_pure  # type: ignore[attr-defined]
+    framing.mask = utf8.mask = receiving.mask = framing.mask_pure  # type: ignore[attr-defined]
     try:
         yield
     finally:
-        framing.mask = utf8.mask = assembly.mask = accelerated  # type: ignore[attr-defined]
+        framing.mask = utf8.mask = receiving.mask = accelerated  # type: ignore[attr-defined]
 
 
 # What is closed, the size of a message, messages in a round, and bytes in a read. A large read is a

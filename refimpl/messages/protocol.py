@@ -176,8 +176,8 @@ class Protocol(Sending):
         events: list[Event] = []
         if self._phase is not OPEN and TRANSITIONS[self._phase, Trigger.RECEIVE] is None:
             return events  # the owner reads on until the end of the stream, and nobody listens
-        if self._output.pongs:
-            self._output.forget_pongs()
+        if pongs := self._output.pongs:
+            del pongs[:-1]  # RFC 6455 5.5.3: who pings and does not read costs one pong
         received, most = self._input, UNLIMITED if limit is None else limit
         try:
             if type(data) is memoryview and (taken := self._take_large(data, events, most)):

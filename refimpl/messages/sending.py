@@ -36,7 +36,8 @@ OPEN, FAILING = Phase.OPEN, Phase.FAILING  # an enum member costs two look-ups m
 class Output:
     """The bytes that one side has yet to write.
 
-    random_bytes: makes the masking keys of a client; None for a server, which never masks.
+    random_bytes: makes the masking keys of a client; None for a server, which never masks. pongs:
+    the answers to pings, which go out behind all else that waits.
     """
 
     __slots__ = ("_pieces", "_random_bytes", "pongs")
@@ -73,14 +74,6 @@ class Output:
         if self.pongs is None:
             self.pongs = []
         self.pongs.append(payload)
-
-    def forget_pongs(self) -> None:
-        """Keep only the latest pong that still waits (RFC 6455 section 5.5.3).
-
-        Called before each read: a peer that pings and does not read costs one pong, not thousands.
-        """
-        if self.pongs:
-            del self.pongs[:-1]
 
     def close(self, payload: bytes) -> None:
         """Queue our Close, behind the pongs: nothing may come after it (RFC 6455 5.5.1)."""

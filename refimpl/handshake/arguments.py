@@ -21,6 +21,8 @@ T = TypeVar("T")
 
 def as_tuple(name: str, values: Iterable[T]) -> tuple[T, ...]:
     """Return the values of the argument of that name; TypeError for text and for no iterable."""
+    if type(values) is tuple or type(values) is list:  # nearly always, and cheap to tell
+        return tuple(values)
     if isinstance(values, (str, bytes, bytearray)) or not isinstance(values, Iterable):
         kind = type(values).__name__
         raise TypeError(f"got {name} as one {kind}, expected a list: put the value into [ ]")

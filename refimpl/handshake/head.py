@@ -65,8 +65,10 @@ class Headers:
     def __init__(self, lines: Iterable[tuple[str, str]] = (), *, text: str = "") -> None:
         # All lines in one string, each as CR LF and `name: value`. A string for each name and value
         # took 400 bytes more for an idle connection, and a look-up took twice as long.
-        written = [_write_line(name, value) for name, value in as_tuple("header lines", lines)]
-        self.text = text + "".join(written)
+        if lines:
+            pairs = as_tuple("header lines", lines)
+            text += "".join([_write_line(name, value) for name, value in pairs])
+        self.text = text
 
     def add(self, name: str, value: str) -> None:
         """Append one line; LocalProtocolError for text that would not stay one line."""

@@ -16,7 +16,7 @@ import pytest
 from refimpl import connect
 from refimpl.chat import DEMO, MAX_FRAME
 from refimpl.chat.app import PAGE
-from refimpl.chat.line import FairLine
+from refimpl.chat.fair_queue import FairQueue
 from refimpl.middleware.asgi import Message
 from refimpl.middleware.serving import Running
 from tests.support.asgi_peer import Peer, http_scope
@@ -282,12 +282,14 @@ class TestSignIn:
                 refused = await client.post("/api/tickets")
                 assert (refused.status_code, "expired" in refused.text) == (401, True)
 
-    @pytest.mark.parametrize(("limits", "status"), [({"in_line": 0}, 429), ({"total": 0}, 503)])
+    @pytest.mark.parametrize(
+        ("limits", "status"), [({"waiting_per_key": 0}, 429), ({"waiting": 0}, 503)]
+    )
     async def test_too_many_at_once_are_told_to_wait(
         self, limits: dict[str, int], status: int
     ) -> None:
         chat = new_chat()
-        chat.people.line = FairLine(at_once=0, **limits)
+        chat.people.queue = FairQueue(at_once=0, **limits)
         async with browser("http://chat.example", chat) as visitor:
             fields = {"name": "Alice", "password": DEMO["Alice"]}
             response = await visitor.post("/api/sign-in", json=fields)

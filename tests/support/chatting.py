@@ -14,7 +14,7 @@ from argon2 import PasswordHasher
 
 from refimpl import HandshakeError, connect
 from refimpl.chat import MAX_FRAME, Chat
-from refimpl.chat.limits import Pace
+from refimpl.chat.limits import RateLimit
 from refimpl.chat.people import DEMO
 from refimpl.lifecycle import ClientConnection
 from refimpl.middleware.serving import OUR_ENGINE, Running, running
@@ -40,7 +40,7 @@ class Clock:
 
 def new_chat(*, paced: bool = True, **options: Any) -> Chat:
     if not paced:
-        options["pace"] = Pace(**UNPACED)
+        options["rate_limit"] = RateLimit(**UNPACED)
     return Chat(**{"hasher": CHEAP, **options})
 
 

@@ -16,10 +16,10 @@ from refimpl.auth import Authenticator, AuthError, Claims, Issuer, TicketOffice,
 from refimpl.auth.credentials import cookie_header
 from refimpl.auth.errors import Refusal
 from refimpl.auth.errors import problem as problem_body
+from refimpl.auth.strict_json import read_json
 from refimpl.chat.fair_queue import QueueFull
 from refimpl.chat.limits import address_of
 from refimpl.chat.lobby import Lobby, described
-from refimpl.chat.messages import read_json
 from refimpl.chat.people import People
 from refimpl.errors import HandshakeError, LocalProtocolError
 from refimpl.handshake import Headers

@@ -188,7 +188,7 @@ class Connecting:
                     reached,
                     sock=sock,
                     ssl=ssl,
-                    server_hostname=uri.host if ssl else None,
+                    server_hostname=uri.server_name if ssl else None,
                     ssl_shutdown_timeout=self._settings.close_timeout if ssl else None,
                 )
         except TimeoutError as error:

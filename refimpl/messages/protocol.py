@@ -31,8 +31,8 @@ from refimpl.handshake import (
     HeadLimits,
     Request,
     Response,
+    ResponseReader,
     parse_request,
-    read_response,
     refuse,
 )
 from refimpl.messages.assembly import MessageAssembler
@@ -64,7 +64,8 @@ class Protocol(Sending):
 
     # Slots: 10,000 idle connections are 10,000 of these.
     __slots__ = (
-        "_ahead", "_assembler", "_head_limits", "_input", "_is_server", "_request", "agreement",
+        "_ahead", "_answer", "_assembler", "_head_limits", "_input", "_is_server", "_request",
+        "agreement",
         "close_received",
     )  # fmt: skip
 
@@ -82,7 +83,8 @@ class Protocol(Sending):
         self.agreement = NOTHING_AGREED
         self.close_received: Close | None = None
         self._is_server = role is Role.SERVER
-        self._request: Request | None = None  # while CONNECTING: what was sent or received
+        self._request: Request | None = None  # while CONNECTING: what was received
+        self._answer: ResponseReader | None = None  # while CONNECTING: of what was sent
         self._input = Input()
         self._assembler: MessageAssembler | None = MessageAssembler(
             max_size=max_size, max_fragments=max_fragments
@@ -93,7 +95,7 @@ class Protocol(Sending):
 
     def send_request(self, request: Request) -> None:
         """Queue a client's request; the answer comes as a Response or HandshakeFailed event."""
-        self._request = request
+        self._answer = ResponseReader(request, agree=agree, limits=self._head_limits)
         self._output.raw(request.serialize())
 
     def accept(self, acceptance: Acceptance, *, limit: int | None = None) -> list[Event]:
@@ -115,7 +117,7 @@ class Protocol(Sending):
         self._input.clear()
 
     def _open(self) -> None:
-        self._request = None
+        self._request = self._answer = None
         if (extension := self.agreement.extension) is not None:
             self._deflate = PerMessageDeflate(parse_parameters(extension), self.role)
             if self._assembler is not None:
@@ -123,15 +125,15 @@ class Protocol(Sending):
 
     def _read_head(self, events: list[Event], limit: int) -> None:
         """Take the peer's half of the handshake, or keep what comes before ours is said."""
-        waits_for_us = self._is_server is not (self._request is None)
+        waits_for_us = self._answer is None and (self._request is not None or not self._is_server)
         most = self._head_limits.max_head
         if waits_for_us and self.unparsed > most:
             raise HandshakeError(f"got over {most} bytes too early", reason="early-data")
         if waits_for_us or limit == 0:
             return
         received = self._input
-        if self._request is not None:
-            answer = read_response(self._request, received.buffer, agree=agree)
+        if self._answer is not None:
+            answer = self._answer.read(received.buffer)
             if answer is not None:
                 response, self.agreement, position = answer
                 received.keep(position)
@@ -359,9 +361,9 @@ class Protocol(Sending):
     def _lose_handshake(self) -> Event:
         error = HandshakeError("got the end of the stream, expected a head", status=0, reason="eof")
         try:
-            if not self._is_server and self._request is not None:
+            if self._answer is not None:
                 # The body of a refusal may end with the stream.
-                read_response(self._request, self._input.rest, ended=True)
+                self._answer.read(self._input.rest, ended=True)
         except HandshakeError as refusal:
             error = refusal
         return HandshakeFailed(error)

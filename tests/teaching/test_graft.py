@@ -13,11 +13,8 @@ import websockets
 
 from refimpl import connect, serve
 from refimpl.classroom import CheckFailed, GraftFailed, graft
-from refimpl.classroom.grafting.graft import (
-    find,
-    guard,
-    swap,
-)
+from refimpl.classroom.grafting import guard
+from refimpl.classroom.grafting.graft import find, swap
 from refimpl.errors import RemoteProtocolError
 from refimpl.framing import Frame, mask_int
 from refimpl.framing import parse_frame as real_parse_frame

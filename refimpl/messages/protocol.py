@@ -46,8 +46,7 @@ from refimpl.messages.utf8 import LookAhead
 
 __all__ = ["Protocol"]
 
-CONNECTING = Phase.CONNECTING
-CLOSE, PING = Opcode.CLOSE, Opcode.PING
+CONNECTING, CLOSE, PING = Phase.CONNECTING, Opcode.CLOSE, Opcode.PING
 NOTHING_AGREED = Agreement()
 UNLIMITED = 2**30 - 1  # more than one read can hold, and quick to count down
 
@@ -64,8 +63,7 @@ class Protocol(Sending):
 
     # Slots: 10,000 idle connections are 10,000 of these.
     __slots__ = (
-        "_ahead", "_answer", "_assembler", "_head_limits", "_input", "_is_server", "_request",
-        "agreement",
+        "_ahead", "_asked", "_assembler", "_head_limits", "_input", "_is_server", "agreement",
         "close_received",
     )  # fmt: skip
 
@@ -83,26 +81,21 @@ class Protocol(Sending):
         self.agreement = NOTHING_AGREED
         self.close_received: Close | None = None
         self._is_server = role is Role.SERVER
-        self._request: Request | None = None  # while CONNECTING: what was received
-        self._answer: ResponseReader | None = None  # while CONNECTING: of what was sent
+        self._asked: Request | ResponseReader | None = None  # once there is a request, until OPEN
         self._input = Input()
-        self._assembler: MessageAssembler | None = MessageAssembler(
-            max_size=max_size, max_fragments=max_fragments
-        )
+        assembler = MessageAssembler(max_size=max_size, max_fragments=max_fragments)
+        self._assembler: MessageAssembler | None = assembler
         self._ahead: LookAhead | None = None
 
     # --- the opening handshake (RFC 6455 section 4) ---
 
     def send_request(self, request: Request) -> None:
         """Queue a client's request; the answer comes as a Response or HandshakeFailed event."""
-        self._answer = ResponseReader(request, agree=agree, limits=self._head_limits)
+        self._asked = ResponseReader(request, agree=agree, limits=self._head_limits)
         self._output.raw(request.serialize())
 
     def accept(self, acceptance: Acceptance, *, limit: int | None = None) -> list[Event]:
-        """Queue a server's 101; return the events of frames that came right behind the request.
-
-        limit: as for `receive_data`.
-        """
+        """Queue a server's 101; return the events behind the request, as `receive_data` does."""
         self._phase = next_phase(self._phase, Trigger.ACCEPT)
         self._output.raw(acceptance.response.serialize())
         if acceptance.subprotocol or acceptance.extension:
@@ -117,7 +110,7 @@ class Protocol(Sending):
         self._input.clear()
 
     def _open(self) -> None:
-        self._request = self._answer = None
+        self._asked = None
         if (extension := self.agreement.extension) is not None:
             self._deflate = PerMessageDeflate(parse_parameters(extension), self.role)
             if self._assembler is not None:
@@ -125,30 +118,26 @@ class Protocol(Sending):
 
     def _read_head(self, events: list[Event], limit: int) -> None:
         """Take the peer's half of the handshake, or keep what comes before ours is said."""
-        waits_for_us = self._answer is None and (self._request is not None or not self._is_server)
-        most = self._head_limits.max_head
-        if waits_for_us and self.unparsed > most:
-            raise HandshakeError(f"got over {most} bytes too early", reason="early-data")
+        received, asked, limits = self._input, self._asked, self._head_limits
+        waits_for_us = self._is_server is not (asked is None)
+        if waits_for_us and self.unparsed > limits.max_head:
+            raise HandshakeError(f"got over {limits.max_head} bytes too early", reason="early-data")
         if waits_for_us or limit == 0:
             return
-        received = self._input
-        if self._answer is not None:
-            answer = self._answer.read(received.buffer)
-            if answer is not None:
+        if isinstance(asked, ResponseReader):
+            if (answer := asked.read(received.buffer)) is not None:
                 response, self.agreement, position = answer
                 received.keep(position)
                 self._phase = next_phase(self._phase, Trigger.ACCEPT)
                 self._open()
                 events.append(response)
             return
-        parsed = parse_request(
-            received.buffer, searched=received.searched, limits=self._head_limits
-        )
+        parsed = parse_request(received.buffer, searched=received.searched, limits=limits)
         received.searched = len(received.buffer)
         if parsed is not None:
-            self._request, position = parsed
+            self._asked, position = parsed
             received.keep(position)
-            events.append(self._request)
+            events.append(self._asked)
 
     # --- in: bytes to events ---
 
@@ -198,8 +187,7 @@ class Protocol(Sending):
     def receive_eof(self) -> list[Event]:
         """Return the last events: the peer closed TCP, or it broke.
 
-        Whole frames that a limit left unparsed come first, all of them: where their number matters,
-        call `receive_data` with a limit until it returns fewer events.
+        Whole frames that a limit left unparsed come first, all of them.
         """
         if self._phase is CONNECTING:
             events: list[Event] = [self._lose_handshake()]
@@ -216,9 +204,8 @@ class Protocol(Sending):
     def skip_messages(self) -> None:
         """Hear no message any more, only control frames; for when nobody will take messages.
 
-        Behind our own Close everything is read on until the peer's (RFC 6455 7.1.1), and a peer
-        may send messages without end before it. From here on a data frame costs its head: it is not
-        unmasked, inflated, decoded, put in order or limited in size, and nothing of it is kept.
+        Behind our own Close everything is read on until the peer's (RFC 6455 7.1.1), and a peer may
+        send messages without end before it. A data frame now costs its head; nothing of it is kept.
         """
         self._assembler = self._ahead = None
 
@@ -275,18 +262,16 @@ class Protocol(Sending):
             return
         first, key, start, end = header
         self._input.needed = end - position
-        if self._ahead is None:
-            pending = None if first & CONTROL else assembler.expect(first, end - start)
-            if pending is None:
-                return
-            self._ahead = LookAhead(pending)
-        self._ahead.check(buffer, start, key)
+        if self._ahead is None and not first & CONTROL:
+            pending = assembler.expect(first, end - start)
+            self._ahead = None if pending is None else LookAhead(pending)
+        if self._ahead is not None:
+            self._ahead.check(buffer, start, key)
 
     def _take_large(self, view: memoryview, events: list[Event], limit: int) -> int:
-        """Take the frame that view begins with, if it is large; return where it ends, or 0.
+        """Take the frame that view begins with uncopied, if it is large; return its end, or 0.
 
-        Its payload is unmasked from where it lies, without copying the read first: messages of 64
-        KiB in reads of their own cost 0.82 so (`python -m tests.bench.parse`).
+        Messages of 64 KiB in reads of their own cost 0.82 so (`python -m tests.bench.parse`).
         """
         is_large = len(view) >= 2 and view[1] & LENGTH == 127  # by the form of its length
         assembler = None if self._phase is CONNECTING else self._assembler
@@ -304,8 +289,7 @@ class Protocol(Sending):
             if header is None:
                 break
             if header[0] & CONTROL:
-                parsed = parse_frame(buffer, position)
-                if parsed is None:
+                if (parsed := parse_frame(buffer, position)) is None:
                     break
                 events.append(self._receive_control(parsed[0]))
                 if parsed[0].opcode is CLOSE:
@@ -324,9 +308,7 @@ class Protocol(Sending):
 
     def _receive_close(self, payload: bytes) -> Event:
         received = self.close_received = parse_close(payload)
-        after = TRANSITIONS[self._phase, Trigger.RECEIVE_CLOSE]
-        assert after is not None
-        self._phase = after
+        self._phase = next_phase(self._phase, Trigger.RECEIVE_CLOSE)
         if self.close_sent is not None:
             return self._end("sent")
         self.close_sent = Close(received.code)
@@ -347,8 +329,7 @@ class Protocol(Sending):
             self._output.raw(refuse(error).serialize() if self._is_server else b"")
             return HandshakeFailed(error)
         self._phase = next_phase(self._phase, Trigger.FAIL)
-        if self.close_sent is None:
-            self.close_sent = error.close
+        self.close_sent = self.close_sent or error.close
         return self._end("sent", error)
 
     def _end(self, order: Order | None, cause: RemoteProtocolError | None = None) -> Event:
@@ -359,11 +340,10 @@ class Protocol(Sending):
         return Closed(closed)
 
     def _lose_handshake(self) -> Event:
-        error = HandshakeError("got the end of the stream, expected a head", status=0, reason="eof")
+        lost = HandshakeError("got the end of the stream, expected a head", status=0, reason="eof")
         try:
-            if self._answer is not None:
-                # The body of a refusal may end with the stream.
-                self._answer.read(self._input.rest, ended=True)
+            if isinstance(self._asked, ResponseReader):  # a refusal's body may end with the stream
+                self._asked.read(self._input.rest, ended=True)
         except HandshakeError as refusal:
-            error = refusal
-        return HandshakeFailed(error)
+            lost = refusal
+        return HandshakeFailed(lost)

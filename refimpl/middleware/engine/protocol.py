@@ -1,6 +1,6 @@
 """The engine: our WebSockets under any ASGI application, as uvicorn's `ws` protocol class.
 
-Run it with `uvicorn --ws refimpl.middleware.engine.protocol:Engine app:app`. It stands where `WebSocket` and
+Run it with `uvicorn --ws refimpl.middleware.engine:Engine app:app`. It stands where `WebSocket` and
 its handler stand in a server of our own: below it are the same core, driver, closer and heartbeat,
 above it is an application. What an application may say is a table in `order`; what a peer may send
 is the core's.

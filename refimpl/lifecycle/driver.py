@@ -121,10 +121,7 @@ class Driver(asyncio.BufferedProtocol):
         self.data_received(data if nbytes >= LARGE else bytes(data))
 
     def data_received(self, data: bytes | memoryview) -> None:
-        """Parse what came, or keep it unparsed behind what waits already.
-
-        data: of a memoryview nothing is kept, its memory is for the next read.
-        """
+        """Parse what came, or keep it unparsed behind what waits; of a memoryview keep nothing."""
         self.heard += 1
         self._turn = TURN
         self.writer.in_a_row = 0
@@ -147,8 +144,7 @@ class Driver(asyncio.BufferedProtocol):
     def eof_received(self) -> bool:
         """Take note that the peer sends no more; return whether to keep the transport open.
 
-        It stays open while something that came before the end is unparsed: that may be a Close to
-        answer. TLS cannot stay half open; asyncio closes it in any case.
+        It stays open for what is unparsed, maybe a Close to answer; TLS cannot stay half open.
         """
         self._ended = True
         self.closer.start_deadline()
@@ -201,15 +197,12 @@ class Driver(asyncio.BufferedProtocol):
             self._parse_later()
 
     def _room(self) -> int:
-        """Return how many events may be parsed now; 0 where the inbox or this turn is full.
-
-        One compressed message may inflate to max_size, so compressed ones are parsed one by one.
-        """
+        """Return how many events may be parsed now; 0 where the inbox or this turn is full."""
         turn = self._turn
         if turn <= 0 or (self.inbox and self._is_full()):
             return 0
         if self.core.agreement.extension is not None:
-            return 1
+            return 1  # it may inflate to max_size
         free = self._most - len(self.inbox)
         return turn if turn < free or self._discarding else int(free)
 
@@ -229,9 +222,7 @@ class Driver(asyncio.BufferedProtocol):
     def _parse_on(self) -> None:
         self._parse_scheduled = False
         self._turn = TURN
-        self.parse()
-        if not self.unparsed:
-            self.resume_reading()
+        self.catch_up()
 
     def _deal_out(self, events: list[Event]) -> None:
         """Put messages into the inbox, deal with the rest, and send the core's answers."""
@@ -274,10 +265,7 @@ class Driver(asyncio.BufferedProtocol):
         return message
 
     def catch_up(self) -> None:
-        """Go on where the inbox is empty again: parse what waited for room, or read on.
-
-        Whoever takes the last message calls it, if anything is `unparsed` or `reading_paused`.
-        """
+        """Go on where the inbox is empty again: parse what waited for room, or read on."""
         if self._turn > 0:
             self.parse()
         else:
@@ -321,11 +309,9 @@ class Driver(asyncio.BufferedProtocol):
     # --- the end ---
 
     def start_close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:
-        """Send Close without waiting, and read on for the peer's.
+        """Send Close without waiting and read on for the peer's; raises what `Closer.start` does.
 
-        The deadline of closing replaces the heartbeat. Does nothing on a connection that is not
-        open. Raises LocalProtocolError for a code that may not be sent or a reason of more than 123
-        bytes.
+        The deadline of closing replaces the heartbeat.
         """
         if self.closer.start(code, reason):
             stop_heartbeat(self)
@@ -344,11 +330,7 @@ class Driver(asyncio.BufferedProtocol):
         self.resume_reading()
 
     def _close_behind_answers(self, error: ConnectionClosed) -> None:
-        """End the WebSocket, but let a program that waits in `recv` answer what it has got first.
-
-        It runs in the loop's next turn, before what is scheduled behind it; whoever is slower than
-        that finds the connection closed.
-        """
+        """End the WebSocket; a program that waits in `recv` has the loop's next turn to answer."""
         if self.inbox and self.core.can_answer:
             self.wake_reader()
             self._loop.call_soon(self.finish, error)

@@ -42,8 +42,8 @@ OPEN = State.OPEN  # an enum member costs two look-ups, and every read asks
 class Scratch(threading.local):
     """The memory that every connection of a thread reads into, one read at a time.
 
-    For a plain protocol asyncio makes 256 KiB of new memory for each read and gives most of it
-    back. Whether malloc asks the kernel for it each time depends on the heap (`refimpl bench`).
+    asyncio makes 256 KiB of new memory for each read and gives most of it back. Whether malloc asks
+    the kernel for it each time depends on the heap (`refimpl bench`).
     """
 
     def __init__(self) -> None:
@@ -135,9 +135,7 @@ class Driver(asyncio.BufferedProtocol):
         if self.grew is not None:
             self.grew(len(data))
         if self.core.state is OPEN:
-            # Pausing only when more really comes spares two system calls for each batch: an
-            # application that keeps up has emptied the inbox by then.
-            self.pause_reading()
+            self.pause_reading()  # only now: who keeps up has emptied the inbox by then
         else:
             self.discard_messages()
 
@@ -282,9 +280,8 @@ class Driver(asyncio.BufferedProtocol):
 
     def two_readers(self) -> ConcurrencyError:
         """Return the error for a second task that wants to receive."""
-        first, second = self.reader_task, asyncio.current_task()
-        names = [repr(task.get_name()) if task else "a callback" for task in (first, second)]
-        return ConcurrencyError(f"got recv() in task {names[1]}, but task {names[0]} waits in it")
+        one, two = (t.get_name() if t else "" for t in (self.reader_task, asyncio.current_task()))
+        return ConcurrencyError(f"got recv() in task {two!r}, but task {one!r} waits in it")
 
     def wake_reader(self) -> None:
         """Let the task that waits for a message look again."""

@@ -7,7 +7,7 @@ Three rules live here.
 bytes of them. What has no room stays unparsed in the core, and reading pauses when more comes.
 **Turns are fair.** One connection parses at most TURN events in one turn of the event loop, so one
 peer cannot stop the others. **Nothing received is lost.** What came before the end of the stream is
-delivered before that end, whether it is a Close, an end of stream or a reset.
+delivered before that end: a Close, an end of stream or a reset.
 """
 
 import asyncio
@@ -318,8 +318,7 @@ class Driver(asyncio.BufferedProtocol):
     def discard_messages(self) -> None:
         """Skip every message that is not in the inbox yet, and hear only control frames.
 
-        Called when nobody will take them: the application has gone, or we are closing, have no room
-        for more, and must read on for the peer's Close (RFC 6455 section 7.1.1).
+        Called when nobody will take them, and we read on for the peer's Close (RFC 6455 7.1.1).
         """
         self._discarding = True
         self.core.skip_messages()

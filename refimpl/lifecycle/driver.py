@@ -7,7 +7,7 @@ Three rules live here.
 bytes of them. What has no room stays unparsed in the core, and reading pauses when more comes.
 **Turns are fair.** One connection parses at most TURN events in one turn of the event loop, so one
 peer cannot stop the others. **Nothing received is lost.** What came before the end of the stream is
-delivered before that end: a Close, an end of stream or a reset.
+delivered before that end.
 """
 
 import asyncio
@@ -69,9 +69,8 @@ class Owner(typing.Protocol):
 class Driver(asyncio.BufferedProtocol):
     """Feeds a protocol core from a transport.
 
-    inbox: messages that wait to be taken, oldest first. unparsed: whether a limit left
-    whole frames in the core. reader: the future of the one task that waits for a message.
-    heard: reads that brought something.
+    inbox: messages that wait to be taken, oldest first. unparsed: whether a limit left frames in
+    the core. reader: the future of the one task that waits. heard: reads that brought something.
     """
 
     __slots__ = (

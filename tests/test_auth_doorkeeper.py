@@ -9,8 +9,9 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from refimpl import ConnectionClosed, memory_pipe
-from refimpl.auth import Authenticator, Claims, Doorkeeper, doorkeeper
+from refimpl.auth import Authenticator, Claims, Doorkeeper
 from refimpl.auth.expiry import LEAVE_WITHIN, Session
+from refimpl.auth.serve import _claims
 from refimpl.lifecycle import ServerConnection, Settings
 from refimpl.middleware.asgi import App, Message, Receive, Scope, Send
 from tests.support.asgi import Exchange, scope_of
@@ -32,7 +33,7 @@ async def serve_with_token(
     client, server = await memory_pipe(QUIET)
 
     async def handle() -> None:
-        doorkeeper._claims.set(Claims(ADA, "token-1", NOW, NOW + left))
+        _claims.set(Claims(ADA, "token-1", NOW, NOW + left))
         try:
             await keeper.guard(handler)(server)
         finally:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from refimpl.auth import Claims
 from refimpl.chat import lobby as lobby_module
 from refimpl.chat import messages, rooms
-from refimpl.chat.limits import Buckets, Pace, size_of
+from refimpl.chat.limits import Buckets, RateLimit, size_of
 from refimpl.chat.lobby import Lobby
 from refimpl.chat.messages import Join, Say
 from refimpl.chat.outbox import AT_ONCE, Outbox
@@ -106,14 +106,14 @@ class House:
         for number in range(history):
             room.say("eve", "Eve", f"m{number}", "x" * 500, at=0.0)
         self.lobby = Lobby([room, Room("b", "B")], now=lambda: 1000.0)
-        pace = Pace(
+        rate_limit = RateLimit(
             user=(RATE, BURST),
             address=(4 * RATE, 4 * BURST),
             now=asyncio.get_running_loop().time,
         )
         records = Records(linger=0.0)
-        self.talk = Talk(self.lobby, records, pace, limit=limit)
-        self.feed = WireFeed(self.lobby, records, pace)
+        self.talk = Talk(self.lobby, records, rate_limit, limit=limit)
+        self.feed = WireFeed(self.lobby, records, rate_limit)
         self.registry = Registry(page)
         self.peers: list[tuple[Peer, asyncio.Task[None]]] = []
         for name, endpoint in (("chat", self.talk), ("wire", self.feed)):

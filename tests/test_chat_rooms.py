@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from refimpl.auth import Claims
 from refimpl.chat import messages
-from refimpl.chat.line import Crowded
+from refimpl.chat.fair_queue import QueueFull
 from refimpl.chat.lobby import Lobby
 from refimpl.chat.messages import BadMessage, Join, Ping, Say, parse
 from refimpl.chat.outbox import Outbox
-from refimpl.chat.people import IN_LINE, People
+from refimpl.chat.people import MAX_WAITING, People
 from refimpl.chat.rooms import Room
 from refimpl.chat.visitor import Visitor
 from refimpl.concurrency import Slow
@@ -403,12 +403,12 @@ class TestPasswords:
         hasher = Hashes()
         people = People({"Ada": "analytical"}, hasher=hasher)
         hasher.go_on.clear()
-        count = IN_LINE + 1  # one of an address is served, the others wait
+        count = MAX_WAITING + 1  # one of an address is served, the others wait
         line = [asyncio.create_task(people.check("Ada", "analytical")) for _ in range(count)]
         await asyncio.sleep(0)
-        with pytest.raises(Crowded) as crowded:
+        with pytest.raises(QueueFull) as crowded:
             await people.check("Ada", "analytical")
-        assert crowded.value.of_key
+        assert crowded.value.per_key
         hasher.go_on.set()
         assert await asyncio.gather(*line) == [User("ada", "Ada")] * count
         assert await people.check("Ada", "analytical")
@@ -424,10 +424,10 @@ class TestPasswords:
         await asyncio.wait([first])
         second = asyncio.create_task(people.check("Ada", "analytical"))
         await asyncio.sleep(0)
-        assert people.line._served.total() == 1
+        assert people.queue._running.total() == 1
         hasher.go_on.set()
         assert await second == User("ada", "Ada")
-        assert (len(hasher.threads), people.line._served.total()) == (2, 0)
+        assert (len(hasher.threads), people.queue._running.total()) == (2, 0)
 
     def test_the_default_is_argon2id_as_rfc_9106_has_it(self) -> None:
         people = People({"Ada": "analytical"})

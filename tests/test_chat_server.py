@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import logging
 import re
 from collections.abc import AsyncIterator
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
-from refimpl import HandshakeError, connect
+from refimpl import connect
 from refimpl.chat import DEMO, MAX_FRAME
 from refimpl.chat.app import PAGE
-from refimpl.chat.line import FairLine
-from refimpl.framing import parse_frame
+from refimpl.chat.fair_queue import FairQueue
 from refimpl.middleware.asgi import Message
 from refimpl.middleware.serving import Running
 from tests.support.asgi_peer import Peer, http_scope
@@ -33,6 +30,7 @@ from tests.support.chatting import (
     guest,
     new_chat,
     new_ticket,
+    refusal,
     signed_in,
     user,
 )
@@ -284,12 +282,14 @@ class TestSignIn:
                 refused = await client.post("/api/tickets")
                 assert (refused.status_code, "expired" in refused.text) == (401, True)
 
-    @pytest.mark.parametrize(("limits", "status"), [({"in_line": 0}, 429), ({"total": 0}, 503)])
+    @pytest.mark.parametrize(
+        ("limits", "status"), [({"waiting_per_key": 0}, 429), ({"waiting": 0}, 503)]
+    )
     async def test_too_many_at_once_are_told_to_wait(
         self, limits: dict[str, int], status: int
     ) -> None:
         chat = new_chat()
-        chat.people.line = FairLine(at_once=0, **limits)
+        chat.people.queue = FairQueue(at_once=0, **limits)
         async with browser("http://chat.example", chat) as visitor:
             fields = {"name": "Alice", "password": DEMO["Alice"]}
             response = await visitor.post("/api/sign-in", json=fields)
@@ -322,15 +322,6 @@ class TestTickets:
             assert (
                 sorted(await asyncio.gather(*(refusal(uri) for _ in range(5)))) == [0] + [401] * 4
             )
-
-
-async def refusal(uri: str, **options: Any) -> int:
-    """Return the status that a handshake is refused with, 0 where it is not."""
-    try:
-        async with connect(uri, **options):
-            return 0
-    except HandshakeError as error:
-        return error.status
 
 
 class TestHandshake:
@@ -506,98 +497,6 @@ class TestTalk:
                     await bob.send(type="ping")
                     await bob.hear()
                 assert chat.lobby.people(chat.lobby.rooms["harbour"]) == []
-
-
-class Feed:
-    """A wire panel's connection."""
-
-    def __init__(self, guest: Guest) -> None:
-        self.guest = guest
-
-    async def frame(self) -> tuple[str, Any]:
-        """Return the next frame: its direction, and the frame as our own parser sees it."""
-        event = await self.guest.hear()
-        data = base64.b64decode(event["bytes"])
-        assert event["size"] == len(data)
-        parsed = parse_frame(data, 0, masked=event["direction"] == "in")
-        assert parsed is not None
-        return event["direction"], parsed[0]
-
-
-class TestWire:
-    @staticmethod
-    async def uri(server: Running, client: httpx.AsyncClient, connection: str) -> str:
-        return f"{server.ws}/ws/wire?connection={connection}&ticket={await new_ticket(client)}"
-
-    async def test_it_shows_the_frames_of_this_connection(self, server: Running) -> None:
-        async with signed_in(server, "Alice") as client, guest(server, client) as alice:
-            await alice.join()
-            async with connect(
-                await self.uri(server, client, alice.welcome["connection"])
-            ) as socket:
-                feed = Feed(Guest(socket))
-                shown = [await feed.frame() for _ in range(3)]
-                assert [direction for direction, _ in shown] == ["out", "in", "out"]
-                kinds = [json.loads(frame.payload)["type"] for _, frame in shown]
-                assert kinds == ["welcome", "join", "joined"]
-                await alice.say("look", "m1")
-                direction, frame = await feed.frame()
-                assert direction == "in" and b'"look"' in frame.payload
-                await alice.socket.close(1000, "bye")
-                ends = []
-                while len(ends) < 2:
-                    direction, frame = await feed.frame()
-                    ends += [(direction, frame.payload)] if frame.opcode == 8 else []
-                assert ends == [("in", b"\x03\xe8bye"), ("out", b"\x03\xe8")]
-
-    async def test_nobody_sees_anothers(self, server: Running) -> None:
-        async with user(server, "Alice") as alice, signed_in(server, "Bob") as bob:
-            connection = alice.welcome["connection"]
-            assert await refusal(await self.uri(server, bob, connection)) == 404
-
-    async def test_connections_that_are_none(self, server: Running) -> None:
-        async with signed_in(server, "Alice") as client:
-            for connection in ("", "unknown", "a&connection=b"):
-                assert await refusal(await self.uri(server, client, connection)) == 404
-
-    async def test_it_is_told_when_it_is_over_and_forgotten(self) -> None:
-        async with chatting() as (chat, server):
-            chat.records.linger = 0.0
-            async with signed_in(server, "Alice") as client:
-                async with guest(server, client) as alice:
-                    connection = alice.welcome["connection"]
-                    socket = await connect(await self.uri(server, client, connection))
-                async with socket:
-                    assert await Guest(socket).until("over")
-                assert await refusal(await self.uri(server, client, connection)) == 404
-
-    async def test_only_the_beginning_of_a_large_frame_is_kept(self) -> None:
-        async with (
-            chatting(paced=False) as (_, server),
-            signed_in(server, "Alice") as client,
-            guest(server, client) as alice,
-        ):
-            for _ in range(149):
-                await alice.send(type="ping")
-                await alice.hear()
-            await alice.socket.send("x" * MAX_FRAME)
-            await alice.hear()
-            async with connect(
-                await self.uri(server, client, alice.welcome["connection"])
-            ) as socket:
-                feed = Guest(socket)
-                events = [await feed.hear() for _ in range(100)]
-            assert [event["number"] for event in events] == list(range(202, 302))
-            large = events[-2]
-            assert large["size"] == MAX_FRAME + 8
-            assert len(base64.b64decode(large["bytes"])) == 2048
-
-    @pytest.mark.parametrize("engine", ["websockets-sansio", "wsproto"])
-    async def test_under_another_engine_there_is_a_chat_and_no_panel(self, engine: str) -> None:
-        async with chatting(engine=engine) as (_, server), user(server, "Alice") as alice:
-            assert alice.welcome["connection"] == ""
-            await alice.join()
-            assert (await alice.say("works", "m1"))["seq"] == 1
 
 
 async def test_no_secret_reaches_a_log(caplog: pytest.LogCaptureFixture) -> None:

@@ -42,7 +42,7 @@ PICTURES = {
     "close frame": lambda: draw_frame(Frame(Opcode.CLOSE, b"\x03\xeabye"), masked=True),
     "wrong frame": lambda: draw_frame(bytes.fromhex("f3ff0000000000000001")),
     "two bytes": lambda: draw_frame(b"\x89\x00"),
-    "states": lambda: draw_states(TRANSITIONS, "Four states"),
+    "states": lambda: draw_states(TRANSITIONS, "Six phases"),
     "wscat": lambda: Capture.load("wscat").draw(),
     "node": lambda: Capture.load("node_ws").draw(times=True, ends=True),
     "curl": lambda: Capture.load("curl").draw(),
@@ -205,6 +205,11 @@ class TestStates:
         for (before, trigger), after in TRANSITIONS.items():
             sentence = alt.partition(f"{before.name}: ")[2].partition(".")[0]
             assert (trigger.name in sentence) == (after is not None)
+
+    def test_what_leads_there_from_anywhere_is_written_once(self) -> None:
+        words = [each.get_text() for each in texts(PICTURES["states"]())]
+        assert words.count("LOSE_TCP\nfrom anywhere") == 1
+        assert words.count("LOSE_TCP") == 1  # the straight arrow to the next state is drawn
 
     def test_mermaid_has_every_arrow(self) -> None:
         text = mermaid_states(TRANSITIONS)

@@ -22,6 +22,7 @@ from refimpl import (
 )
 from refimpl.handshake import build_request, make_key, parse_uri
 from refimpl.lifecycle import Backoff, ClientConnection, Settings
+from refimpl.lifecycle import client as client_module
 from refimpl.lifecycle.backoff import is_fatal
 from refimpl.lifecycle.memory import join
 from tests.certificates import client_context, server_context
@@ -293,25 +294,31 @@ class TestRefusalOnAnOpenConnection:
 
 class TestTcpTimeout:
     @virtual_time
-    async def test_tcp_alone_has_five_seconds(self) -> None:
+    async def test_tcp_alone_has_five_seconds(self, monkeypatch: pytest.MonkeyPatch) -> None:
         loop = asyncio.get_running_loop()
 
-        async def unanswered(*args: object, **options: object) -> None:
+        async def unanswered(host: str, port: int) -> None:
             await asyncio.sleep(3600)  # a SYN that nobody answers
 
-        loop.create_connection = unanswered  # type: ignore[assignment, method-assign]
+        monkeypatch.setattr(client_module, "open_socket", unanswered)
         with pytest.raises(TimeoutError, match=r"no TCP connection to a.example:80 within 5 s"):
             await connect("ws://a.example")
         assert loop.time() == 5
 
     @virtual_time
-    async def test_once_tcp_stands_the_rest_has_the_whole_open_timeout(self) -> None:
+    async def test_once_tcp_stands_the_rest_has_the_whole_open_timeout(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         loop = asyncio.get_running_loop()
+
+        async def answered(host: str, port: int) -> None:
+            """Stand for a socket that is connected."""
 
         async def silent(factory: Callable[[], ClientConnection], *_: object, **__: object) -> None:
             factory()
             await asyncio.sleep(3600)  # TLS that goes nowhere
 
+        monkeypatch.setattr(client_module, "open_socket", answered)
         loop.create_connection = silent  # type: ignore[assignment, method-assign]
         with pytest.raises(TimeoutError, match="no WebSocket opened within 10 s"):
             await connect("ws://a.example")

@@ -5,11 +5,22 @@ from __future__ import annotations
 import pytest
 
 from refimpl.errors import LocalProtocolError
-from refimpl.messages import Closed, Event, HandshakeFailed, Ping, Pong, Protocol, Role, State
+from refimpl.handshake import Headers, Policy, Request, check_request
+from refimpl.messages import (
+    Closed,
+    Event,
+    HandshakeFailed,
+    Ping,
+    Pong,
+    Protocol,
+    Role,
+    State,
+    negotiate,
+)
 from refimpl.messages.utf8 import encode_text
 from tests.support import wire
 from tests.support.cpu import is_traced, quickest
-from tests.support.pair import ROLES, opened, to
+from tests.support.pair import EXTENSIONS, ROLES, opened, to
 from tests.support.wire import BINARY, CLOSE, CONTINUATION, KEY, PING, PONG, TEXT
 
 
@@ -149,6 +160,13 @@ class TestSkip:
             assert protocol.unparsed == 0
             assert not protocol._input.buffer
 
+    def test_a_limit_holds_here_too(self, role: Role) -> None:
+        protocol = opened(role)
+        protocol.skip_messages()
+        data = to(role, (PING, b"1"), (TEXT, b"x"), (PING, b"2"))
+        assert protocol.receive_data(data, limit=1) == [Ping(b"1")]
+        assert protocol.receive_data(limit=1) == [Ping(b"2")]
+
     @pytest.mark.parametrize("payload", [b"\xff", b""])
     def test_neither_text_nor_order_is_looked_at(self, role: Role, payload: bytes) -> None:
         protocol = opened(role)
@@ -194,6 +212,16 @@ def test_skipping_before_the_handshake() -> None:
     server.skip_messages()
     [failed] = server.receive_eof()
     assert isinstance(failed, HandshakeFailed)
+
+
+def test_skipping_on_a_connection_that_then_agrees_on_compression() -> None:
+    request = Request("/", Headers([*wire.REQUEST_HEADERS, (EXTENSIONS, "permessage-deflate")]))
+    server = Protocol(Role.SERVER)
+    server.receive_data(request.serialize())
+    server.skip_messages()
+    server.accept(check_request(request, Policy(negotiate=negotiate)))
+    data = wire.frame(BINARY, b"\xff", rsv=4, key=KEY) + wire.frame(PING, b"", key=KEY)
+    assert server.receive_data(data) == [Ping(b"")]
 
 
 class TestLoneSurrogate:

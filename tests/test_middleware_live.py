@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import AsyncExitStack, nullcontext
 
 import httpx
 import pytest
@@ -291,3 +292,48 @@ class TestServing:
         async with running(echo, engine="wsproto") as one, running(echo, engine="wsproto") as two:
             assert one.port != two.port
         assert asyncio.all_tasks() == before
+
+
+class TestLoggingIsLeftAsItWas:
+    """15: a server with its access log off took the access log from every later one."""
+
+    QUIET = {"access_log": False, "log_level": "critical", "lifespan": "off"}  # noqa: RUF012
+
+    @staticmethod
+    def state():
+        loggers = [logging.getLogger(f"uvicorn.{name}") for name in ("error", "access", "asgi")]
+        return [(each.level, list(each.handlers), each.propagate) for each in loggers]
+
+    @pytest.mark.parametrize("error", [None, ZeroDivisionError, asyncio.CancelledError])
+    async def test_behind_one_server(self, error):
+        handler = logging.NullHandler()
+        logging.getLogger("uvicorn.access").addHandler(handler)
+        try:
+            before = self.state()
+            with pytest.raises(error) if error else nullcontext():
+                async with running(echo, settings=self.QUIET):
+                    assert self.state() != before
+                    if error:
+                        raise error
+            assert self.state() == before
+        finally:
+            logging.getLogger("uvicorn.access").removeHandler(handler)
+
+    async def test_behind_one_that_does_not_start(self):
+        before = self.state()
+        with pytest.raises(RuntimeError, match="cannot load"):
+            async with running("nothing:here", settings=self.QUIET):
+                pass
+        assert self.state() == before
+
+    async def test_behind_several_whichever_ends_first(self):
+        before = self.state()
+        for ends_first in (0, 1):
+            stacks = [AsyncExitStack(), AsyncExitStack()]
+            for stack, level in zip(stacks, ("critical", "error"), strict=True):
+                settings = {**self.QUIET, "log_level": level}
+                await stack.enter_async_context(running(echo, settings=settings))
+            await stacks[ends_first].aclose()
+            assert self.state() != before
+            await stacks[1 - ends_first].aclose()
+            assert self.state() == before

@@ -1,9 +1,9 @@
-"""Who is at the door: credentials at the opening handshake, and sockets that end with their token.
+"""Authentication: credentials at the opening handshake, and sockets that end with their token.
 
 `credentials` finds the one credential of a request, `tokens` verifies it with a key of `keys`,
-`tickets` are credentials for a URL, `authenticator` decides, and two modules act on it: `asgi` in
-front of an ASGI application, `serve` for `refimpl.serve`. `errors` says what a client is told,
-`expiry` ends a socket with its token, `redaction` keeps tokens out of other programs' logs.
+`strict_json` reads what is in it, and `tickets` are credentials for a URL. `authenticator` decides;
+`asgi` applies the decision to an ASGI application, `serve` to `refimpl.serve`. `errors` holds what
+clients are told, `expiry` ends a socket with its token, `redaction` keeps tokens out of logs.
 
 RFC 6455 10.5 leaves authentication to HTTP; RFC 6750, 7519, 8725 and 9068 say how. Passwords,
 refresh and revocation are not here.

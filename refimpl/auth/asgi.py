@@ -1,9 +1,9 @@
-"""The door in front of an ASGI application: nobody gets in without a name.
+"""Authentication in front of an ASGI application.
 
-A middleware for HTTP and WebSocket. It refuses before 101, with a status and a body that says what
-to do; binds the User of whoever is let in for the whole connection; takes the credential out of the
-scope, so that nothing behind it can log one; and closes the socket when the token is over. All
-paths are guarded but those named as public.
+A middleware for HTTP and WebSocket. It refuses before the 101, with a status and a body that says
+what to do. It binds the User for the whole connection, removes the credential from the scope so
+that nothing behind it can log one, and closes the socket when the token expires. All paths need a
+credential except those named as public.
 
     Authenticate(app, authenticator, public=["/", "/assets/", "/api/login"])
 """
@@ -35,9 +35,10 @@ AMBIGUOUS = re.compile(r"//|\\|[\x00-\x1f\x7f]|(^|/)\.\.?(/|;|$)|%(2e|2f|5c|25|0
 
 
 class Authenticate:
-    """ASGI middleware: binds User and Claims for who is let in, refuses everybody else.
+    """ASGI middleware: binds User and Claims, and refuses requests without a valid credential.
 
-    public: paths that need no name; one that ends in "/" stands for all below it, "/" for itself.
+    public: paths that need no credential; one that ends in "/" includes all below it, but "/" is
+    only itself.
     first_message_within: seconds that a socket may stay open without a credential, where the
     authenticator takes one in a first message. subprotocols: what such a socket may speak.
     check_every: seconds between two looks at the clock on an open socket. `refused` counts
@@ -63,7 +64,7 @@ class Authenticate:
         self.refused: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let the request pass, with a name to it, or refuse it."""
+        """Pass the request on with its user bound, or refuse it."""
         if scope["type"] not in ("http", "websocket"):
             return await self.app(scope, receive, send)
         try:
@@ -82,10 +83,10 @@ class Authenticate:
                 await self.app(with_state(scope, claims.user), receive, send)
 
     def is_public(self, scope: Scope) -> bool:
-        """Whether the path needs no name. Raises AuthError for one that can be read in two ways."""
+        """Whether the path needs no credential. Raises AuthError for an ambiguous path."""
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         if AMBIGUOUS.search(path) or AMBIGUOUS.search(scope["path"]):
-            self.disarm(scope)  # it is refused, so nobody needs its ticket, and it will be logged
+            self.disarm(scope)  # it is refused and will be logged: no ticket may be in it
             raise AuthError("path", "got a path with dot segments or the like (RFC 3986 6.2.2)")
         return any(
             path == public or (public.endswith("/") and public != "/" and path.startswith(public))
@@ -93,9 +94,9 @@ class Authenticate:
         )
 
     def disarm(self, scope: Scope) -> tuple[Headers, str]:
-        """Return headers and raw query as they came, and take the credentials out of the scope.
+        """Return headers and raw query as received, and remove the credentials from the scope.
 
-        In place, since the server in front of us writes this very scope into its access log.
+        In place, because the server writes this very scope into its access log.
         """
         query = scope.get("query_string", b"").decode("latin-1")
         came = list(scope["headers"])
@@ -113,10 +114,10 @@ class Authenticate:
             return Headers(lines), query
         except LocalProtocolError:
             pass
-        raise AuthError("request", "got a header line that is none (RFC 9110 5.5)")
+        raise AuthError("request", "got a malformed header line (RFC 9110 5.5)")
 
     async def identify(self, scope: Scope) -> Claims | None:
-        """Return who asks, None where a first message has to say it. Raises AuthError."""
+        """Return the claims of who asks; None if a first message has to bring them."""
         headers, query = self.disarm(scope)
         claims = await self.authenticator.authenticate(
             headers,
@@ -124,17 +125,17 @@ class Authenticate:
             secure=is_secure(scope),
             method=scope.get("method"),
         )
-        # With leeway a token may still pass; the socket that it opened would close at once.
+        # Leeway may let such a token pass, and its socket would close at once.
         if claims and scope["type"] == "websocket" and claims.expires_at <= self.now():
             raise AuthError("expired", "got a token that ends now")
         return claims
 
     def now(self) -> float:
-        """Return the time that tokens are measured by, Unix seconds."""
+        """Return the verifier's time, Unix seconds."""
         return self.authenticator.verifier.now()
 
     def count(self, error: AuthError) -> None:
-        """Note a refusal, without anything that the client sent."""
+        """Count and log a refusal, with nothing in it that the client sent."""
         self.refused[error.reason] += 1
         logger.info("refused with %d: %s", error.status, error)
 
@@ -155,7 +156,7 @@ class Authenticate:
             await session.run(self.app, with_state(scope, claims.user), claims)
 
     async def ask(self, scope: Scope, session: Session) -> Claims | None:
-        """Accept the socket, and return whose it is by its first message; None where it closed."""
+        """Accept the socket and return the claims of its first message; None if it closed."""
         offered = scope.get("subprotocols", ())
         subprotocol = next((name for name in self.subprotocols if name in offered), None)
         try:

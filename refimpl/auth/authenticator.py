@@ -1,7 +1,7 @@
 """The decision, without any server: a request in, the caller's Claims out, or a refusal.
 
-Missing is 401, invalid or expired is 401, a foreign page is 403, an ambiguous request is 400; what
-remains is somebody. The same decision serves ASGI (`asgi`) and `refimpl.serve` (`serve`).
+A missing, invalid or expired credential is 401, a page of a foreign origin 403, an ambiguous
+request 400. The same decision serves ASGI (`asgi`) and `refimpl.serve` (`serve`).
 """
 
 from collections.abc import Sequence
@@ -23,9 +23,9 @@ SAFE_METHODS = ("GET", "HEAD", "OPTIONS")  # RFC 9110 9.2.1
 class Authenticator:
     """What counts as proof of identity at one address.
 
-    sources: where a credential may stand. Leave COOKIE out where pages come with tickets: browsers
-    send the cookie anyway, and two credentials are one too many. origins: as in `Policy`, the
-    pages that may connect; None for the server's own.
+    sources: where a credential may be. Leave COOKIE out for pages that use tickets: browsers send
+    the cookie as well, and two credentials are refused. origins: as in `Policy`, the pages that may
+    connect; None for the server's own.
     """
 
     verifier: Verifier
@@ -48,7 +48,7 @@ class Authenticator:
         host: str | None = None,
         method: str | None = None,
     ) -> Claims | None:
-        """Return who sent a request; None where no credential came, but one may in a message.
+        """Return the claims of who sent a request; None if the first message has to bring them.
 
         query: raw. secure and host: as in `Policy`, what the client used. method: of a plain HTTP
         request, None for a WebSocket handshake. Raises AuthError.
@@ -73,8 +73,8 @@ class Authenticator:
     ) -> None:
         """Refuse pages of foreign origins with 403 (RFC 6455 10.2).
 
-        A cookie proves which browser asks, not which page. With one, what may change something
-        must say its Origin: browsers always do, on a WebSocket and with every POST.
+        A cookie proves which browser asks, not which page. A request with one that may change
+        something must have an Origin: browsers send it with every WebSocket and every POST.
         """
         if len(headers.get_all("Host")) != 1:
             raise AuthError("request", "got no Host, or two (RFC 9112 3.2)")

@@ -1,9 +1,9 @@
-"""Where a credential stands in a request: exactly one, in one of the places that a client can use.
+"""Where the credential of a request is: exactly one, in one of the places that clients can use.
 
-A browser cannot set headers on a WebSocket. What it can do is choose the URL, offer subprotocols,
-send the site's cookies along (it does so unasked), and talk once the socket is open; a program can
+A page cannot set headers on its WebSocket. It can choose the URL, offer subprotocols, and send a
+message once the socket is open; the browser adds the site's cookies by itself. Other programs can
 also set `Authorization` (RFC 6750 2.1). Two credentials in one request are an error, since two
-programs could choose differently between them (RFC 6750 2).
+programs could choose different ones (RFC 6750 2).
 
 A URL is logged everywhere, so a query carries nothing but tickets that work once.
 
@@ -39,7 +39,7 @@ __all__ = [
 
 MAX_CREDENTIAL = 8 * 1024
 COOKIE = "__Host-session"
-BEARER = "bearer."  # marks the one subprotocol that is none
+BEARER = "bearer."  # a subprotocol that begins so is a token
 TICKET = "ticket"
 NEVER_IN_A_URL = ("token", "access_token")
 
@@ -49,8 +49,8 @@ def _spelled(name: str) -> str:
     return "".join(f"(?:{letter}|(?i:%{ord(letter):02x}))" for letter in name)
 
 
-# A query may have thirty thousand parameters, and a handshake that is refused should cost nothing:
-# parsing them all took 33 ms. So only those that matter are looked for, behind an & each.
+# A query may have thirty thousand parameters, and parsing them all took 33 ms for a request that is
+# refused. So only the names that matter are searched for, each after an &.
 IN_QUERY = re.compile(
     rf"&({'|'.join(map(_spelled, (TICKET, *NEVER_IN_A_URL)))})(?:=([^&]*))?(?=&|\Z)"
 )
@@ -58,7 +58,7 @@ TOKEN68 = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # RFC 9110 11.2
 
 
 class Source(Enum):
-    """The places where a credential may stand."""
+    """The places where a credential may be."""
 
     TICKET = "query ticket"
     COOKIE = "cookie"
@@ -67,13 +67,13 @@ class Source(Enum):
     FIRST_MESSAGE = "first message"
 
 
-# Where no WebSocket is opened. A ticket opens one socket; taken here, it would buy another ticket.
+# For plain HTTP. A ticket is for one socket; accepted here, it could buy another ticket.
 ON_HTTP = frozenset({Source.COOKIE, Source.AUTHORIZATION})
 
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """A secret and the place it stood in; the secret is in no repr."""
+    """A secret and where it was found; the secret is not in the repr."""
 
     source: Source
     secret: str = field(repr=False)
@@ -93,11 +93,11 @@ def find_credential(
     accepted: frozenset[Source] = frozenset(Source),
     cookie: str = COOKIE,
 ) -> Credential | None:
-    """Return the one credential of a request, None where there is none.
+    """Return the one credential of a request, or None.
 
-    query: the raw query string. accepted: the sources that count here. A cookie comes along unasked
-    and is looked at only where it counts; the others were sent on purpose, and are refused where
-    they do not. Raises AuthError: 400 for two, for a malformed one and for a token in the URL.
+    query: the raw query string. accepted: the sources that count here. Browsers send cookies by
+    themselves, so a cookie that does not count is ignored; credentials from other sources are then
+    refused. Raises AuthError: 400 for two, for a malformed one and for a token in the URL.
     """
     found = [*_in_query(query), *_in_subprotocols(headers), *_in_authorization(headers)]
     if Source.COOKIE in accepted:
@@ -110,7 +110,7 @@ def find_credential(
 
 
 def _in_query(query: str) -> list[Credential]:
-    """Return the first tickets of a raw query, read as the application will read it."""
+    """Return the first two tickets of a raw query, read as an application reads it."""
     found = [(unquote(m[1]), m[2] or "") for m in islice(IN_QUERY.finditer(f"&{query}"), 2)]
     if any(name in NEVER_IN_A_URL for name, _ in found):
         raise AuthError("token-in-url", "got a token in the URL, expected a ticket (RFC 6750 5.3)")
@@ -121,7 +121,7 @@ def _in_subprotocols(headers: Headers) -> list[Credential]:
     offered = parse_list(headers.get_all("Sec-WebSocket-Protocol"))
     tokens = [name.removeprefix(BEARER) for name in offered if name.startswith(BEARER)]
     if tokens and len(tokens) == len(offered):
-        # The token may not be echoed, and a browser whose whole offer is ignored gives up.
+        # The token must not be echoed, and a browser gives up if nothing it offered is chosen.
         raise AuthError("no-real-protocol", "got bearer.<token> alone, expected a protocol beside")
     return [Credential(Source.SUBPROTOCOL, token) for token in tokens]
 
@@ -137,7 +137,7 @@ def _in_authorization(headers: Headers) -> list[Credential]:
 
 
 def _in_cookies(headers: Headers, cookie: str) -> list[Credential]:
-    # HTTP/2 sends a line a cookie, and not every proxy joins them again (RFC 9113 8.2.3).
+    # HTTP/2 has a line for each cookie, and not every proxy joins them (RFC 9113 8.2.3).
     lines = headers.get_all("Cookie")
     pairs = (pair.strip(" \t").partition("=") for line in lines for pair in line.split(";"))
     return [Credential(Source.COOKIE, value) for name, _, value in pairs if name == cookie]
@@ -146,7 +146,7 @@ def _in_cookies(headers: Headers, cookie: str) -> list[Credential]:
 def read_message(text: object) -> Credential:
     """Return the credential in a socket's first message: `{"type": "auth", "token": "..."}`.
 
-    text: what came, None where it was binary. Raises AuthError.
+    text: the message, None if it was binary. Raises AuthError.
     """
     if not isinstance(text, str):
         raise AuthError("malformed", "got a binary first message, expected JSON text")
@@ -162,7 +162,7 @@ def read_message(text: object) -> Credential:
 
 
 def _read_object(text: str) -> object:
-    """Return what a first message says; None for no JSON. Raises AuthError for two of one name."""
+    """Return the value of a first message, None if it is not JSON. Raises AuthError."""
     try:
         return read_json(text)
     except DoubledName:
@@ -195,7 +195,7 @@ def without_secrets(query: str) -> str:
 def without_credentials(
     headers: list[tuple[bytes, bytes]], cookie: str = COOKIE
 ) -> list[tuple[bytes, bytes]]:
-    """Return the header lines of an ASGI scope without credentials: nothing is left to leak."""
+    """Return the header lines of an ASGI scope without credentials."""
     kept = []
     for name, value in headers:
         match name.lower():

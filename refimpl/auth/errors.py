@@ -1,9 +1,9 @@
-"""Why a request is refused, and what it is told: one table, one error.
+"""Why requests are refused, and what clients are told: one table, one error.
 
-RFC 6750 section 3 (the challenge of a 401), RFC 9457 (the body, a problem in JSON). Two readers are
-told two things. The client learns what it can do next, and nothing that helps to guess a token:
-whatever is wrong with one, the words are the same, except that it has expired. The operator's
-counters and logs get the exact `reason`. Neither ever gets a credential.
+RFC 6750 section 3 (the challenge of a 401), RFC 9457 (the body, a problem in JSON). The client
+learns what it can do next, and nothing that helps to guess a token: the text is the same whatever
+is wrong with one, unless it has expired. Counters and logs get the exact `reason`. Neither gets a
+credential.
 
 >>> error = AuthError("expired", "got an expired token, expected exp ahead")
 >>> error.status, error.reason, error.close_code
@@ -21,7 +21,7 @@ from refimpl.errors import HandshakeError
 __all__ = ["INVALID", "REFUSALS", "AuthError", "Refusal"]
 
 REALM = "refimpl"
-CLOSE_BASE = 4000  # of the codes 4000-4999, which are the application's (RFC 6455 7.4.2)
+CLOSE_BASE = 4000  # codes 4000-4999 are for applications (RFC 6455 7.4.2)
 
 
 class Refusal(NamedTuple):
@@ -34,7 +34,7 @@ class Refusal(NamedTuple):
 
 INVALID = Refusal(401, "invalid_token", "the token is not valid here: sign in again")
 
-# What is not in this table is INVALID: one answer to every forged token tells a forger nothing.
+# Every other reason is INVALID: the same answer to every forged token tells a forger nothing.
 REFUSALS = {
     "missing": Refusal(
         401, "", "nobody is signed in: send one credential, say a ticket from POST /api/tickets"
@@ -63,7 +63,7 @@ REFUSALS = {
 
 
 class AuthError(HandshakeError):
-    """A request showed no identity that counts here; the client may try again as `body` says.
+    """A request has no credential that is accepted here; `body` tells the client what to do.
 
     A HandshakeError, so that `refimpl.serve` answers with it when process_request raises it. On a
     socket that is open already, `close_code` and `detail` take the place of status and body.
@@ -82,7 +82,7 @@ class AuthError(HandshakeError):
 
     @property
     def close_code(self) -> int:
-        """The status as a close code of the application's: 401 is 4401."""
+        """The status as a close code for applications: 401 is 4401."""
         return CLOSE_BASE + self.status
 
 
@@ -91,7 +91,7 @@ def headers_of(refusal: Refusal) -> list[tuple[str, str]]:
     headers = [("Content-Type", "application/problem+json"), ("Cache-Control", "no-store")]
     if refusal.status == 401:
         challenge = f'Bearer realm="{REALM}"'
-        if refusal.error:  # none where nothing was sent (RFC 6750 3.1)
+        if refusal.error:  # no code if no credential was sent (RFC 6750 3.1)
             challenge += f', error="{refusal.error}", error_description="{refusal.detail}"'
         headers.append(("WWW-Authenticate", challenge))
     elif refusal.status in (429, 503):

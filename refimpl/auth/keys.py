@@ -1,11 +1,11 @@
-"""The keys that sign and verify tokens: found by `kid`, each with one algorithm that is ours.
+"""The keys that sign and verify tokens: found by `kid`, each with one fixed algorithm.
 
-RFC 8725 (JWT Best Current Practices) 3.1 and 3.2. A token's header says which key it was signed
-with; what that key is good for is the server's to say. The attacks on JWT that made headlines all
-let the token choose: `none`, or an RSA public key taken for an HMAC secret.
+RFC 8725 (JWT Best Current Practices) 3.1 and 3.2. A token's header says which key signed it; the
+server decides which algorithm that key is used with. The well-known attacks on JWT let the token
+choose: `none`, or an RSA public key used as an HMAC secret.
 
-Rotation: a new key signs from now on, the old one verifies for as long as a token that it signed
-may live, and then is gone.
+Rotation: the new key signs from now on; the old one verifies until the last token that it signed
+has expired.
 
 >>> keys = Keyring(Key("2026-10", "HS256", bytes(range(32))))
 >>> keys.rotate(Key("2026-11", "HS256", bytes(range(1, 33))), now=1000.0, overlap=900.0)
@@ -31,8 +31,7 @@ class Key:
     """A key, the one algorithm it is used with, and the name that tokens call it by.
 
     material: the secret bytes of an HMAC key, else a PEM: a private one signs and verifies, a
-    public one verifies. Raises ValueError for what would be too weak or does not fit: a server
-    should not start with it.
+    public one verifies. Raises ValueError for a key that is too weak or does not fit its algorithm.
     """
 
     kid: str
@@ -100,10 +99,10 @@ class Keyring:
         self._keys[key.kid] = key, None
 
     def rotate(self, key: Key, *, now: float, overlap: float) -> None:
-        """Sign with key from now on; the key before it verifies for overlap seconds more.
+        """Sign with key from now on; the previous key verifies for overlap seconds more.
 
-        overlap: the lifetime of a token, for the last one may have been signed this instant. Where
-        several servers verify, `add` the key to all of them before any of them signs with it.
+        overlap: the lifetime of a token, because one may have been signed just now. If several
+        servers verify, `add` the key to all of them before any of them signs with it.
         Raises ValueError for the key that signs already, and for another key of a known name.
         """
         if key == self.signing:
@@ -120,7 +119,7 @@ class Keyring:
         }
 
     def find(self, kid: str, *, now: float) -> Key | None:
-        """Return the key of this name, or None where there is none or its time is over."""
+        """Return the key of this name; None if it is unknown or retired."""
         key, until = self._keys.get(kid, (None, None))
         return None if until is not None and now >= until else key
 

@@ -1,8 +1,8 @@
-"""Keeps tokens out of logs that other people write.
+"""Keeps tokens out of logs that other programs write.
 
 What this package logs holds no credential. A server in front of it may: uvicorn writes the URL of
-each request, and at level DEBUG the `websockets` library writes every header line. This filter is
-the second lock: put it on the handlers of the log.
+each request, and at level DEBUG the `websockets` library writes every header line. This filter is a
+second safeguard: put it on the handlers of the log.
 
 >>> redact('GET /ws?ticket=4cKq, Authorization: Bearer eyJh.eyJz.c2ln, Cookie: __Host-a=b; c=d')
 'GET /ws?ticket=***, Authorization: Bearer ***, Cookie: __Host-a=***; c=d'
@@ -13,8 +13,8 @@ import re
 
 __all__ = ["Redact", "redact"]
 
-# Whoever asks for a URL writes into the log, so each pattern takes time in proportion to the text:
-# a cookie's name is no longer than any that counts, a run of letters is searched for "eyJ" once.
+# Clients choose the URL and so part of the text, so each pattern is linear in its length: the name
+# of a cookie is bounded, and a run of letters is searched for "eyJ" once.
 SECRETS = (
     (
         re.compile(r"\b((?:access_)?token|ticket)(=|\\?[\"']:\s*\\?[\"'])[^&\s\"'\\,;]+", re.I),
@@ -28,14 +28,14 @@ SECRETS = (
 
 
 def redact(text: str) -> str:
-    """Return text with whatever looks like a credential replaced by three stars."""
+    """Return text with everything that looks like a credential replaced by three stars."""
     for pattern, stars in SECRETS:
         text = pattern.sub(stars, text)
     return text
 
 
 class Redact(logging.Filter):
-    """Rewrites each record without credentials, its traceback too, and lets it pass."""
+    """Removes credentials from each record and its traceback."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Redact message, arguments and traceback."""

@@ -1,4 +1,4 @@
-"""The same door for `refimpl.serve`, which has no ASGI: a process_request and a wrapped handler.
+"""Authentication for `refimpl.serve`: a process_request and a wrapped handler.
 
 door = Doorkeeper(authenticator)
 async with serve(door.guard(handler), process_request=door.process_request) as server: ...
@@ -28,9 +28,10 @@ _claims: ContextVar[Claims] = ContextVar("refimpl.auth.claims")
 
 
 class Doorkeeper:
-    """Lets connections of `refimpl.serve` in by their credential. A first message is not asked for.
+    """Admits connections of `refimpl.serve` by the credential in their request.
 
-    secure: whether the server speaks TLS. check_every: seconds between two looks at the clock.
+    secure: whether the server speaks TLS. check_every: seconds between two looks at the clock. A
+    credential in a first message is not supported.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class Doorkeeper:
     async def process_request(
         self, connection: ServerConnection, request: Request
     ) -> Response | None:
-        """Note who asks. Raises AuthError, which the server answers with."""
+        """Keep the claims for the handler. Raises AuthError, which the server answers with."""
         query = request.target.partition("?")[2]
         claims = await self.authenticator.authenticate(request.headers, query, secure=self.secure)
         if claims is None:
@@ -58,9 +59,9 @@ class Doorkeeper:
         return None
 
     def guard(self, handler: Handler) -> Handler:
-        """Return handler as it is to be served: User and Claims bound, 4401 when the token ends.
+        """Return a handler to serve: it binds User and Claims, and closes with 4401 at the end.
 
-        A handler that has not returned a few seconds behind that is cancelled.
+        A handler that has not returned a few seconds after that is cancelled.
         """
 
         async def guarded(connection: ServerConnection) -> None:

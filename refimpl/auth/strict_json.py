@@ -1,8 +1,8 @@
-"""JSON from strangers, read in one way only (RFC 8259, and RFC 7493, I-JSON).
+"""A strict reader for JSON from peers (RFC 8259, and RFC 7493, I-JSON).
 
-Python's reader takes the last of two fields of one name, where another program takes the first. It
-guesses UTF-16, skips a mark in front, lets halves of surrogate pairs pass that no UTF-8 can carry
-later, and knows numbers that JSON has not. All of that is refused here.
+Of two fields with one name, Python's own reader takes the last, other programs the first. It also
+guesses UTF-16, skips a byte order mark, and accepts NaN and lone surrogates, which cannot be
+encoded again. Here all of that is refused.
 
 >>> read_json(b'{"sub": "ada"}')
 {'sub': 'ada'}
@@ -23,15 +23,15 @@ SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 class BadJSON(ValueError):
-    """A peer sent what is no JSON, or JSON that two programs could read in two ways: refuse it."""
+    """A peer sent text that is not JSON, or that programs read in different ways: refuse it."""
 
 
 class DoubledName(BadJSON):
-    """An object has two values for one name: programs differ in which of them counts."""
+    """An object has two values for one name, and programs differ in which of them they take."""
 
 
 def read_json(text: str | bytes) -> object:
-    """Return the value that text says. bytes: UTF-8. Raises BadJSON, without any of the text."""
+    """Return the value of a JSON text, bytes in UTF-8. Raises BadJSON, with nothing of the text."""
     problem = BadJSON("got no JSON in UTF-8 (RFC 8259)")
     try:
         data = text.encode() if isinstance(text, str) else text
@@ -48,7 +48,7 @@ def read_json(text: str | bytes) -> object:
         problem = BadJSON("got half of a surrogate pair (RFC 7493 2.1)")
     except (ValueError, RecursionError):
         pass
-    raise problem  # outside of `except`, where the error before would hang on to the text
+    raise problem  # outside `except`: the context of an error would hold the text
 
 
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -59,4 +59,4 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise BadJSON("got NaN or Infinity, which JSON has not (RFC 8259 6)")
+    raise BadJSON("got NaN or Infinity, which JSON does not have (RFC 8259 6)")

@@ -1,12 +1,12 @@
 """Tickets: a credential that opens one socket, once, within half a minute.
 
 A page cannot put a header on its WebSocket, and a token in the URL ends up in every log on the way.
-A ticket may: by the time that someone reads the log, it is used or void. A page gets one from `POST
+A ticket may be there: when somebody reads the log, it is used or void. A page gets one from `POST
 /api/tickets`, where it can send a header or its cookie.
 
-The store sees a digest of the ticket, so a copy of the store opens nothing, and looking one up in a
-dictionary leaks no more by its timing than a hash. Taking is one step: of two sockets that come
-with the same ticket at the same time, one opens.
+The store holds a digest of each ticket, so a copy of the store is worthless, and the timing of a
+look-up reveals nothing but a hash. Taking a ticket is one atomic step: if two sockets bring the
+same one at the same time, one of them opens.
 
 >>> import asyncio
 >>> tickets = Tickets(now=lambda: 1000.0)
@@ -35,26 +35,26 @@ T = TypeVar("T")
 
 TICKET_LIFETIME = 30
 MAX_OPEN = 10_000
-MAX_OF_USER = 100  # bought within one lifetime; a page needs one for each socket it opens
-SWEEP = 2  # old entries that make room when one comes: more than one, so none are left in the end
+MAX_OF_USER = 100  # issued within one lifetime; a page needs one for each socket that it opens
+SWEEP = 2  # expired entries removed for each new one: more than one, so that they run out
 
 
 class Store(Protocol):
-    """Where tickets wait. Both are one atomic step: in Redis, `SET NX EX` and `GETDEL`."""
+    """Where tickets are kept. Both operations are atomic: in Redis, `SET NX EX` and `GETDEL`."""
 
     async def put(self, key: str, value: str, seconds: float) -> bool:
-        """Keep value under key for so long; False where the key is taken or there is no room."""
+        """Keep value under key for some seconds; False if the key exists or the store is full."""
 
     async def take(self, key: str) -> str | None:
-        """Return the value and forget it; None where there is none, or its time is over."""
+        """Return the value and delete it; None if there is none or it has expired."""
 
 
 class MemoryStore:
-    """A Store in this process. Nothing here awaits, so no other task comes between.
+    """A Store in this process. It never awaits, so its operations are atomic.
 
-    now: seconds. max_open: a full store refuses, and forgets nobody's ticket. All of them should
-    live equally long: who comes to a full store makes room only at its old end. Every operation
-    costs the same however many tickets are open, and however many of them are over.
+    now: seconds. max_open: a full store refuses new tickets and keeps the old ones. All should have
+    the same lifetime, since expired ones are removed from the old end only, a few at a time. An
+    operation costs the same however many tickets are open or expired.
     """
 
     def __init__(
@@ -62,10 +62,10 @@ class MemoryStore:
     ) -> None:
         self._now = now
         self._max_open = max_open
-        self._values: OrderedDict[str, tuple[str, float]] = OrderedDict()  # the oldest first
+        self._values: OrderedDict[str, tuple[str, float]] = OrderedDict()  # oldest first
 
     async def put(self, key: str, value: str, seconds: float) -> bool:
-        """Keep value; the oldest whose time is over make room first."""
+        """Keep value; a few expired tickets are removed first."""
         now = self._now()
         _sweep(self._values, lambda entry: entry[1] <= now)
         if key in self._values or len(self._values) >= self._max_open:
@@ -74,7 +74,7 @@ class MemoryStore:
         return True
 
     async def take(self, key: str) -> str | None:
-        """Return the value and forget it."""
+        """Return the value and delete it."""
         value, until = self._values.pop(key, (None, 0.0))
         return value if self._now() < until else None
 
@@ -83,10 +83,7 @@ class MemoryStore:
 
 
 def _sweep(entries: OrderedDict[str, T], is_over: Callable[[T], bool]) -> None:
-    """Drop some of the oldest entries where their time is over.
-
-    Not all at once: of ten thousand the last would wait for all others.
-    """
+    """Remove expired entries from the old end, at most SWEEP: all at once block the loop."""
     for _ in range(SWEEP):
         if not entries or not is_over(next(iter(entries.values()))):
             return
@@ -94,7 +91,7 @@ def _sweep(entries: OrderedDict[str, T], is_over: Callable[[T], bool]) -> None:
 
 
 class Tickets:
-    """Sells and redeems tickets. now: Unix seconds; new_ticket: what nobody can guess."""
+    """Issues and redeems tickets. now: Unix seconds. new_ticket: makes one nobody can guess."""
 
     def __init__(
         self,
@@ -108,13 +105,13 @@ class Tickets:
         self.lifetime = lifetime
         self.now = now
         self.new_ticket = new_ticket
-        # When each user bought, the latest buyer last.
+        # When each user got tickets, the latest user last.
         self._bought: OrderedDict[str, deque[float]] = OrderedDict()
 
     async def issue(self, claims: Claims) -> str:
-        """Return a ticket that is worth claims, once.
+        """Return a ticket for these claims, good for one use.
 
-        Raises AuthError: 429 for a user who buys too many, 503 for a full store.
+        Raises AuthError: 429 for a user who asks for too many, 503 for a full store.
         """
         self._count(claims.user.id)
         ticket = self.new_ticket()
@@ -123,7 +120,7 @@ class Tickets:
         return ticket
 
     def _count(self, user_id: str) -> None:
-        """Note that a user buys, or refuse: one who buys without end would fill the store."""
+        """Count a ticket of a user, or refuse it: one user must not fill the store."""
         now = self.now()
         _sweep(self._bought, lambda times: times[-1] <= now - self.lifetime)
         times = self._bought.setdefault(user_id, deque(maxlen=MAX_OF_USER))
@@ -133,7 +130,7 @@ class Tickets:
         times.append(now)
 
     async def redeem(self, ticket: str) -> Claims:
-        """Return what a ticket is worth, and void it. Raises AuthError, 401."""
+        """Return the claims of a ticket, and make it void. Raises AuthError, 401."""
         stored = await self.store.take(digest(ticket))
         if stored is None:
             raise AuthError("ticket", "got a ticket that is unknown, used or too old")
@@ -144,7 +141,7 @@ class Tickets:
 
 
 def digest(ticket: str) -> str:
-    """Return what the store knows a ticket by; 256 random bits need no salt."""
+    """Return the store's key for a ticket; 256 random bits need no salt."""
     return hashlib.sha256(ticket.encode()).hexdigest()
 
 
@@ -169,16 +166,16 @@ def load(text: str) -> Claims:
 
 
 class TicketOffice:
-    """ASGI endpoint for `POST /api/tickets`: `{"ticket": "...", "expires_in": 30}` for who asks.
+    """ASGI endpoint for `POST /api/tickets`; answers `{"ticket": "...", "expires_in": 30}`.
 
-    Stands behind `Authenticate`, which binds the Claims; a ticket is worth those, and no more.
+    Put it behind `Authenticate`, which binds the Claims that the ticket stands for.
     """
 
     def __init__(self, tickets: Tickets) -> None:
         self.tickets = tickets
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request: 201 and a ticket, 405 for other methods, else as `issue` refuses."""
+        """Answer one request: 201 and a ticket, 405 for other methods, or what `issue` raises."""
         if scope["method"] != "POST":
             return await respond(scope, send, 405, headers=[("Allow", "POST")])
         try:

@@ -1,9 +1,9 @@
 """Tokens: who someone is, signed, for a quarter of an hour (RFC 7519, RFC 8725, RFC 9068).
 
-A JWT is signed, not secret: whoever holds it can read it. PyJWT checks the signature; all that it
-would leave open is closed here. The algorithm is the key's and never the header's, `exp` and five
-other claims must be there, the type must be `at+jwt`, so that no other token of the same issuer can
-stand in, and nothing may live longer than `max_age`. The clock is injected.
+A JWT is signed, not secret: whoever holds it can read it. PyJWT checks the signature; this module
+checks what PyJWT would let pass. The algorithm is the key's, never the header's. `exp` and five
+other claims are required, the type must be `at+jwt`, so that no other token of the same issuer is
+accepted, and no token may live longer than `max_age`. The clock is injected.
 
 >>> from refimpl.auth.keys import Key
 >>> keys = Keyring(Key("2026-11", "HS256", bytes(32)))
@@ -37,16 +37,16 @@ ACCESS = "at+jwt"  # RFC 9068 2.1
 LIFETIME = 15 * 60
 MAX_AGE = 30 * 60
 MAX_LEEWAY = 30
-LATEST = 2**53  # beyond it floats skip seconds; Python's JSON also reads Infinity and NaN
+LATEST = 2**53  # beyond it floats skip seconds
 REQUIRED = ["exp", "iat", "jti", "iss", "aud", "sub"]
 
 # Three parts in base64url without padding (RFC 7515 7.1): a token has one spelling.
 COMPACT = re.compile(r"[\w-]+\.[\w-]+\.[\w-]*", re.ASCII)
 
-# Headers by which a token brings its own key, or asks for rules that we do not keep.
+# Headers by which a token brings its own key, or asks for rules that are not supported here.
 FORBIDDEN = ("crit", "b64", "jku", "jwk", "x5u", "x5c")
 
-# Our own clock looks at the times.
+# The times are checked here, by an injected clock.
 NO_TIMES: Options = {"verify_exp": False, "verify_nbf": False, "verify_iat": False}
 
 REASONS: dict[type[jwt.PyJWTError], str] = {
@@ -154,7 +154,7 @@ class Verifier:
 
 
 def read_header(token: str) -> dict[str, Any]:
-    """Return the header of a token, believed in nothing yet."""
+    """Return the header of a token, which is not verified yet."""
     try:
         if COMPACT.fullmatch(token):
             header: dict[str, Any] = jwt.get_unverified_header(token)
@@ -199,7 +199,7 @@ def media_type(typ: object) -> str:
 
 
 def check_signature(token: str, key: Key, *, issuer: str, audience: str) -> dict[str, Any]:
-    """Return the claims if key signed them for us: signature, `iss`, `aud`, none missing."""
+    """Return the claims if key signed them, `iss` and `aud` are right and none is missing."""
     try:
         claims: dict[str, Any] = jwt.decode(
             token,
@@ -212,7 +212,7 @@ def check_signature(token: str, key: Key, *, issuer: str, audience: str) -> dict
         return claims
     except jwt.PyJWTError as error:
         reason = REASONS.get(type(error), "malformed-token")
-    # Outside of `except`: PyJWT's error holds parts of the token, and ours would hold it.
+    # Outside `except`: PyJWT's error holds parts of the token, and would be the context of ours.
     raise AuthError(reason, f"got a token that fails on its {reason}")
 
 
@@ -231,7 +231,7 @@ def check_times(
 
 
 def read_time(claims: Mapping[str, Any], name: str) -> float:
-    """Return a time claim: a number of seconds. True is none, though Python counts it as an int."""
+    """Return a time claim in seconds. A bool is refused, though Python counts it as an int."""
     value = claims[name]
     if type(value) not in (int, float) or not -LATEST < value < LATEST:
         raise AuthError("claims", f"got {name} that is no time (RFC 7519 2)")
@@ -239,7 +239,7 @@ def read_time(claims: Mapping[str, Any], name: str) -> float:
 
 
 def read_claims(claims: Mapping[str, Any]) -> Claims:
-    """Return verified claims as values, each of the type that it should have."""
+    """Return verified claims as values, each checked for its type."""
     name, tenant, roles = claims.get("name", ""), claims.get("tenant", ""), claims.get("roles", [])
     texts = (claims["sub"], claims["jti"], name, tenant)
     if not (isinstance(roles, list) and all(isinstance(text, str) for text in (*texts, *roles))):

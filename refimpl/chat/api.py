@@ -16,10 +16,10 @@ from refimpl.auth import Authenticator, AuthError, Claims, Issuer, TicketOffice,
 from refimpl.auth.credentials import cookie_header
 from refimpl.auth.errors import Refusal
 from refimpl.auth.errors import problem as problem_body
+from refimpl.auth.strict_json import read_json
+from refimpl.chat.fair_queue import QueueFull
 from refimpl.chat.limits import address_of
-from refimpl.chat.line import Crowded
 from refimpl.chat.lobby import Lobby, described
-from refimpl.chat.messages import read_json
 from refimpl.chat.people import People
 from refimpl.errors import HandshakeError, LocalProtocolError
 from refimpl.handshake import Headers
@@ -107,9 +107,9 @@ class Api:
             return problem(400, "Send a name and a password.")
         try:
             user = await self.people.check(*given, address=address_of(request.scope))
-        except Crowded as error:
+        except QueueFull as error:
             detail = "Too many sign-ins at once: try again in a moment."
-            return problem(429 if error.of_key else 503, detail, {"retry-after": "2"})
+            return problem(429 if error.per_key else 503, detail, {"retry-after": "2"})
         if user is None:
             return problem(403, "Name and password do not belong together.")
         cookie = cookie_header(self.issuer.issue(user), int(self.issuer.lifetime))

@@ -27,7 +27,7 @@ from refimpl.auth import (
 )
 from refimpl.auth.credentials import without_secrets
 from refimpl.chat.api import PUBLIC, Api
-from refimpl.chat.limits import Pace
+from refimpl.chat.limits import RateLimit
 from refimpl.chat.lobby import Lobby
 from refimpl.chat.people import DEMO, People
 from refimpl.chat.records import Records, WireFeed
@@ -60,8 +60,8 @@ class Chat:
     """The chat as one ASGI application.
 
     people: names and passwords. session: seconds that a sign-in lasts. heartbeat, limit: as in
-    `Talk`. keep: messages of a room. hasher: as in `People`. pace: how fast users and addresses may
-    talk. now: Unix seconds.
+    `Talk`. keep: messages of a room. hasher: as in `People`. rate_limit: for messages. now: Unix
+    seconds.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Chat:
         limit: int = 256 * 1024,
         keep: int = 200,
         hasher: PasswordHasher | None = None,
-        pace: Pace | None = None,
+        rate_limit: RateLimit | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         # A name of its own, by which a session of an earlier process is told from a forged one.
@@ -112,9 +112,9 @@ class Chat:
         self.registry = Registry(
             Authenticate(site(PAGE, api.routes()), pages, public=[*PAGES, *PUBLIC])
         )
-        pace = pace or Pace()
-        talk = Talk(self.lobby, self.records, pace, heartbeat=heartbeat, limit=limit)
-        feed = WireFeed(self.lobby, self.records, pace)
+        rate_limit = rate_limit or RateLimit()
+        talk = Talk(self.lobby, self.records, rate_limit, heartbeat=heartbeat, limit=limit)
+        feed = WireFeed(self.lobby, self.records, rate_limit)
         for name, endpoint in (("chat", talk), ("wire", feed)):
             self.registry.add(name, Authenticate(endpoint, sockets), limit=MAX_CONNECTIONS)
         self.app: App = Context(SecurityHeaders(self.registry))

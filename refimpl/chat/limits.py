@@ -17,9 +17,9 @@ from collections.abc import Callable
 
 from refimpl.middleware.asgi import Message, Scope
 
-__all__ = ["MAX_TABS", "Buckets", "Pace", "address_of", "size_of"]
+__all__ = ["MAX_PER_USER", "Buckets", "RateLimit", "address_of", "size_of"]
 
-MAX_TABS = 50  # connections of one user, so that one cannot have them all
+MAX_PER_USER = 50  # connections of one user, so that one cannot have them all
 MOST = 10_000  # buckets that are remembered; a bucket that has filled up again is forgotten
 
 
@@ -92,7 +92,7 @@ class Buckets:
             self._left.popitem(last=False)
 
 
-class Pace:
+class RateLimit:
     """How fast visitors may talk: what a message costs, and how long its sender waits after it.
 
     user, address: tokens a second and tokens at once. One token is a message of up to 256

@@ -27,7 +27,7 @@ __all__ = ["Lobby"]
 SIGNED_OUT = (TOKEN_OVER, "signed out")
 
 
-class Crowd:
+class Members:
     """Who is in one room: connections, and users with how many of them each has."""
 
     def __init__(self) -> None:
@@ -88,7 +88,7 @@ class Lobby:
         # Numbers are of one life of this process; a page that has others must not compare them.
         self.epoch = secrets.token_urlsafe(9)
         self.now = now
-        self._present = {name: Crowd() for name in self.rooms}
+        self._present = {name: Members() for name in self.rooms}
         self._listening: dict[Visitor, None] = {}
         self._sessions: dict[str, dict[Visitor, None]] = {}
         self._tabs: Counter[str] = Counter()

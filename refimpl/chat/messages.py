@@ -22,10 +22,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
+from refimpl.auth.strict_json import read_json
 from refimpl.chat.rooms import Room, Said
 
 __all__ = ["MAX_ID", "MAX_TEXT", "SCHEMA", "BadMessage", "Join", "Ping", "Say", "parse"]
-__all__ += ["activity", "error", "joined", "pong", "presence", "read_json", "said", "welcome"]
+__all__ += ["activity", "error", "joined", "pong", "presence", "said", "welcome"]
 
 MAX_TEXT = 2000  # characters: with 4 bytes each still half of what the server takes in a frame
 MAX_ID = 64
@@ -155,37 +156,6 @@ def _read_object(text: object) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise BadMessage("not-json", "that is JSON, but not an object")
     return values
-
-
-def read_json(text: str) -> object:
-    """Return the value of a JSON text that every program reads in the same way.
-
-    Raises ValueError for text that is not JSON, and for what Python's reader lets pass: a field
-    that is there twice, NaN and Infinity, half of a surrogate pair (RFC 8259 4, 6 and 8.2), and
-    for text nested so deeply that no reader has to take it (9). Bytes are UTF-8 and nothing else:
-    decode them before, and a byte order mark is refused here (8.1).
-    """
-    try:
-        value: object = json.loads(
-            text, object_pairs_hook=_without_doubles, parse_constant=_refuse_constant
-        )
-        if "\\u" in text:  # the only way to half of a pair in text that came as UTF-8
-            json.dumps(value, ensure_ascii=False).encode()
-    except RecursionError:
-        raise ValueError("got JSON nested too deeply") from None
-    return value
-
-
-def _without_doubles(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """Return an object; of two fields with one name, two programs could read different ones."""
-    values = dict(pairs)
-    if len(values) < len(pairs):
-        raise ValueError("got a field twice")
-    return values
-
-
-def _refuse_constant(name: str) -> object:
-    raise ValueError(f"got {name}, which is no number in JSON")
 
 
 # --- what the server says ---

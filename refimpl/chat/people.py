@@ -13,7 +13,7 @@ from types import MappingProxyType
 from argon2 import PasswordHasher
 from argon2.exceptions import VerificationError
 
-from refimpl.chat.line import FairLine
+from refimpl.chat.fair_queue import FairQueue
 from refimpl.middleware.context import User
 
 __all__ = ["DEMO", "People"]
@@ -24,8 +24,8 @@ DEMO: Mapping[str, str] = MappingProxyType(
 )
 
 AT_ONCE = 2  # hashes at a time, 64 MiB each
-OF_ADDRESS = 1  # of them for one address
-IN_LINE = 64  # sign-ins of one address that may wait for their turn
+PER_ADDRESS = 1  # of them for one address
+MAX_WAITING = 64  # sign-ins of one address that may wait for their turn
 MAX_LENGTH = 200  # characters of a name or password; Argon2 would take megabytes
 
 
@@ -42,21 +42,21 @@ class People:
             for name, password in passwords.items()
         }
         self._nobody = self._hasher.hash("the password of nobody")
-        self.line = FairLine(at_once=AT_ONCE, of_key=OF_ADDRESS, in_line=IN_LINE)
+        self.queue = FairQueue(at_once=AT_ONCE, per_key=PER_ADDRESS, waiting_per_key=MAX_WAITING)
 
     async def check(self, name: str, password: str, *, address: str = "") -> User | None:
         """Return whose name and password these are, or None.
 
-        address: who asks, as far as turns go. Raises Crowded.
+        address: who asks, as far as turns go. Raises QueueFull.
         """
         known = len(name) <= MAX_LENGTH and len(password) <= MAX_LENGTH
         user, stored = self._people.get(name.strip().casefold(), (None, self._nobody))
-        await self.line.enter(address)
+        await self.queue.enter(address)
         hashing = asyncio.ensure_future(
             asyncio.to_thread(self._verify, stored, password if known else "")
         )
         # The turn ends with the thread, which cannot be cancelled, and not with whoever waits.
-        hashing.add_done_callback(lambda _: self.line.leave(address))
+        hashing.add_done_callback(lambda _: self.queue.leave(address))
         right = await asyncio.shield(hashing)
         return user if right and known else None
 

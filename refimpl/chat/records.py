@@ -21,7 +21,7 @@ from typing import NamedTuple
 from urllib.parse import parse_qs
 
 from refimpl.auth.tokens import Claims
-from refimpl.chat.limits import MAX_TABS, Pace, address_of, size_of
+from refimpl.chat.limits import MAX_PER_USER, RateLimit, address_of, size_of
 from refimpl.chat.lobby import Lobby
 from refimpl.chat.outbox import Outbox
 from refimpl.chat.visitor import Visitor
@@ -156,10 +156,12 @@ class WireFeed:
     A panel that reads too slowly misses frames, which it sees by their numbers.
     """
 
-    def __init__(self, lobby: Lobby, records: Records, pace: Pace, *, limit: int = 2**20) -> None:
+    def __init__(
+        self, lobby: Lobby, records: Records, rate_limit: RateLimit, *, limit: int = 2**20
+    ) -> None:
         self.lobby = lobby
         self.records = records
-        self.pace = pace
+        self.rate_limit = rate_limit
         self.limit = limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -169,7 +171,7 @@ class WireFeed:
         record = self.records.find(names[0], claims.user.id) if len(names) == 1 else None
         if record is None:
             return await deny(scope, receive, send, 404, b"You have no such connection.\n")
-        if self.lobby.tabs(claims.user) >= MAX_TABS:
+        if self.lobby.tabs(claims.user) >= MAX_PER_USER:
             return await deny(scope, receive, send, 429, b"You have too many connections.\n")
         outbox = Outbox(slow=Slow.SKIP, limit=self.limit)
         visitor = Visitor(claims, outbox, current(Connection).close)
@@ -191,6 +193,6 @@ class WireFeed:
         try:  # a panel has nothing to say, and is heard no faster than others
             while (message := await receive())["type"] == "websocket.receive":
                 size = size_of(message)
-                await visitor.pause(self.pace.take(visitor.user.id, address, said=size))
+                await visitor.pause(self.rate_limit.take(visitor.user.id, address, said=size))
         finally:
             record.listeners.remove(visitor.outbox.put)

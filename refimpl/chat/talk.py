@@ -6,7 +6,7 @@ outbox; a third exists only to hang up.
 """
 
 from refimpl.auth.tokens import Claims
-from refimpl.chat.limits import MAX_TABS, Pace, address_of, size_of
+from refimpl.chat.limits import MAX_PER_USER, RateLimit, address_of, size_of
 from refimpl.chat.lobby import Lobby, described
 from refimpl.chat.messages import BadMessage, Join, Say, error, parse, pong, welcome
 from refimpl.chat.outbox import Outbox
@@ -33,21 +33,21 @@ class Talk:
         self,
         lobby: Lobby,
         records: Records,
-        pace: Pace,
+        rate_limit: RateLimit,
         *,
         heartbeat: tuple[float, float] = (15.0, 5.0),
         limit: int = 256 * 1024,
     ) -> None:
         self.lobby = lobby
         self.records = records
-        self.pace = pace
+        self.rate_limit = rate_limit
         self.heartbeat = heartbeat
         self.limit = limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
         claims = current(Claims)
-        if self.lobby.tabs(claims.user) >= MAX_TABS:
+        if self.lobby.tabs(claims.user) >= MAX_PER_USER:
             return await deny(scope, receive, send, 429, b"You have too many connections.\n")
         visitor = Visitor(claims, Outbox(limit=self.limit), current(Connection).close)
         async with visitor.served(send):
@@ -79,7 +79,7 @@ class Talk:
         self.lobby.listen(visitor)
 
     async def listen(self, visitor: Visitor, receive: Receive, address: str) -> None:
-        """Do what the visitor's messages say until it leaves, no faster than its pace allows."""
+        """Do what the visitor's messages say until it leaves, within its rate limit."""
         mistakes = 0
         while (message := await receive())["type"] == "websocket.receive":
             answered = 0
@@ -92,7 +92,7 @@ class Talk:
                     visitor.hang_up(CloseCode.POLICY_VIOLATION, "too many malformed messages")
                     return
             said = size_of(message)
-            wait = self.pace.take(visitor.user.id, address, said=said, answered=answered)
+            wait = self.rate_limit.take(visitor.user.id, address, said=said, answered=answered)
             await visitor.pause(wait)
 
     def handle(self, visitor: Visitor, text: object) -> int:

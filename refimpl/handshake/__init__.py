@@ -1,9 +1,10 @@
 """The opening handshake: from two HTTP heads to an open WebSocket (RFC 6455 section 4).
 
-`head` parses and writes request and response heads, `fields` reads the values in them, `server`
-checks a request and accepts it, `refusal` says no, `proxies` tells who asks through a proxy,
-`hosts` knows the forms of a host, `uri` says where to connect, `client` builds a request and checks
-the answer, `response` reads it from a stream. No I/O: bytes in, bytes out.
+`head` parses and writes heads, and `fields` reads the values in them. On a server, `server` checks
+a request and accepts it, `refusal` answers one that is refused, and `proxies` finds the client
+behind a proxy. On a client, `uri` says where to connect, `client` builds a request and checks the
+answer, and `response` reads the answer from a stream. `hosts` holds the rules for host names, and
+`arguments` those for arguments with several values. No I/O: bytes in, bytes out.
 
 >>> uri = parse_uri("ws://example.com/chat")
 >>> request = build_request(uri, key=make_key(), subprotocols=["v2.chat", "v1.chat"])

@@ -1,7 +1,7 @@
-"""Arguments that hold several values: one str where a list is wanted is refused at the call.
+"""Arguments with several values: one str in place of a list is refused at the call.
 
-A str is a sequence too, of its letters, so nothing fails by itself: `"*" in "https://*.example"` is
-true, and the list of "chat" is c, h, a, t.
+A str is a sequence of its letters, so the mistake raises no error by itself:
+`"*" in "https://*.example"` is true, and the list of "chat" is c, h, a, t.
 
 >>> as_tuple("subprotocols", ["v2.chat", "v1.chat"])
 ('v2.chat', 'v1.chat')
@@ -21,6 +21,8 @@ T = TypeVar("T")
 
 def as_tuple(name: str, values: Iterable[T]) -> tuple[T, ...]:
     """Return the values of the argument of that name; TypeError for text and for no iterable."""
+    if type(values) is tuple or type(values) is list:  # nearly always, and cheap to tell
+        return tuple(values)
     if isinstance(values, (str, bytes, bytearray)) or not isinstance(values, Iterable):
         kind = type(values).__name__
         raise TypeError(f"got {name} as one {kind}, expected a list: put the value into [ ]")

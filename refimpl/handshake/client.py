@@ -32,7 +32,7 @@ Agree = Callable[[Extension, Extension], None]
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """What a valid 101 agreed on; None where nothing was."""
+    """What a valid 101 agreed on; a field is None if nothing was agreed."""
 
     subprotocol: str | None = None
     extension: Extension | None = None
@@ -77,8 +77,8 @@ def build_request(
 def check_response(request: Request, response: Response, agree: Agree | None = None) -> Agreement:
     """Return what a 101 agreed on, or raise HandshakeError for any other answer (RFC 6455 4.1).
 
-    agree: given an extension as offered and as it came back, raises HandshakeError where its
-    parameters go beyond the offer.
+    agree: called with an extension as offered and as answered; raises HandshakeError if the answer
+    goes beyond the offer.
     """
     headers = response.headers
     if response.status != 101:
@@ -96,7 +96,7 @@ def check_response(request: Request, response: Response, agree: Agree | None = N
 
 
 def _agreed_subprotocol(request: Request, headers: Headers) -> str | None:
-    """Return the subprotocol of the response: one of those offered, or none (RFC 6455 4.1)."""
+    """Return the subprotocol of the response: one of those offered, or None (RFC 6455 4.1)."""
     chosen = headers.get_all("Sec-WebSocket-Protocol")
     offered = parse_list(request.headers.get_all("Sec-WebSocket-Protocol"))
     if len(chosen) > 1 or not set(chosen) <= set(offered):
@@ -105,7 +105,7 @@ def _agreed_subprotocol(request: Request, headers: Headers) -> str | None:
 
 
 def _agreed(request: Request, headers: Headers, agree: Agree | None) -> Extension | None:
-    """Return the extension of the response: one of those offered, or none (RFC 6455 9.1)."""
+    """Return the extension of the response: one of those offered, or None (RFC 6455 9.1)."""
     chosen = parse_extensions(headers.get_all("Sec-WebSocket-Extensions"))
     offers = parse_extensions(request.headers.get_all("Sec-WebSocket-Extensions"))
     fitting = [offer for offer in offers if chosen and offer.name == chosen[0].name]
@@ -118,7 +118,7 @@ def _agreed(request: Request, headers: Headers, agree: Agree | None) -> Extensio
 
 
 def _refusal(agree: Agree, offer: Extension, answer: Extension) -> HandshakeError | None:
-    """Return why the answer does not fit the offer; None where it does."""
+    """Return the error if the answer does not fit the offer, else None."""
     try:
         agree(offer, answer)
     except HandshakeError as error:

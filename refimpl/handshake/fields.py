@@ -67,7 +67,7 @@ def is_valid_key(key: str) -> bool:
 def parse_list(lines: Sequence[str]) -> list[str]:
     """Return the elements of a comma-separated list that may span several header lines.
 
-    RFC 9110 section 5.6.1; empty elements are dropped. Do not use it where an element may hold a
+    RFC 9110 section 5.6.1; empty elements are dropped. Not for lists whose elements may contain a
     quoted comma.
     """
     values = as_tuple("header lines", lines)
@@ -96,8 +96,8 @@ def parse_subprotocols(lines: Sequence[str]) -> list[str]:
 def parse_extensions(lines: Sequence[str]) -> list[Extension]:
     """Return the extensions offered or agreed on these header lines (RFC 6455 section 9.1).
 
-    A value may be quoted; a backslash in the quotes, which nothing needs, is refused. So are more
-    than MAX_PARTS extensions and parameters.
+    A value may be quoted, but not contain a backslash. More than MAX_PARTS extensions and
+    parameters are refused.
     """
     _refuse_long(lines, ',;"', "extension")
     return [_parse_extension(part) for line in lines for part in _split(line, ",") if part]

@@ -1,8 +1,8 @@
 """Request and response heads: the HTTP/1.1 that an opening handshake is made of (RFC 9112).
 
 Only what a WebSocket needs is here: a start line, header lines, and strict limits. Lines end in
-CR LF and nothing else, names are tokens, values hold no control character: whatever two programs
-could read in two ways is refused, because that is what request smuggling lives on.
+CR LF, names are tokens, values contain no control characters. Anything that two programs could read
+in different ways is refused, because request smuggling depends on it.
 
 >>> request, end = parse_request(b"GET /chat?room=1 HTTP/1.1\\r\\nHost: example.com\\r\\n\\r\\n")
 >>> request.path, request.headers["host"], end
@@ -39,8 +39,8 @@ MAX_HEAD = 64 * 1024
 MAX_HEADERS = 100
 REASONS = {status.value: status.phrase for status in HTTPStatus}
 
-# One object for a word that every connection sends. Not sys.intern(): CPython 3.12 never lets go of
-# an interned string, and which words there are is the peer's choice (500,000 of them kept 47 MB).
+# Words that nearly every request has, one object each. sys.intern() would be wrong: CPython 3.12
+# keeps interned strings for ever, and peers choose the words (500,000 of them kept 47 MB).
 KNOWN = {word: word for word in ("GET", "/", "HTTP/1.1")}
 
 TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 5.6.2
@@ -54,7 +54,7 @@ STATUS_LINE = re.compile(r"HTTP/1\.([0-9]) ([1-5][0-9]{2})(?: ([\t\x20-\x7e\x80-
 
 
 class MultipleValuesError(LookupError):
-    """A header that was asked for as one value came on several lines: use `get_all`."""
+    """A header was read as one value, but came on several lines: use `get_all`."""
 
 
 class Headers:
@@ -63,13 +63,15 @@ class Headers:
     __slots__ = ("text",)
 
     def __init__(self, lines: Iterable[tuple[str, str]] = (), *, text: str = "") -> None:
-        # A CR LF, then `name: value`, and so on: one string. Strings of their own for all names and
-        # values were 400 bytes more for an idle connection, and looking one up took twice as long.
-        written = [_write_line(name, value) for name, value in as_tuple("header lines", lines)]
-        self.text = text + "".join(written)
+        # All lines in one string, each as CR LF and `name: value`. A string for each name and value
+        # took 400 bytes more for an idle connection, and a look-up took twice as long.
+        if lines:
+            pairs = as_tuple("header lines", lines)
+            text += "".join([_write_line(name, value) for name, value in pairs])
+        self.text = text
 
     def add(self, name: str, value: str) -> None:
-        """Append one line; LocalProtocolError where it would not be one line on the wire."""
+        """Append one line; LocalProtocolError for text that would not stay one line."""
         self.text += _write_line(name, value)
 
     def get_all(self, name: str) -> list[str]:
@@ -118,7 +120,7 @@ class Headers:
 def _write_line(name: str, value: str) -> str:
     if not TOKEN.fullmatch(name):
         raise LocalProtocolError(f"got header name {name!r}, expected a token (RFC 9110 5.6.2)")
-    if not FIELD_VALUE.fullmatch(value):  # a CR LF here would begin a header of its own
+    if not FIELD_VALUE.fullmatch(value):  # a CR LF would start another header
         raise LocalProtocolError(f"got a control character or non-Latin-1 text in {name}")
     return f"\r\n{name}: {value}"
 
@@ -151,7 +153,7 @@ class Request:
 
     @property
     def path(self) -> str:
-        """The target without scheme, host and query; what routes and permissions go by."""
+        """The target without scheme, host and query, for routing and permissions."""
         after_host = re.sub(r"^[A-Za-z]+://[^/?#]*", "", self.target).partition("?")[0]
         return after_host or "/"
 
@@ -190,8 +192,8 @@ def parse_request(
 ) -> tuple[Request, int] | None:
     """Return the request head at position and the position after it, or None for more bytes.
 
-    searched: bytes of the head in which an earlier call found no end, and that need not be looked
-    through again: 64 KiB fed byte by byte would cost over a second.
+    searched: how many bytes of the head an earlier call has searched for its end. Without it, 64
+    KiB fed byte by byte cost over a second.
 
     Raises HandshakeError with the status to answer: 414 for a start line of more than
     MAX_START_LINE bytes, 431 for a header line or a head beyond the limits and for more than
@@ -243,8 +245,8 @@ def _split_head(buffer: Buffer, position: int, end: int) -> tuple[str, str]:
 def parse_headers(text: str, limits: HeadLimits = LIMITS) -> Headers:
     """Return the header lines of text, each behind a CR LF, each checked (RFC 9112 section 5).
 
-    Nearly every head is written in the one form that `Headers` keeps, with one space behind each
-    colon, and can be taken as it is: 4 us for the fourteen lines of a browser, 17 us line by line.
+    Nearly every head has the form that `Headers` keeps, with one space after each colon, and is
+    taken as it is: 4 us for the fourteen lines of a browser, 17 us line by line.
     """
     if (count := text.count("\r\n")) > MAX_HEADERS:
         message = f"got {count} header lines, expected at most {MAX_HEADERS}"
@@ -273,8 +275,11 @@ def parse_header_line(line: str, longest: int = MAX_LINE) -> tuple[str, str]:
 def _find_end(
     buffer: Buffer, position: int, searched: int, max_head: int, *, long_start: int
 ) -> int | None:
-    """Return the position after the head's empty line, or None; check what must not wait for it."""
-    unseen = position + max(0, searched - 3)  # of the four bytes that end a head one may be new
+    """Return the position after the head's empty line, or None if it has not come.
+
+    Limits and bare LFs are checked here, because a head that breaks them may never end.
+    """
+    unseen = position + max(0, searched - 3)  # the end may lie across two reads
     found = buffer.find(b"\r\n\r\n", unseen, position + max_head)
     end = len(buffer) if found < 0 else found + 4
     last = buffer.rfind(b"\n", unseen, end)  # a head with bare LFs would never end

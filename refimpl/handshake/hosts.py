@@ -1,4 +1,4 @@
-"""Hosts, as they stand in a URI, in a Host header and in a list of those to answer to.
+"""Host names and addresses: in a URI, in a Host header, and in the list a server answers to.
 
 RFC 3986 section 3.2.2 (forms of a host), RFC 9110 section 7.2 (Host), RFC 9844 (zones of IPv6).
 """
@@ -22,7 +22,7 @@ MAX_NAME, MAX_LABEL = 253, 63  # RFC 1035 2.3.4; beyond them the resolver raises
 
 
 def parse_host(text: str) -> tuple[str, str]:
-    """Return the host of a URI as it is looked up, and its zone; "" for no zone.
+    """Return the host to look up and its IPv6 zone, "" if it has none.
 
     text: a name, an IPv4 address, or an IPv6 address in brackets. Raises LocalProtocolError.
     """
@@ -32,7 +32,7 @@ def parse_host(text: str) -> tuple[str, str]:
     if not name.isascii():
         raise LocalProtocolError("got a host with non-ASCII letters, expected its xn-- form")
     if not NAME.fullmatch(name):
-        raise LocalProtocolError("got a host with characters that none has (RFC 3986 3.2.2)")
+        raise LocalProtocolError("got a host with characters not allowed in one (RFC 3986 3.2.2)")
     labels = name.removesuffix(".").split(".")
     if len(name) > MAX_NAME or not all(0 < len(label) <= MAX_LABEL for label in labels):
         raise LocalProtocolError("got a host name with an empty or an overlong part (RFC 1035)")
@@ -40,9 +40,9 @@ def parse_host(text: str) -> tuple[str, str]:
 
 
 def _parse_ipv6(text: str) -> tuple[str, str]:
-    """Return the address between the brackets and its zone: `%eth0`, or `%25eth0` as RFC 6874 had.
+    """Return the address inside the brackets and its zone.
 
-    A bare 25 is a zone too: interfaces have numbers.
+    RFC 9844 writes `%eth0`, RFC 6874 wrote `%25eth0`. A zone of just 25 is an interface's number.
     """
     address, percent, zone = text[1:-1].partition("%")
     if percent and zone.startswith("25") and zone != "25":
@@ -58,7 +58,7 @@ def _parse_ipv6(text: str) -> tuple[str, str]:
 
 
 def comparable(host: str) -> str:
-    """Return a host, without its port, in the form in which two of them compare."""
+    """Return a host without port in a form that can be compared."""
     name = host.removeprefix("[").removesuffix("]").lower().removesuffix(".")
     if ":" not in name:
         return name
@@ -69,7 +69,7 @@ def comparable(host: str) -> str:
 
 
 def check_allowed(host: str) -> str:
-    """Return an entry of `allowed_hosts` as it compares; ValueError for what no Host can be."""
+    """Return an entry of `allowed_hosts` to compare; ValueError if no Host can match it."""
     if host == "*":
         return host
     bare = f"[{host}]" if host.count(":") > 1 and not host.startswith("[") else host
@@ -83,11 +83,11 @@ def check_allowed(host: str) -> str:
 
 
 def default_hosts(bound: str | Sequence[str] | None) -> tuple[str, ...] | None:
-    """Return the hosts that a server bound to these addresses answers to; None for any.
+    """Return the hosts that a server bound to these addresses answers to, None for any host.
 
-    On a loopback address they are the names of this machine. A page of evil.example, whose name was
-    made to resolve to 127.0.0.1, is for its browser of our own origin; only the name is foreign
-    (DNS rebinding).
+    On loopback addresses only the names of this machine, against DNS rebinding: a page of
+    evil.example makes its name resolve to 127.0.0.1, and its browser then takes page and server for
+    one origin.
     """
     addresses = [bound] if isinstance(bound, str) else list(bound or ())
     if not addresses or not all(map(_is_loopback, addresses)):

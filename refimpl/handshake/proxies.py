@@ -1,13 +1,12 @@
-"""Who asks, through the proxies in front of a server: address, scheme and host of the client.
+"""The client behind proxies: its address, and the scheme and host that it used.
 
-A proxy that ends TLS passes the request on from an address of its own, over plain TCP. What the
-client used stands in X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Host, or in Forwarded (RFC
-7239). Anybody can write these headers, so they count only where the connection comes from an
-address that is named as trusted, and only as far as trusted proxies have written them: each proxy
-appends what it saw, so the list is read from its right end. The PROXY protocol is not spoken here.
+A proxy that ends TLS connects from its own address, over plain TCP. What the client used is in
+X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Host, or in Forwarded (RFC 7239). Anybody can
+send these headers, so they count only on a connection from a trusted address. Each proxy appends
+what it saw, so a list is read from its right end, up to the first address that is not trusted.
 
-A proxy has to write these headers or remove them, all of them: what it lets through is the
-client's word.
+A trusted proxy must overwrite or remove all of these headers: what it passes on unchanged was
+written by the client. The PROXY protocol is not supported.
 
 >>> trusted = parse_networks(["127.0.0.1", "10.0.0.0/8"])
 >>> headers = Headers([("X-Forwarded-For", "6.6.6.6, 192.0.2.7, 10.1.2.3"),
@@ -36,17 +35,18 @@ Networks = tuple[IPv4Network | IPv6Network, ...]
 
 MAX_HOPS = 32
 SECURE = {"http": False, "ws": False, "https": True, "wss": True}  # Traefik says wss
-PORT = re.compile(r":(?:[0-9]{1,5}|_[A-Za-z0-9._-]+)")  # RFC 7239 6.3: it may be hidden
+PORT = re.compile(r":(?:[0-9]{1,5}|_[A-Za-z0-9._-]+)")  # RFC 7239 6.3: or an obfuscated one
 SPACE = re.compile(r"[ \t]*")
-# RFC 7239 4, and values without the quotes that a colon needs: they can be read in one way only.
+# RFC 7239 4. A value with a colon should be in quotes; without them it is unambiguous as well.
 PAIR = re.compile(rf'({TOKEN.pattern})=(?:"((?:[^"\\]|\\.)*+)"|([^",;\s]++))')
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Who asks. secure: whether the client speaks TLS. host: where it differs from Host, or None.
+    """The client of a request.
 
-    address: an IP address; what the connection comes from where no trusted proxy names another.
+    address: its IP address, or that of the connection if no trusted proxy names another. secure:
+    whether it speaks TLS. host: what it asked for, if a proxy says so; None: the Host header.
     """
 
     address: str
@@ -56,7 +56,7 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """What one proxy said about who asked it; None where it said nothing that can be read."""
+    """What one proxy says about its client; None for what is missing or malformed."""
 
     address: Address | None = None
     secure: bool | None = None
@@ -64,7 +64,7 @@ class Hop:
 
 
 def parse_networks(addresses: Sequence[str]) -> Networks:
-    """Return the networks that are trusted; ValueError for what is neither address nor network."""
+    """Return the trusted networks; ValueError for text that is neither address nor network."""
     networks = []
     for text in as_tuple("trusted_proxies", addresses):
         try:
@@ -78,10 +78,11 @@ def parse_networks(addresses: Sequence[str]) -> Networks:
 def find_client(
     headers: Headers, peer: str | None, trusted: Networks, *, secure: bool = False
 ) -> Client:
-    """Return who asks. peer: the address that the connection comes from, None for no IP address.
+    """Return the client of a request.
 
-    secure: whether this connection has TLS. Raises HandshakeError where both kinds of headers came
-    and disagree: a proxy writes one kind, and the other is then the client's.
+    peer: the IP address that the connection comes from, None if it has none. secure: whether the
+    connection has TLS. Raises HandshakeError if Forwarded and X-Forwarded-* contradict each other:
+    a proxy writes one kind, so the client wrote the other.
     """
     sender = _parse_address((peer or "").partition("%")[0])
     if not _is_trusted(sender, trusted):
@@ -102,9 +103,9 @@ def find_client(
 
 
 def _walk(hops: list[Hop], trusted: Networks) -> Hop:
-    """Return the hop that names the client: the last one whose address is not a trusted proxy's.
+    """Return the hop of the client: the last one whose address is not a trusted proxy's.
 
-    Where that cannot be read its address stays unknown; a hop before it is not asked.
+    If that address is malformed, it stays unknown: earlier hops were written by the client.
     """
     for hop in reversed(hops):
         if not _is_trusted(hop.address, trusted):
@@ -117,7 +118,7 @@ def _is_trusted(address: Address | None, trusted: Networks) -> bool:
 
 
 def _parse_address(text: str) -> Address | None:
-    """Return an address, with or without a port; None for a name, `unknown` and nonsense."""
+    """Return an address written with or without a port; None for anything else."""
     if text.startswith("["):
         text, bracket, port = text[1:].partition("]")
         if not bracket or (port and not PORT.fullmatch(port)):
@@ -139,7 +140,7 @@ def _parse_address(text: str) -> Address | None:
 
 
 def _x_forwarded(headers: Headers) -> list[Hop]:
-    """Return the hops of X-Forwarded-For, each with the scheme and host that belong to it."""
+    """Return the hops of X-Forwarded-For, each with its scheme and host."""
     addresses, schemes, hosts = (
         parse_list(headers.get_all(f"X-Forwarded-{name}"))[-MAX_HOPS:]
         for name in ("For", "Proto", "Host")
@@ -156,9 +157,9 @@ def _x_forwarded(headers: Headers) -> list[Hop]:
 
 
 def _at(values: list[str], place: int) -> str:
-    """Return the value at a place counted from the right end, or the first where it has fewer.
+    """Return the value at a place counted from the right, or the first if there are fewer.
 
-    Some proxies append, some write a single value for all: both are said by who is trusted.
+    Some proxies append a value, others write a single one.
     """
     return values[-min(place, len(values))] if values else ""
 
@@ -171,9 +172,10 @@ def _valid_host(host: str) -> str | None:
 
 
 def _forwarded(headers: Headers) -> list[Hop]:
-    """Return the hops of the Forwarded lines; one that says nothing stands for a malformed line.
+    """Return the hops of all Forwarded lines; a malformed line is one hop that says nothing.
 
-    Line by line: an open quotation mark that a client sent must not swallow what a proxy appended.
+    Each line is parsed by itself: an open quotation mark in a client's line must not swallow the
+    line that a proxy added.
     """
     hops = [hop for line in headers.get_all("Forwarded") for hop in _parse_forwarded(line)]
     return hops[-MAX_HOPS:]
@@ -203,7 +205,7 @@ def _parse_forwarded(line: str) -> list[Hop]:
 
 def _after_space(line: str, position: int) -> int:
     found = SPACE.match(line, position)
-    assert found is not None  # no space is a match too
+    assert found is not None  # it also matches nothing
     return found.end()
 
 

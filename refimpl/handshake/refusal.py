@@ -1,7 +1,7 @@
-"""Saying no over HTTP: the one way in which a request that opens no WebSocket is answered.
+"""Refusals over HTTP: the answer to a request that opens no WebSocket.
 
-Whatever refuses gives a HandshakeError or a Response. Both may come from an application, so nothing
-in them is taken on trust, and there is always an answer: one that cannot be written becomes a 500.
+A refusal is a HandshakeError or a Response. Either may come from an application, so everything in
+it is checked, and the client always gets an answer: a refusal that cannot be written becomes a 500.
 
 >>> error = HandshakeError("got no token", status=401, headers=[("WWW-Authenticate", "Bearer")])
 >>> print(refuse(error).serialize().decode().replace("\\r", ""), end="")
@@ -21,8 +21,8 @@ from refimpl.handshake.head import Headers, Response
 
 __all__ = ["refuse"]
 
-# Headers that concern one connection, or where a message ends on it (RFC 9110 7.6.1, RFC 9112 6):
-# an application may have them from another server, whose refusal it passes on.
+# Headers about one connection, and about where a message ends on it (RFC 9110 7.6.1, RFC 9112 6).
+# An application that passes on the refusal of another server has them from there.
 OF_THE_CONNECTION = (
     "connection",
     "content-length",
@@ -42,10 +42,10 @@ FAILED = Response(
 def refuse(
     refusal: HandshakeError | Response, *, on_mistake: Callable[[Exception], None] | None = None
 ) -> Response:
-    """Return the answer that refuses a request; the connection closes behind it. Raises nothing.
+    """Return the answer that refuses a request. The connection must close after it. Never raises.
 
-    A refusal that cannot be written (a line break in a header, a status that refuses nothing) is
-    answered with 500. It is a mistake of the application: on_mistake is called with what is wrong.
+    A refusal that cannot be written, say for a line break in a header or a status below 200,
+    becomes a 500. That is a mistake of the application, and on_mistake is called with the error.
     """
     try:
         if isinstance(refusal, HandshakeError):
@@ -60,7 +60,7 @@ def refuse(
 
 
 def _as_response(error: HandshakeError) -> Response:
-    """Return what an error says as a response; its message is the body where it has no other."""
+    """Return an error as a response; its message is the body if it has no other."""
     body = error.body or f"{error}\n".encode(errors="backslashreplace")
     headers = Headers(error.headers)
     if "Content-Type" not in headers:
@@ -69,16 +69,16 @@ def _as_response(error: HandshakeError) -> Response:
 
 
 def _closing(response: Response) -> Response:
-    """Return a response with the headers that end a connection: nothing may follow its body."""
+    """Return a response with the headers that end the connection after its body."""
     status, body = response.status, response.body
     if not 200 <= status <= 599:
         raise LocalProtocolError(f"got status {status} in a refusal, expected 200 to 599")
     lines = [(name, value) for name, value in response.headers]
     headers = Headers(line for line in lines if line[0].lower() not in OF_THE_CONNECTION)
-    if status == 426:  # RFC 9110 15.5.22 asks for Upgrade, and 7.8 for its name in Connection
+    if status == 426:  # RFC 9110 15.5.22 requires Upgrade, and 7.8 its name in Connection
         headers.add("Upgrade", "websocket")
     headers.add("Connection", "close, Upgrade" if status == 426 else "close")
-    if status in NO_BODY:  # such an answer ends with its head, whatever it says (RFC 9112 6.3)
+    if status in NO_BODY:  # these end with their head (RFC 9112 6.3)
         return Response(status, headers, reason=response.reason)
     headers.add("Content-Length", str(len(body)))
     return Response(status, headers, body, response.reason)

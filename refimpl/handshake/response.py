@@ -34,14 +34,14 @@ CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,8}")
 def read_response(
     request: Request, buffer: Buffer, *, ended: bool = False, agree: Agree | None = None
 ) -> tuple[Response, Agreement, int] | None:
-    """Return what `ResponseReader.read` does, for an answer that is read in one go."""
+    """Return what `ResponseReader.read` returns, for an answer in one piece."""
     return ResponseReader(request, agree=agree).read(buffer, ended=ended)
 
 
 class ResponseReader:
     """Reads the answer to one request from a buffer that grows.
 
-    It remembers how far it has come, so every byte is parsed once, however small the pieces are.
+    It remembers how far it has read, so every byte is parsed once, however small the pieces.
     agree: as for `check_response`.
     """
 
@@ -63,9 +63,9 @@ class ResponseReader:
     ) -> tuple[Response, Agreement, int] | None:
         """Return the 101, what it agrees on and the position behind it, or None for more bytes.
 
-        buffer: all bytes since the last call, and those before, with the answer at position. ended:
-        whether the server closed TCP. Any other final answer raises HandshakeError with the status,
-        the headers and what there is of the body.
+        buffer: all bytes received so far, with the answer at position. ended: whether the server
+        closed TCP. Any other final answer raises HandshakeError with the status, the headers and
+        what has come of the body.
         """
         while self._body is None:
             begin = position + self._begin
@@ -90,9 +90,9 @@ class ResponseReader:
         return None
 
     def _skip_interim(self) -> None:
-        """Count one more interim response; HandshakeError where a server never comes to the point.
+        """Count an interim response; HandshakeError if there are too many.
 
-        RFC 9110 15.2: a client must be able to parse them, even where it expects none.
+        RFC 9110 15.2: a client must be able to parse them, even if it expects none.
         """
         self._interim += 1
         if self._interim > MAX_INTERIM or self._begin > self._limits.max_head:
@@ -101,7 +101,7 @@ class ResponseReader:
 
 
 class _Body:
-    """The body of a refusal, as it comes: MAX_BODY bytes of it at most (RFC 9112 section 6.3)."""
+    """The body of a refusal while it comes: at most MAX_BODY bytes (RFC 9112 section 6.3)."""
 
     __slots__ = ("_chunks", "_length", "_response")
 
@@ -137,19 +137,19 @@ class _Body:
 class _Chunks:
     """Joins the chunks of a body (RFC 9112 section 7.1).
 
-    What is no chunk ends the body: it is shown to a person, and nothing follows it.
+    A malformed chunk ends the body, which is only shown to a person.
     """
 
     __slots__ = ("_left", "_read", "_searched", "joined")
 
     def __init__(self) -> None:
         self.joined = bytearray()
-        self._read = 0  # bytes of the body that are dealt with
-        self._left = 0  # bytes that the present chunk lacks
-        self._searched = 0  # bytes of the body in which no line end is left
+        self._read = 0  # bytes of the body that are parsed
+        self._left = 0  # bytes that are missing of the current chunk
+        self._searched = 0  # bytes of the body that were searched for a line end
 
     def join(self, buffer: Buffer, begin: int) -> bool:
-        """Take the chunks that have come; return whether that was the last."""
+        """Join the chunks that have come; return whether the last one was among them."""
         while True:
             start = begin + self._read
             if self._left:
@@ -159,7 +159,7 @@ class _Chunks:
                 self._left -= len(piece)
                 if self._left:
                     return False
-                self._read += 2  # the line end behind a chunk
+                self._read += 2  # the line end after a chunk
                 start = begin + self._read
             end = buffer.find(b"\r\n", max(start, begin + self._searched - 1))
             if end < 0:

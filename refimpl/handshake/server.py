@@ -1,8 +1,8 @@
 """The server's side of the opening handshake: check a request, then accept it.
 
-RFC 6455 sections 4.2 and 10.2. Every rule is one short function that returns or raises the
-HandshakeError to answer with, in the order in which a server should look: is it our protocol at
-all, is it well formed, is it welcome.
+RFC 6455 sections 4.2 and 10.2. Every rule is one short function that returns, or raises the
+HandshakeError to answer with. They run in the order of a server's questions: is this our protocol,
+is it well formed, is it welcome?
 
 >>> request = Request("/", Headers([("Host", "a.example"), ("Upgrade", "websocket")]))
 >>> check_request(request)
@@ -36,7 +36,7 @@ Negotiate = Callable[[Sequence[Extension]], Extension | None]
 
 ORIGIN = re.compile(r"(https?)://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?")  # RFC 6454 7.1
 VERSION = re.compile(r"0|[1-9][0-9]{0,2}")  # RFC 6455 4.3: no leading zero
-ABSOLUTE = re.compile(r"[A-Za-z]+://([^/?#]*)")  # RFC 9112 3.2.2
+ABSOLUTE = re.compile(r"[A-Za-z]+://([^/?#]*)")  # absolute-form (RFC 9112 3.2.2)
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -44,13 +44,13 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 class Policy:
     """What a server accepts.
 
-    origins: None for the server's own origin only; otherwise the origins that may connect, where
-    None stands for a client that sends no Origin and "*" for any. subprotocols: the server's, most
-    wanted first. negotiate: given the offered extensions, returns the one to agree on. secure:
-    whether the client speaks TLS, with us or with a proxy in front of us. host: what the client
-    asked for where a proxy changed the Host header. allowed_hosts: names and addresses to answer
-    to, with any port; None or "*" for all. trusted_proxies: from `parse_networks`, those whose
-    headers say who asks.
+    origins: the origins that may connect; in the list, None stands for a client without an Origin
+    and "*" for any. None in place of a list: the server's own origin only. subprotocols: the
+    server's, preferred ones first. negotiate: called with the offered extensions; returns the one
+    to agree on. secure: whether the client speaks TLS, to us or to a proxy in front of us. host:
+    what the client asked for, if a proxy changed the Host header. allowed_hosts: names and
+    addresses that requests may ask for, with any port; None or "*" for all. trusted_proxies: whose
+    headers are believed; from `parse_networks`.
     """
 
     origins: Sequence[str | None] | None = None
@@ -62,7 +62,7 @@ class Policy:
     trusted_proxies: Networks = ()
 
     def __post_init__(self) -> None:
-        # Copies: a list that changes later changes no policy, an iterator serves more than once.
+        # Copies: changing the list later has no effect, and an iterator can be used more than once.
         if self.origins is not None:
             object.__setattr__(self, "origins", as_tuple("origins", self.origins))
         object.__setattr__(self, "subprotocols", as_tuple("subprotocols", self.subprotocols))
@@ -101,7 +101,7 @@ def check_request(request: Request, policy: Policy = Policy()) -> Acceptance:
 
 
 def check_http(request: Request) -> None:
-    """Refuse what is no bodiless HTTP/1.1 GET with one Host (RFC 6455 4.2.1, RFC 9112 3.2)."""
+    """Refuse all but an HTTP/1.1 GET with one Host and no body (RFC 6455 4.2.1, RFC 9112 3.2)."""
     headers = request.headers
     if request.method != "GET":
         allow = [("Allow", "GET")]
@@ -117,27 +117,27 @@ def check_http(request: Request) -> None:
     if len(hosts) != 1 or not HOST.fullmatch(hosts[0]):
         raise HandshakeError(f"got {len(hosts)} Host headers, expected one valid", reason="host")
     if headers.get_all("Content-Length") not in ([], ["0"]) or "Transfer-Encoding" in headers:
-        # For a proxy a body belongs to the request, for us its bytes would be frames: smuggling.
+        # A proxy takes these bytes for a body, we would take them for frames: request smuggling.
         raise HandshakeError("got a request body, expected none", reason="body")
 
 
 def check_host(request: Request, policy: Policy) -> None:
     """Refuse a request for a host that is not ours with 421 (RFC 9110 7.4, 15.5.20).
 
-    421 and not 403: nobody is forbidden anything here, the request came to the wrong server.
+    421 rather than 403: the client lacks no permission, it asked the wrong server.
     """
     if policy.allowed_hosts is None or "*" in policy.allowed_hosts:
         return
     target = ABSOLUTE.match(request.target)
     asked = [policy.host or request.headers["Host"], *(target.groups() if target else ())]
-    matches = [HOST.fullmatch(host) for host in asked]  # a target's host counts before Host
+    matches = [HOST.fullmatch(host) for host in asked]
     if not all(match and comparable(match[1]) in policy.allowed_hosts for match in matches):
         message = "got a foreign Host, expected one of allowed_hosts (RFC 9110 7.4)"
         raise HandshakeError(message, status=421, reason="foreign-host")
 
 
 def check_upgrade(headers: Headers) -> None:
-    """Refuse a request that asks for no WebSocket with 426 (RFC 6455 4.2.1, RFC 9110 15.5.22)."""
+    """Refuse a request for anything but a WebSocket with 426 (RFC 6455 4.2.1, RFC 9110 15.5.22)."""
     for name, token in (("Upgrade", "websocket"), ("Connection", "Upgrade")):
         if not has_token(headers.get_all(name), token):
             raise HandshakeError(
@@ -159,7 +159,7 @@ def check_key(headers: Headers) -> str:
 
 
 def check_version(headers: Headers) -> None:
-    """Refuse all but version 13, naming the one that is spoken here (RFC 6455 section 4.4)."""
+    """Refuse any version but 13, and name 13 in the answer (RFC 6455 section 4.4)."""
     versions = headers.get_all("Sec-WebSocket-Version")
     if versions != ["13"]:
         other = len(versions) == 1 and VERSION.fullmatch(versions[0])
@@ -177,7 +177,7 @@ def check_version(headers: Headers) -> None:
 def check_origin(headers: Headers, policy: Policy) -> None:
     """Refuse a page of a foreign origin with 403 (RFC 6455 section 10.2).
 
-    Browsers send our site's cookies along whichever page connects; only Origin tells them apart.
+    Browsers send our site's cookies whichever page connects; only Origin says which page it was.
     """
     origins = headers.get_all("Origin")
     if len(origins) > 1:
@@ -204,7 +204,7 @@ def _same_origin(origin: str, allowed: str) -> bool:
 
 
 def _parse_origin(origin: str) -> tuple[str, str, int] | None:
-    """Return scheme, host and port of a serialised origin, or None for `null` and nonsense."""
+    """Return scheme, host and port of a serialised origin; None for `null` and malformed text."""
     match = ORIGIN.fullmatch(origin.lower())
     if match is None:
         return None

@@ -25,7 +25,7 @@ HOST_AND_PORT = re.compile(r"(\[[^\[\]]*\]|[^\[\]:@]+)(?::([0-9]*))?")  # RFC 39
 class URI:
     """Where a WebSocket lives (RFC 6455 section 3).
 
-    host: to connect to; an IPv6 address without its brackets, and with its zone where it has one.
+    host: what to connect to. An IPv6 address has no brackets, and keeps its zone.
     """
 
     secure: bool
@@ -35,15 +35,15 @@ class URI:
 
     @property
     def server_name(self) -> str:
-        """The host without a zone, which means something on this machine only (RFC 6874 4).
+        """The host without its zone, which has a meaning on this machine only (RFC 6874 4).
 
-        It goes into Host, and TLS compares the certificate with it.
+        For the Host header, and for TLS to check the certificate.
         """
         return self.host.partition("%")[0]
 
     @property
     def host_header(self) -> str:
-        """The Host header: the port only where it is not the scheme's own (RFC 6455 4.1)."""
+        """The Host header: with the port unless it is the scheme's default (RFC 6455 4.1)."""
         host = f"[{self.server_name}]" if ":" in self.host else self.host
         return host if self.port == PORTS[self.secure] else f"{host}:{self.port}"
 

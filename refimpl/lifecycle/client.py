@@ -17,9 +17,11 @@ header lines of the next attempt.
 """
 
 import asyncio
-import functools
+import itertools
+import socket
 import ssl as tls
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping, Sequence
+from typing import Any
 
 from refimpl.errors import ConnectionClosed, HandshakeError, LocalProtocolError
 from refimpl.handshake import URI, Extension, Request, Response, build_request, make_key, parse_uri
@@ -174,7 +176,6 @@ class Connecting:
         """Return a connection with TCP and TLS up; TCP may take tcp_timeout seconds of the time."""
         uri, ssl, timeout = self._uri, self._ssl, self._tcp_timeout
         websocket = ClientConnection(self._settings)
-        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(timeout) as limit:
 
@@ -182,24 +183,76 @@ class Connecting:
                     limit.reschedule(None)
                     return websocket.driver
 
-                reach = functools.partial(
-                    loop.create_connection,
+                sock = await open_socket(uri.host, uri.port)
+                await asyncio.get_running_loop().create_connection(
                     reached,
-                    uri.host,
-                    uri.port,
+                    sock=sock,
                     ssl=ssl,
+                    server_hostname=uri.server_name if ssl else None,
                     ssl_shutdown_timeout=self._settings.close_timeout if ssl else None,
                 )
-                if isinstance(loop, asyncio.BaseEventLoop):
-                    await reach(happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY)
-                else:  # uvloop tries one address after the other
-                    await reach()
         except TimeoutError as error:
             if not limit.expired():
                 raise
             message = f"no TCP connection to {uri.host}:{uri.port} within {timeout} s"
             raise TimeoutError(message) from error
         return websocket
+
+
+async def open_socket(host: str, port: int) -> socket.socket:
+    """Return a socket connected to one of a host's addresses (RFC 8305).
+
+    The next address is tried when the one before has failed, or has not answered within
+    HAPPY_EYEBALLS_DELAY seconds; the first that answers wins. asyncio has the same, but loses the
+    winner's socket when it is cancelled then, and fails where tasks begin eagerly. Raises OSError.
+    """
+    loop = asyncio.get_running_loop()
+    opened: list[socket.socket] = []
+    errors: list[OSError] = []
+
+    async def attempt(family: int, address: tuple[object, ...]) -> None:
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            sock.setblocking(False)
+            await loop.sock_connect(sock, address)
+        except BaseException as error:
+            sock.close()
+            if not isinstance(error, OSError):
+                raise
+            errors.append(error)
+        else:
+            opened.append(sock)
+
+    attempts: set[asyncio.Task[None]] = set()
+    try:
+        addresses = in_turns(await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        for family, address in addresses:
+            attempts.add(loop.create_task(attempt(family, address)))
+            await asyncio.wait(
+                attempts, timeout=HAPPY_EYEBALLS_DELAY, return_when=asyncio.FIRST_COMPLETED
+            )
+            if opened:
+                break
+            attempts = {each for each in attempts if not each.done()}
+        while not opened and attempts:
+            _, attempts = await asyncio.wait(attempts, return_when=asyncio.FIRST_COMPLETED)
+        if not opened:
+            raise errors[0] if len(errors) == 1 else OSError("; ".join(map(str, errors)))
+        return opened.pop(0)
+    finally:
+        for each in attempts:
+            each.cancel()
+        for sock in opened:
+            sock.close()
+
+
+def in_turns(found: Iterable[tuple[Any, ...]]) -> list[tuple[int, tuple[object, ...]]]:
+    """Return the families and addresses of a look-up, IPv6 and IPv4 in turns (RFC 8305 4)."""
+    by_family: dict[int, list[tuple[int, tuple[object, ...]]]] = {}
+    for family, _, _, _, address in found:
+        by_family.setdefault(family, []).append((family, address))
+    rows = itertools.zip_longest(*by_family.values())
+    return [each for row in rows for each in row if each is not None]
 
 
 def pairs(lines: HeaderLines) -> Iterable[tuple[str, str]]:

@@ -15,7 +15,7 @@ import uuid
 from collections.abc import AsyncIterable, Awaitable, Iterable
 from typing import Self
 
-from refimpl.errors import CLEAN, ConnectionClosed
+from refimpl.errors import CLEAN, ConnectionClosed, LocalProtocolError
 from refimpl.framing import FIN, CloseCode, Opcode, serialize_header
 from refimpl.handshake import Request, Response
 from refimpl.lifecycle.driver import OPEN, Driver
@@ -182,16 +182,18 @@ class WebSocket:
         """
         while self.fragmenting is not None:
             await asyncio.shield(self.fragmenting)
-        core = self.core
-        if core.state is not OPEN and not core.can_answer:
-            raise await self.why_closed()
-        if type(message) is str:
-            core.send_text(message)
-        elif type(message) is bytes:
-            core.send_binary(message)
-        else:
-            await send_other(self, message)
-            return
+        try:
+            if type(message) is str:
+                self.core.send_text(message)
+            elif type(message) is bytes:
+                self.core.send_binary(message)
+            else:
+                await send_other(self, message)
+                return
+        except LocalProtocolError:
+            if self.core.state is OPEN or self.core.can_answer:
+                raise  # the message is what is wrong
+            raise await self.why_closed() from None
         writer = self.writer
         writer.leave(len(message), self.driver.inbox)
         if writer.must_wait:

@@ -42,8 +42,8 @@ OPEN = State.OPEN  # an enum member costs two look-ups, and every read asks
 class Scratch(threading.local):
     """The memory that every connection of a thread reads into, one read at a time.
 
-    For a plain protocol asyncio makes 256 KiB of new memory for each read and gives most of it
-    back. Whether malloc asks the kernel for it each time depends on the heap (`refimpl bench`).
+    asyncio makes 256 KiB of new memory for each read and gives most of it back. Whether malloc asks
+    the kernel for it each time depends on the heap (`refimpl bench`).
     """
 
     def __init__(self) -> None:
@@ -121,10 +121,7 @@ class Driver(asyncio.BufferedProtocol):
         self.data_received(data if nbytes >= LARGE else bytes(data))
 
     def data_received(self, data: bytes | memoryview) -> None:
-        """Parse what came, or keep it unparsed behind what waits already.
-
-        data: of a memoryview nothing is kept, its memory is for the next read.
-        """
+        """Parse what came, or keep it unparsed behind what waits; of a memoryview keep nothing."""
         self.heard += 1
         self._turn = TURN
         self.writer.in_a_row = 0
@@ -138,17 +135,14 @@ class Driver(asyncio.BufferedProtocol):
         if self.grew is not None:
             self.grew(len(data))
         if self.core.state is OPEN:
-            # Pausing only when more really comes spares two system calls for each batch: an
-            # application that keeps up has emptied the inbox by then.
-            self.pause_reading()
+            self.pause_reading()  # only now: who keeps up has emptied the inbox by then
         else:
             self.discard_messages()
 
     def eof_received(self) -> bool:
         """Take note that the peer sends no more; return whether to keep the transport open.
 
-        It stays open while something that came before the end is unparsed: that may be a Close to
-        answer. TLS cannot stay half open; asyncio closes it in any case.
+        It stays open for what is unparsed, maybe a Close to answer; TLS cannot stay half open.
         """
         self._ended = True
         self.closer.start_deadline()
@@ -201,15 +195,12 @@ class Driver(asyncio.BufferedProtocol):
             self._parse_later()
 
     def _room(self) -> int:
-        """Return how many events may be parsed now; 0 where the inbox or this turn is full.
-
-        One compressed message may inflate to max_size, so compressed ones are parsed one by one.
-        """
+        """Return how many events may be parsed now; 0 where the inbox or this turn is full."""
         turn = self._turn
         if turn <= 0 or (self.inbox and self._is_full()):
             return 0
         if self.core.agreement.extension is not None:
-            return 1
+            return 1  # it may inflate to max_size
         free = self._most - len(self.inbox)
         return turn if turn < free or self._discarding else int(free)
 
@@ -229,9 +220,7 @@ class Driver(asyncio.BufferedProtocol):
     def _parse_on(self) -> None:
         self._parse_scheduled = False
         self._turn = TURN
-        self.parse()
-        if not self.unparsed:
-            self.resume_reading()
+        self.catch_up()
 
     def _deal_out(self, events: list[Event]) -> None:
         """Put messages into the inbox, deal with the rest, and send the core's answers."""
@@ -274,10 +263,7 @@ class Driver(asyncio.BufferedProtocol):
         return message
 
     def catch_up(self) -> None:
-        """Go on where the inbox is empty again: parse what waited for room, or read on.
-
-        Whoever takes the last message calls it, if anything is `unparsed` or `reading_paused`.
-        """
+        """Go on where the inbox is empty again: parse what waited for room, or read on."""
         if self._turn > 0:
             self.parse()
         else:
@@ -294,9 +280,8 @@ class Driver(asyncio.BufferedProtocol):
 
     def two_readers(self) -> ConcurrencyError:
         """Return the error for a second task that wants to receive."""
-        first, second = self.reader_task, asyncio.current_task()
-        names = [repr(task.get_name()) if task else "a callback" for task in (first, second)]
-        return ConcurrencyError(f"got recv() in task {names[1]}, but task {names[0]} waits in it")
+        one, two = (t.get_name() if t else "" for t in (self.reader_task, asyncio.current_task()))
+        return ConcurrencyError(f"got recv() in task {two!r}, but task {one!r} waits in it")
 
     def wake_reader(self) -> None:
         """Let the task that waits for a message look again."""
@@ -321,11 +306,9 @@ class Driver(asyncio.BufferedProtocol):
     # --- the end ---
 
     def start_close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:
-        """Send Close without waiting, and read on for the peer's.
+        """Send Close without waiting and read on for the peer's; raises what `Closer.start` does.
 
-        The deadline of closing replaces the heartbeat. Does nothing on a connection that is not
-        open. Raises LocalProtocolError for a code that may not be sent or a reason of more than 123
-        bytes.
+        The deadline of closing replaces the heartbeat.
         """
         if self.closer.start(code, reason):
             stop_heartbeat(self)
@@ -344,11 +327,7 @@ class Driver(asyncio.BufferedProtocol):
         self.resume_reading()
 
     def _close_behind_answers(self, error: ConnectionClosed) -> None:
-        """End the WebSocket, but let a program that waits in `recv` answer what it has got first.
-
-        It runs in the loop's next turn, before what is scheduled behind it; whoever is slower than
-        that finds the connection closed.
-        """
+        """End the WebSocket; a program that waits in `recv` has the loop's next turn to answer."""
         if self.inbox and self.core.can_answer:
             self.wake_reader()
             self._loop.call_soon(self.finish, error)

@@ -11,7 +11,8 @@ hello
 Below them is a `MemoryTransport`: two asyncio transports joined without socket, port or kernel. It
 keeps the contract of `asyncio.Transport`: callbacks never run inside `write`, `pause_writing` and
 `resume_writing` follow the water marks, `write_eof` leaves the other direction open, and
-`connection_lost` comes once, last. What a test writes arrives in an order that never changes, and
+`connection_lost` comes once, last. Bytes for an end that has closed reset the connection. What a
+test writes arrives in an order that never changes, and
 `chunk=1` cuts it byte by byte. Left out: TLS, and addresses that mean anything.
 """
 
@@ -149,7 +150,11 @@ class MemoryTransport(asyncio.Transport):
             return
         data = bytes(self._outgoing[: self._chunk])
         del self._outgoing[: len(data)]
-        if data and not peer._closing:
+        gone = peer._lost or (peer._closing and not self._reading)
+        if data and gone and not self._closing:  # TCP answers for an end that is gone
+            self._outgoing.clear()
+            self._lose(ConnectionResetError("connection reset by peer"))
+        elif data and not peer._closing:
             hand_over(peer._protocol, data)
         if self._writing_paused and len(self._outgoing) <= self._low and not self._lost:
             self._writing_paused = False

@@ -167,8 +167,8 @@ class Writer:
             return
         try:
             self.transport.write_eof()
-        except OSError:  # a reset that came since the last write: `connection_lost` says so next
-            self.transport.abort()
+        except OSError:  # a reset came since the last write: `connection_lost` says so next
+            self.transport.close()
 
     def closed_error(self) -> ConnectionClosed:
         """Return a fresh copy of the error that ended the connection, with its cause.

@@ -1,9 +1,9 @@
 """Messages: what frames mean together, up to the whole protocol without I/O (RFC 6455, RFC 7692).
 
 `utf8` decodes text as it arrives, `close_frame` knows the close codes, `deflate` compresses,
-`assembly` joins fragments, `buffers` keep what waits, `state` is the life of a connection as a
-table, `events` are what happens, and `sending` and `protocol` put it all together for clients and
-servers alike.
+`assembly` joins fragments, `state` is the life of a connection as a table, `events` are what
+happens. `receiving` holds bytes that are not parsed yet, `sending` what one side says, and
+`protocol` puts it all together for clients and servers alike.
 
 >>> from refimpl.framing import Frame, Opcode
 >>> assembler = MessageAssembler(max_size=1024)

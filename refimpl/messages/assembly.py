@@ -4,44 +4,26 @@
 >>> assembler.add(Frame(Opcode.TEXT, b"Hel", fin=False))
 >>> assembler.add(Frame(Opcode.CONTINUATION, b"lo"))
 'Hello'
-
->>> events = []
->>> take_small(bytes.fromhex("81 05 48656c6c6f 81"), 0, False, events, 9), events
-(7, ['Hello'])
 """
 
-from itertools import repeat
 from sys import getsizeof
 
 from refimpl.errors import RemoteProtocolError
 from refimpl.framing import (
-    CONTROL,
-    FIN,
-    FIRST_BYTES,
-    FIRST_BYTES_COMPRESSED,
     OPCODE,
     OPCODES,
     RSV1,
-    Buffer,
     CloseCode,
     Frame,
     Opcode,
-    mask,
 )
 from refimpl.messages.deflate import PerMessageDeflate
-from refimpl.messages.events import Event
 from refimpl.messages.utf8 import Utf8Decoder, decode_text
 
-__all__ = ["MessageAssembler", "skip_small", "take_small"]
+__all__ = ["MessageAssembler"]
 
 CONTINUATION, TEXT = Opcode.CONTINUATION, Opcode.TEXT
-FINAL_TEXT = FIN | Opcode.TEXT
-FINAL_BINARY = FIN | Opcode.BINARY
 UNLIMITED = 2**62
-
-# The first bytes of data frames (RFC 6455 5.2, RFC 7692 6).
-DATA_BYTES = frozenset(first for first in FIRST_BYTES if not first & CONTROL)
-DATA_BYTES_COMPRESSED = frozenset(first for first in FIRST_BYTES_COMPRESSED if not first & CONTROL)
 
 
 class Parts:
@@ -165,58 +147,3 @@ class MessageAssembler:
         if parts is None:
             return b"" if opcode is TEXT and not rsv1 else None
         return parts.decoder.pending if parts.is_text and not parts.compressed else None
-
-
-# --- the short way for small whole messages, which most messages are ---
-
-
-def take_small(buffer: Buffer, position: int, masked: bool, events: list[Event], limit: int) -> int:
-    """Add at most limit messages of up to 125 bytes to events; return where the last one ends.
-
-    It stops before whatever else there is, mistakes among it: for that `parse_frame` and
-    `MessageAssembler` are the way. masked: whether these messages are; others are left alone.
-    """
-    low, head = (128, 6) if masked else (0, 2)
-    high, shift, size = low + 125, head - low, len(buffer)
-    last, add = size - head, events.append
-    try:
-        for _ in repeat(None, limit):
-            if position > last:
-                break
-            first, second = buffer[position], buffer[position + 1]
-            end = position + second + shift
-            if end > size or second < low or second > high:
-                break
-            if first == FINAL_TEXT:
-                if masked:
-                    key = buffer[position + 2 : position + 6]
-                    add(mask(buffer[position + 6 : end], key).decode())
-                else:
-                    add(buffer[position + 2 : end].decode())
-            elif first == FINAL_BINARY:
-                if masked:
-                    add(mask(buffer[position + 6 : end], buffer[position + 2 : position + 6]))
-                else:
-                    add(bytes(buffer[position + 2 : end]))
-            else:
-                break
-            position = end
-    except UnicodeDecodeError:
-        pass
-    return position
-
-
-def skip_small(buffer: Buffer, position: int, masked: bool, compressed: bool) -> int:
-    """Return where the data frames of up to 125 bytes that begin at position end.
-
-    The last may end beyond the buffer. It stops before control frames, long ones and mistakes.
-    """
-    firsts = DATA_BYTES_COMPRESSED if compressed else DATA_BYTES
-    low, shift = (128, -122) if masked else (0, 2)
-    high, last = low + 125, len(buffer) - 2
-    while position <= last:
-        second = buffer[position + 1]
-        if second < low or second > high or buffer[position] not in firsts:
-            break
-        position += second + shift
-    return position

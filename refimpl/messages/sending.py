@@ -8,22 +8,89 @@ and control frames while the connection is open, one message at a time, and noth
 Traceback (most recent call last):
     ...
 refimpl.errors.LocalProtocolError: cannot send while CONNECTING (RFC 6455 5.5.1)
+
+`Output` holds what waits to be written: frames queued one by one, taken out for one write.
+
+>>> output = Output(random_bytes=None)
+>>> output.pong(b"still here")
+>>> output.frame(FIN | Opcode.TEXT, b"Hello")
+>>> output.take()
+b'\\x81\\x05Hello\\x8a\\nstill here'
 """
 
 from collections.abc import Callable
 
 from refimpl.errors import Close, LocalProtocolError
-from refimpl.framing import FIN, RSV1, CloseCode, Opcode
-from refimpl.messages.assembly import FINAL_BINARY, FINAL_TEXT
-from refimpl.messages.buffers import Output
+from refimpl.framing import FIN, RSV1, CloseCode, Opcode, mask, serialize_header
 from refimpl.messages.close_frame import serialize_close
 from refimpl.messages.deflate import PerMessageDeflate
+from refimpl.messages.receiving import FINAL_BINARY, FINAL_TEXT
 from refimpl.messages.state import TRANSITIONS, Phase, Role, State, Trigger, next_phase
 from refimpl.messages.utf8 import encode_text
 
-__all__ = ["FAILING", "OPEN", "Sending"]
+__all__ = ["FAILING", "OPEN", "Output", "Sending"]
 
 OPEN, FAILING = Phase.OPEN, Phase.FAILING  # an enum member costs two look-ups more
+
+
+class Output:
+    """The bytes that one side has yet to write.
+
+    random_bytes: makes the masking keys of a client; None for a server, which never masks. pongs:
+    the answers to pings, which go out behind all else that waits.
+    """
+
+    __slots__ = ("_pieces", "_random_bytes", "pongs")
+
+    def __init__(self, random_bytes: Callable[[int], bytes] | None) -> None:
+        self._random_bytes = random_bytes
+        # Made for the first piece and given away by `take`: an idle connection has neither list.
+        self._pieces: list[bytes] | None = None
+        self.pongs: list[bytes] | None = None
+
+    def raw(self, data: bytes) -> None:
+        """Queue bytes as they are: the heads of the handshake."""
+        if self._pieces is None:
+            self._pieces = []
+        self._pieces.append(data)
+
+    def frame(self, first: int, payload: bytes) -> None:
+        """Queue a frame; its payload is copied once, when it is taken."""
+        pieces = self._pieces
+        if pieces is None:
+            pieces = self._pieces = []
+        random_bytes = self._random_bytes
+        if random_bytes is None:
+            size = len(payload)  # a small frame's head is two bytes, not worth a call
+            header = bytes((first, size)) if size <= 125 else serialize_header(first, size, False)
+            pieces += (header, payload)
+        else:  # RFC 6455 5.3: a new key for every frame
+            header = serialize_header(first, len(payload), masked=True)
+            key = random_bytes(4)
+            pieces += (header, key, mask(payload, key))
+
+    def pong(self, payload: bytes) -> None:
+        """Queue the answer to a ping."""
+        if self.pongs is None:
+            self.pongs = []
+        self.pongs.append(payload)
+
+    def close(self, payload: bytes) -> None:
+        """Queue our Close, behind the pongs: nothing may come after it (RFC 6455 5.5.1)."""
+        self._place_pongs()
+        self.frame(FIN | Opcode.CLOSE, payload)
+
+    def take(self) -> bytes:
+        """Return everything queued since the last call."""
+        if self.pongs is not None:
+            self._place_pongs()
+        pieces, self._pieces = self._pieces, None
+        return b"".join(pieces) if pieces else b""
+
+    def _place_pongs(self) -> None:
+        for payload in self.pongs or ():
+            self.frame(FIN | Opcode.PONG, payload)
+        self.pongs = None
 
 
 class Sending:
@@ -53,8 +120,12 @@ class Sending:
         return self._phase is FAILING
 
     def send_text(self, text: str) -> None:
-        """Queue a text message."""
-        self._send_message(FINAL_TEXT, encode_text(text))
+        """Queue a text message; LocalProtocolError for one that has no UTF-8."""
+        try:
+            payload = text.encode()
+        except UnicodeEncodeError:
+            payload = encode_text(text)  # raises what it raises everywhere
+        self._send_message(FINAL_TEXT, payload)
 
     def send_binary(self, data: bytes) -> None:
         """Queue a binary message."""

@@ -17,7 +17,7 @@ like. It ends in one of three ways:
 - *The peer breaks a rule* (FAIL): we "fail the connection" (7.1.7). The peer gets a Close that says
   why, and from here on nothing it sends is looked at.
 
-All three lead to CLOSING_TCP: nothing is said or heard any more, and TCP is to be closed. The
+All three lead to DONE: nothing is said or heard any more, and TCP is to be closed. The
 server closes it, because the side that closes first keeps the port busy for a while (7.1.1); a
 client waits for that, unless the server broke a rule. The core has no socket, so this is the duty
 of its owner, who also reads on and throws away until the end of the stream: closing a socket with
@@ -35,7 +35,7 @@ it may come once more, since an owner can hear of it twice: as an end of file, a
 connection.
 
 **Phases and states.** A program that uses a connection sees the four states of every WebSocket
-interface. FAILING and CLOSING_TCP differ from CLOSING only in what the core still reads and
+interface. FAILING and DONE differ from CLOSING only in what the core still reads and
 writes, so all three are the one state CLOSING to it.
 
 Data frames never ask the table: OPEN is compared by identity first, and the table only then.
@@ -78,7 +78,7 @@ class Phase(Enum):
     OPEN = 2, State.OPEN
     CLOSING = 3, State.CLOSING  # our Close is queued; the peer's has not come
     FAILING = 4, State.CLOSING  # the peer broke a rule; our Close waits for our last answers
-    CLOSING_TCP = 5, State.CLOSING  # nothing more is said or heard
+    DONE = 5, State.CLOSING  # nothing more is said or heard
     CLOSED = 6, State.CLOSED
 
     def __init__(self, number: int, state: State) -> None:
@@ -110,22 +110,22 @@ _ROWS: dict[Phase, dict[Trigger, Phase]] = {
         Trigger.SEND: Phase.OPEN,
         Trigger.RECEIVE: Phase.OPEN,
         Trigger.SEND_CLOSE: Phase.CLOSING,
-        Trigger.RECEIVE_CLOSE: Phase.CLOSING_TCP,
+        Trigger.RECEIVE_CLOSE: Phase.DONE,
         Trigger.FAIL: Phase.FAILING,
         Trigger.LOSE_TCP: Phase.CLOSED,
     },
     Phase.CLOSING: {
         Trigger.RECEIVE: Phase.CLOSING,
-        Trigger.RECEIVE_CLOSE: Phase.CLOSING_TCP,
-        Trigger.FAIL: Phase.CLOSING_TCP,
+        Trigger.RECEIVE_CLOSE: Phase.DONE,
+        Trigger.FAIL: Phase.DONE,
         Trigger.LOSE_TCP: Phase.CLOSED,
     },
     Phase.FAILING: {
         Trigger.SEND: Phase.FAILING,
-        Trigger.FLUSH: Phase.CLOSING_TCP,
+        Trigger.FLUSH: Phase.DONE,
         Trigger.LOSE_TCP: Phase.CLOSED,
     },
-    Phase.CLOSING_TCP: {Trigger.LOSE_TCP: Phase.CLOSED},
+    Phase.DONE: {Trigger.LOSE_TCP: Phase.CLOSED},
     Phase.CLOSED: {Trigger.LOSE_TCP: Phase.CLOSED},
 }
 

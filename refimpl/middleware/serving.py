@@ -1,7 +1,7 @@
 """An ASGI application served by uvicorn inside the event loop that runs already.
 
 For programs and notebooks that own their loop: the server is one task more, listens on a free port,
-leaves the process's signals alone, and is gone when the block ends.
+leaves the process's signals and logging as they are, and is gone when the block ends.
 
 >>> async def main():
 ...     async with running(app) as server:
@@ -12,6 +12,7 @@ True
 """
 
 import asyncio
+import logging
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -24,6 +25,38 @@ from refimpl.middleware.asgi import App
 __all__ = ["OUR_ENGINE", "Running", "bracketed", "running"]
 
 OUR_ENGINE = "refimpl.middleware.engine.protocol:Engine"
+
+
+class Loggers:
+    """What loggers are set to, put back when the last of several blocks that change it ends."""
+
+    def __init__(self, *names: str) -> None:
+        self._loggers = [logging.getLogger(name) for name in names]
+        self._blocks = 0
+        self._before: list[tuple[int, list[logging.Handler], bool]] = []
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Put levels, handlers and propagation back behind the block, and behind those inside."""
+        if not self._blocks:
+            self._before = [
+                (each.level, list(each.handlers), each.propagate) for each in self._loggers
+            ]
+        self._blocks += 1
+        try:
+            yield
+        finally:
+            self._blocks -= 1
+            if not self._blocks:
+                for logger, (level, handlers, propagate) in zip(
+                    self._loggers, self._before, strict=True
+                ):
+                    logger.setLevel(level)
+                    logger.handlers, logger.propagate = handlers, propagate
+
+
+# uvicorn sets their levels for the whole process, and takes the handlers of the second away.
+LOGGING = Loggers("uvicorn.error", "uvicorn.access", "uvicorn.asgi")
 
 
 class Running(uvicorn.Server):
@@ -81,21 +114,22 @@ async def running(
     5 s after the block are cut.
     """
     options = {"log_config": None, "timeout_graceful_shutdown": 5, **(settings or {})}
-    config = uvicorn.Config(app, host=host, ws=engine, **options)  # type: ignore[arg-type]
-    _load(config)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.create_server((host, port), family=family) as listener:
-        config.port = listener.getsockname()[1]
-        server = Running(config)
-        task = asyncio.create_task(server.serve([listener]), name="uvicorn")
-        try:
-            await server.ready.wait()
-            if not server.started:
-                raise RuntimeError("the application did not start: its lifespan failed")
-            yield server
-        finally:
-            server.should_exit = True
-            await task
+    with LOGGING.kept():
+        config = uvicorn.Config(app, host=host, ws=engine, **options)  # type: ignore[arg-type]
+        _load(config)
+        with socket.create_server((host, port), family=family) as listener:
+            config.port = listener.getsockname()[1]
+            server = Running(config)
+            task = asyncio.create_task(server.serve([listener]), name="uvicorn")
+            try:
+                await server.ready.wait()
+                if not server.started:
+                    raise RuntimeError("the application did not start: its lifespan failed")
+                yield server
+            finally:
+                server.should_exit = True
+                await task
 
 
 def _load(config: uvicorn.Config) -> None:

@@ -1,4 +1,4 @@
-"""What the tests in Chromium share: one browser a module."""
+"""One Chromium for all tests of a module: to start it takes longer than most of them."""
 
 from __future__ import annotations
 

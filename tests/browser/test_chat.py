@@ -1,22 +1,25 @@
-"""The chat in Chromium: people talk, use the keyboard, and everybody can read it."""
+"""The chat in Chromium: people talk in rooms, lose their network, and lose no words."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
-from refimpl.chat import DEMO
-from refimpl.chat.app import PAGE
-from tests.browser.audit import audit
-from tests.browser.chat_window import Window, behind_a_network, focused, windows
+from tests.browser.windows import Window, behind_a_network, windows
 from tests.support.chatting import chatting
 
-# One Chromium for all tests of this module: to start it takes longer than most of them.
 pytestmark = [pytest.mark.chromium, pytest.mark.asyncio(loop_scope="module")]
 
-
-MODULES = sorted(path.name for path in (PAGE / "static").glob("*.js"))
+# In one step, since the page stops waiting by itself as well.
+TRY_NOW = """() => {
+  const { dataset } = document.getElementById("state");
+  if (dataset.state !== "waiting") return false;
+  document.getElementById("retry").click();
+  if (dataset.state !== "connecting") throw new Error(`it is ${dataset.state}`);
+  return true;
+}"""
 
 
 class TestTalking:
@@ -188,142 +191,168 @@ class TestTalking:
             assert tab.complaints == []
 
 
-class TestKeyboard:
-    async def test_everything_without_a_mouse(self, browser: Any) -> None:
-        async with chatting() as (_, server), windows(browser, server.http) as (alice,):
-            page = alice.page
-            await page.goto(server.http)
-            await page.wait_for_selector("#name:focus")
-            await page.keyboard.type("Alice")
-            await page.keyboard.press("Tab")
-            await page.keyboard.type(DEMO["Alice"])
-            await page.keyboard.press("Enter")
-            await alice.connected()
-            assert await focused(alice) == "text"
-            await page.keyboard.type("first line")
-            await page.keyboard.press("Shift+Enter")
-            await page.keyboard.type("second line")
-            await page.keyboard.press("Enter")
-            await alice.sees("first line\nsecond line")
-            await tab_to(alice, "[data-room=workshop]")
-            await page.keyboard.press("Enter")
-            await page.wait_for_selector("#rooms [aria-current]:has-text('Workshop')")
-            assert await page.evaluate("document.activeElement.dataset.room") == "workshop"
-            await tab_to(alice, "#wire-toggle")
-            await page.keyboard.press("Enter")
-            await page.wait_for_selector("#frames:focus")
-            await page.wait_for_selector("#frames .out:has-text('joined workshop')")
-            await page.keyboard.press("End")
-            await page.keyboard.press("ArrowUp")
-            chosen = page.locator("#frames [aria-selected=true]")
-            assert "join workshop" in await chosen.inner_text()
-            active = await page.get_attribute("#frames", "aria-activedescendant")
-            assert active == await chosen.get_attribute("id")
-            await page.keyboard.press("Escape")
-            assert await focused(alice) == "wire-toggle"
+class TestLosingTheNetwork:
+    async def test_a_reset_loses_and_doubles_nothing(self, browser: Any) -> None:
+        async with behind_a_network() as (_, network, far, near):
+            async with windows(browser, far, 2, expected=("ERR_", "WebSocket connection")) as (
+                alice,
+                bob,
+            ):
+                bob.address = near
+                await alice.sign_in("Alice")
+                await bob.sign_in("Bob")
+                said = []
+                for round_ in range(3):
+                    await alice.say(f"before {round_}")
+                    said.append(f"before {round_}")
+                    await bob.sees(*said)
+                    network.reset()
+                    await bob.say(f"meanwhile {round_}")
+                    said.append(f"meanwhile {round_}")
+                    await bob.sees(*said)
+                    await alice.say(f"after {round_}")
+                    said.append(f"after {round_}")
+                    await alice.sees(*said)
+                    await bob.sees(*said)
+                assert network.connections > 3
 
-    async def test_what_is_new_is_spoken_and_history_is_not(self, browser: Any) -> None:
-        async with chatting() as (_, server), windows(browser, server.http, 2) as (alice, bob):
-            await alice.sign_in("Alice")
-            await alice.say("old")
-            await alice.sees("old")
-            await bob.page.add_init_script(
-                """window.live = [];
-                addEventListener("DOMContentLoaded", () => {
-                  const log = document.getElementById("log");
-                  const note = node => live.push([node.textContent, log.getAttribute("aria-live")]);
-                  new MutationObserver(changes => changes.forEach(
-                    change => change.addedNodes.forEach(note)
-                  )).observe(log, {childList: true});
-                });"""
+    async def test_a_black_hole_is_noticed_and_survived(self, browser: Any) -> None:
+        async with behind_a_network() as (chat, network, far, near):
+            async with windows(browser, far, 2, expected=("ERR_", "WebSocket connection")) as (
+                alice,
+                bob,
+            ):
+                bob.address = near
+                await alice.sign_in("Alice")
+                await bob.sign_in("Bob")
+                await alice.say("before")
+                await bob.sees("before")
+                network.black_hole()
+                await alice.say("into the hole")
+                await alice.page.wait_for_selector("#log .kept:has-text('not sent yet')")
+                await bob.say("meanwhile")
+                await bob.sees("before", "meanwhile")
+                await alice.waits()
+                await alice.page.wait_for_selector("#away:has-text('kept and sent afterwards')")
+                await alice.say("written while away")
+                network.heal()
+                await alice.connected()
+                # What the hole held is let out by now: the server knew it before it was sent again,
+                # or hears it later and knows it then. Either way it is there once.
+                heard = [message.text for message in chat.lobby.rooms["harbour"].after(0)]
+                while len(heard) < 4:
+                    await asyncio.sleep(0.01)
+                    heard = [message.text for message in chat.lobby.rooms["harbour"].after(0)]
+                await alice.sees(*heard)
+                await bob.sees(*heard)
+                assert sorted(heard) == sorted(
+                    ["before", "meanwhile", "into the hole", "written while away"]
+                )
+                assert heard.index("into the hole") < heard.index("written while away")
+
+    async def test_what_arrived_unanswered_is_not_said_twice(self, browser: Any) -> None:
+        """The network ends between a message and the sign that it arrived."""
+        async with behind_a_network() as (chat, network, far, _near):
+            expected = ("ERR_", "WebSocket connection")
+            async with windows(browser, far, expected=expected) as (alice,):
+                await alice.sign_in("Alice")
+                say, heard = chat.lobby.say, []
+
+                def say_and_lose(visitor: Any, request: Any) -> None:
+                    say(visitor, request)
+                    heard.append(request.text)
+                    if len(heard) == 1:
+                        network.reset()
+
+                chat.lobby.say = say_and_lose  # type: ignore[method-assign]
+                await alice.say("once")
+                await alice.sees("once")
+                await alice.say("more")
+                await alice.sees("once", "more")
+                assert heard == ["once", "more"]  # the page found it among what it had missed
+                said = [message.text for message in chat.lobby.rooms["harbour"].after(0)]
+                assert said == ["once", "more"]
+
+    async def test_a_server_that_starts_anew_remembers_nothing_and_loses_no_words(
+        self, browser: Any
+    ) -> None:
+        expected = ("ERR_", "WebSocket connection", "401")
+        async with behind_a_network() as (_, network, far, _near), chatting() as (second, server):
+            async with windows(browser, far, expected=expected) as (alice,):
+                await alice.sign_in("Alice")
+                await alice.say("before")
+                await alice.sees("before")
+                await alice.page.route("**/api/tickets", lambda route: route.abort())
+                network.reset()
+                await alice.waits()
+                await alice.say("in between")
+                network._target = (server.host, server.port)  # other keys, other rooms
+                await alice.page.unroute("**/api/tickets")
+                assert await alice.problem() == "The server was restarted: sign in again."
+                await alice.fill_in("Alice")
+                await alice.connected()
+                await alice.sees("before", "in between")
+                divider = await alice.page.inner_text("#log .divider")
+                assert divider == "The server was started anew and remembers nothing from before"
+                (kept,) = second.lobby.rooms["harbour"].after(0)
+                assert kept.text == "in between"
+
+    async def test_what_is_kept_no_more_is_said(self, browser: Any) -> None:
+        async with behind_a_network(keep=3) as (_, network, far, near):
+            expected = ("ERR_", "WebSocket connection")
+            async with windows(browser, far, 2, expected=expected) as (alice, bob):
+                bob.address = near
+                await alice.sign_in("Alice")
+                await bob.sign_in("Bob")
+                await bob.say("0")
+                await alice.sees("0")
+                await alice.page.route("**/api/tickets", lambda route: route.abort())
+                network.reset()
+                await alice.waits()
+                for number in range(1, 8):
+                    await bob.say(str(number))
+                await bob.sees(*map(str, range(8)))
+                await alice.page.unroute("**/api/tickets")
+                await alice.sees("0", "5", "6", "7")
+                divider = await alice.page.inner_text("#log .divider")
+                assert divider == "4 messages in between are kept no more"
+
+    async def test_unsent_words_survive_a_reload(self, browser: Any) -> None:
+        async with behind_a_network() as (_, network, far, _near):
+            async with windows(browser, far, expected=("ERR_", "WebSocket connection")) as (alice,):
+                await alice.sign_in("Alice")
+                network.black_hole()
+                await alice.say("not yet")
+                await alice.waits()
+                network.reset()
+                network.heal()
+                await alice.page.reload()
+                await alice.connected()
+                await alice.sees("not yet")
+
+    async def test_try_now_does_not_wait(self, browser: Any) -> None:
+        async with behind_a_network() as (_, network, far, _near):
+            async with windows(browser, far, expected=("ERR_", "WebSocket connection")) as (alice,):
+                await alice.sign_in("Alice")
+                await alice.page.route("**/api/tickets", lambda route: route.abort())
+                network.reset()
+                for _ in range(4):  # the waits grow: up to 0.5, 1, 2, 4 s
+                    await alice.page.wait_for_function(TRY_NOW)
+                await alice.waits()
+                await alice.page.unroute("**/api/tickets")
+                await alice.page.wait_for_function(TRY_NOW)
+                await alice.connected()
+                assert await alice.page.locator("#away").is_hidden()
+
+    async def test_the_wait_grows_and_is_left_to_chance(self, browser: Any) -> None:
+        async with chatting() as (_, server), windows(browser, server.http) as (window,):
+            await window.page.goto(server.http)
+            waits = await window.page.evaluate(
+                """async () => {
+                  const { backOff } = await import("/static/connection.js");
+                  const waits = tries => [0, 0.5, 1].map(chance => backOff(tries, () => chance));
+                  return [0, 1, 2, 3, 4, 5, 6, 50].map(waits);
+                }"""
             )
-            # What the observer notes comes after the change; the attribute is back a frame later.
-            await bob.sign_in("Bob")
-            await bob.page.wait_for_selector("#log[aria-live=polite]")
-            await alice.say("new")
-            await bob.sees("old", "new")
-            spoken = [text for text, live in await bob.page.evaluate("live") if live == "polite"]
-            assert len(spoken) == 1 and "new" in spoken[0]
-
-
-async def tab_to(window: Window, selector: str) -> None:
-    """Press Tab until the element has the focus, once around the page at most."""
-    for _ in range(40):
-        if await window.page.evaluate("s => document.activeElement.matches(s)", selector):
-            return
-        await window.page.keyboard.press("Tab")
-    pytest.fail(f"Tab does not come to {selector}")
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [375, 1920])
-async def test_anybody_can_read_it(browser: Any, width: int, scheme: str) -> None:
-    """Names of controls, contrast, ids, and nothing wider than the window, in each state."""
-    size = {"width": width, "height": 800}
-    expected = ("403", "ERR_", "WebSocket connection")
-    async with behind_a_network() as (_, network, far, _near):
-        async with windows(browser, far, expected=expected, viewport=size, color_scheme=scheme) as (
-            alice,
-        ):
-            page = alice.page
-            await page.goto(far)
-            await alice.fill_in("Alice", "wrong")
-            await alice.problem()
-            assert await audit(page) == []
-            await alice.fill_in("Alice")
-            await alice.connected()
-            await alice.say("a-very-long-word-" * 20)
-            await alice.sees("a-very-long-word-" * 20)
-            assert await audit(page) == []
-            await page.click("#wire-toggle")
-            await page.locator("#frames .in").last.click()
-            assert await audit(page) == []
-            await page.locator("#frames .out").last.click()
-            assert await audit(page) == []
-            await page.click("#wire-close")
-            network.black_hole()
-            await alice.say("kept")
-            await alice.waits()
-            assert await audit(page) == []
-
-
-async def test_every_module_is_used(browser: Any) -> None:
-    """No file lies about that no page loads."""
-    async with chatting() as (_, server), windows(browser, server.http) as (alice,):
-        loaded: set[str] = set()
-        alice.page.on("request", lambda request: loaded.add(request.url.rpartition("/")[2]))
-        await alice.sign_in("Alice")
-        assert {name for name in loaded if name.endswith(".js")} == set(MODULES)
-
-
-async def test_the_audit_finds_what_is_planted(browser: Any) -> None:
-    planted = """() => {
-      const add = (tag, props) => document.querySelector(".card").append(
-        Object.assign(document.createElement(tag), props));
-      add("p", {textContent: "pale", id: "name"});
-      document.querySelector("p#name").style.color = "#999";
-      add("button", {});
-      add("img", {src: "/static/icon.svg"});
-      add("label", {htmlFor: "nobody", textContent: "whose?"});
-      add("h1", {textContent: "a second one"});
-      document.querySelector("#password").style.width = "3000px";
-      document.documentElement.lang = "";
-    }"""
-    async with chatting() as (_, server), windows(browser, server.http) as (window,):
-        await window.page.goto(server.http)
-        await window.page.wait_for_selector("#demo-people tbody tr")
-        assert await audit(window.page) == []
-        await window.page.evaluate(planted)
-        faults = " ".join(await audit(window.page))
-    for fault in (
-        "contrast 2.",
-        "no name: <button",
-        "no alt: <img",
-        "id twice: name",
-        "for names nothing: nobody",
-        "2 of h1",
-        "px wider than the window",
-        "outside the window: <input",
-        "no language",
-    ):
-        assert fault in faults
+        assert waits[:3] == [[250, 375, 500], [500, 750, 1000], [1000, 1500, 2000]]
+        assert waits[-2:] == [[7500, 11250, 15000]] * 2

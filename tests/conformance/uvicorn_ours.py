@@ -8,16 +8,19 @@ class gets `H11Protocol`. So the tests called `websockets-sansio` and `h11` are 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import os
 import sys
 from dataclasses import replace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import httpx
 import pytest
 from uvicorn.protocols.http import h11_impl
 from uvicorn.protocols.websockets import websockets_sansio_impl
 
+from refimpl.lifecycle import heartbeat
 from refimpl.middleware.engine.http import HTTP
 from refimpl.middleware.engine.protocol import Engine
 
@@ -35,18 +38,28 @@ OPTIONS = [
 class Ours(Engine):
     """Our engine, with what the tests look at and set inside uvicorn's."""
 
-    ping_sent_at = 0.0
+    __slots__ = ("__dict__",)
+
+    @property
+    def transport(self) -> asyncio.Transport:
+        """What the tests write to and close."""
+        return self.writer.transport
 
     @property
     def ping_timer(self) -> object:
         """What will send the next ping, or None."""
-        return self._heartbeat
+        return self.driver.heartbeat
+
+    @property
+    def ping_sent_at(self) -> float:
+        """When the last ping was sent, 0.0 before the first."""
+        return PINGED.get(self.driver, 0.0)
 
     @property
     def close_timer(self) -> object:
         """What will end the wait for the peer's Close, or None."""
-        waits = self._closed is None and not self._lost and not self.transport.is_closing()
-        return self._deadline if waits else None
+        waits = self.writer.closed is None and not self.writer.lost
+        return self.driver.closer._deadline if waits and not self.transport.is_closing() else None
 
     @property  # type: ignore[override]
     def close_timeout(self) -> float:
@@ -54,11 +67,22 @@ class Ours(Engine):
 
     @close_timeout.setter
     def close_timeout(self, seconds: float) -> None:
-        self.settings = replace(self.settings, close_timeout=seconds or 1e-9)
+        settings = replace(self.driver.settings, close_timeout=seconds or 1e-9)
+        self.driver.settings = self.writer.settings = settings
 
-    def beat(self) -> bytes:
-        self.ping_sent_at = self._loop.time()
-        return super().beat()
+
+PINGED: WeakKeyDictionary[object, float] = WeakKeyDictionary()
+
+
+def note_pings() -> None:
+    """Note when the heartbeat pings which connection."""
+    send_ping = heartbeat.send_ping
+
+    def noted(line: Any, *arguments: Any) -> bytes:
+        PINGED[line] = asyncio.get_running_loop().time()
+        return send_ping(line, *arguments)
+
+    heartbeat.send_ping = noted
 
 
 def complete(transport: type[Any]) -> None:
@@ -66,6 +90,7 @@ def complete(transport: type[Any]) -> None:
     transport.set_write_buffer_limits = lambda self, high=None, low=None: None
     transport.can_write_eof = lambda self: False
     transport.abort = transport.close
+    transport.get_protocol = lambda self: None  # so the engine stays in front of its driver
 
 
 class Selection:
@@ -101,6 +126,7 @@ def main() -> int:
     websockets_sansio_impl.WebSocketsSansIOProtocol = Ours  # type: ignore[misc, assignment]
     if options.http:
         h11_impl.H11Protocol = HTTP  # type: ignore[misc]
+    note_pings()
     plugins = [Selection(http=options.http)]
     return pytest.main([*OPTIONS, f"--junitxml={options.junit}", *FILES], plugins=plugins)
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 import pytest
 
 from refimpl.framing import parse_frame
+from refimpl.handshake import Headers, Response, build_request, parse_uri
 from refimpl.messages import Protocol, Role
 from tests.support import wire
 from tests.support.cpu import quickest
@@ -137,3 +138,21 @@ def test_a_head_of_64_kib_byte_by_byte_takes_less_than_half_a_second() -> None:
             assert protocol.receive_data(bytes([byte])) == []
 
     assert quickest(shake_hands, times=3) < 0.5
+
+
+def test_a_refusal_of_60_kb_byte_by_byte_takes_less_than_half_a_second() -> None:
+    """25: the client parsed the head of the answer from its start again for each byte."""
+    request = build_request(parse_uri("ws://a.example/"), key="dGhlIHNhbXBsZSBub25jZQ==")
+    answer = Response(
+        403, Headers([("X", "y" * 8000)] * 3 + [("Content-Length", "40000")]), bytes(40_000)
+    )
+
+    def be_refused() -> None:
+        protocol = Protocol(Role.CLIENT)
+        protocol.send_request(request)
+        events = [
+            event for byte in answer.serialize() for event in protocol.receive_data(bytes([byte]))
+        ]
+        assert len(events) == 1
+
+    assert quickest(be_refused, times=3) < 0.5

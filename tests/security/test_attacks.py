@@ -14,8 +14,8 @@ from refimpl.auth import AuthError, redact
 from refimpl.auth.credentials import read_message
 from refimpl.chat.rooms import Room
 from refimpl.cli.demo import serve_until_stopped
+from refimpl.lifecycle.driver import Driver
 from refimpl.middleware.asgi import Receive, Scope, Send
-from refimpl.middleware.engine.protocol import Engine
 from refimpl.middleware.serving import running
 from refimpl.middleware.static import is_public
 from tests.support.asgi import Exchange, scope_of
@@ -223,12 +223,12 @@ class TestDemo:
 @pytest.mark.parametrize("compressed", [False, True], ids=["plain", "deflate"])
 async def test_what_waits_for_an_application_is_bounded_in_bytes(compressed: bool) -> None:
     """A queue of 32 messages of 16 MiB, uvicorn's defaults, would be 512 MiB a connection."""
-    engines: list[Engine] = []
+    drivers: list[Driver] = []
     leave = asyncio.Event()
 
     async def deaf(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
-            engines.append(scope["extensions"]["refimpl.wire"]["observe"].__self__)
+            drivers.append(scope["extensions"]["refimpl.wire"]["observe"].__self__._driver)
             await receive()
             await send({"type": "websocket.accept"})
             await leave.wait()
@@ -240,9 +240,9 @@ async def test_what_waits_for_an_application_is_bounded_in_bytes(compressed: boo
         async with connect(uri, compression=offer, close_timeout=0.2, ping_interval=None) as flood:
             sending = asyncio.gather(*[flood.send(bytes(4 << 20)) for _ in range(10)])
             async with asyncio.timeout(20):
-                while not (engines and engines[0].driver.reading_paused):  # noqa: ASYNC110
+                while not (drivers and drivers[0].reading_paused):  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
-            waiting = sum(map(len, engines[0].driver.inbox))
+            waiting = sum(map(len, drivers[0].inbox))
             sending.cancel()
             leave.set()
     assert waiting <= 17 << 20

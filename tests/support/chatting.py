@@ -12,9 +12,9 @@ from typing import Any
 import httpx
 from argon2 import PasswordHasher
 
-from refimpl import connect
+from refimpl import HandshakeError, connect
 from refimpl.chat import MAX_FRAME, Chat
-from refimpl.chat.limits import Pace
+from refimpl.chat.limits import RateLimit
 from refimpl.chat.people import DEMO
 from refimpl.lifecycle import ClientConnection
 from refimpl.middleware.serving import OUR_ENGINE, Running, running
@@ -40,7 +40,7 @@ class Clock:
 
 def new_chat(*, paced: bool = True, **options: Any) -> Chat:
     if not paced:
-        options["pace"] = Pace(**UNPACED)
+        options["rate_limit"] = RateLimit(**UNPACED)
     return Chat(**{"hasher": CHEAP, **options})
 
 
@@ -88,6 +88,15 @@ async def new_ticket(client: httpx.AsyncClient) -> str:
     assert response.status_code == 201, response.text
     ticket: str = response.json()["ticket"]
     return ticket
+
+
+async def refusal(uri: str, **options: Any) -> int:
+    """Return the status that a handshake is refused with, 0 where it is not."""
+    try:
+        async with connect(uri, **options):
+            return 0
+    except HandshakeError as error:
+        return error.status
 
 
 class Guest:

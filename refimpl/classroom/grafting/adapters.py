@@ -28,6 +28,6 @@ def parse_frame_only(
 
     return {
         "framing.parse_frame": parse,
-        "messages.assembly.take_small": take_small,
+        "messages.receiving.take_small": take_small,
         "messages.protocol.Protocol._take_large": lambda *arguments: 0,
     }

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
-from typing import TYPE_CHECKING
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
 
 from refimpl.lab.draw.figures import BLACK, BLUE, GREY, WIDTH, Picture, canvas
 from refimpl.lab.text import Text
@@ -22,9 +23,15 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Table = Mapping[tuple[Enum, Enum], Enum | None]
-SPACING, RISE = 3.0, 0.28
-ROOMY, CROWDED = (0.78, 11.0, 0.07), (1.0, 9.0, RISE + 0.06)  # half a box, its font, its labels
+RISE, LETTER, MARGIN, GAP = 0.3, 0.116, 0.22, 1.85
 TINTS = ("#F7DDA6", "#A9DFCC", "#EBCBDD", "#E0E0E0", "#BFE0F5")
+
+
+class Row(NamedTuple):
+    """Where the boxes stand: the middle of each, and half its width."""
+
+    middle: list[float]
+    half: list[float]
 
 
 def draw_states(
@@ -33,32 +40,76 @@ def draw_states(
     """Return the states in a row and arrows with their triggers; None leads nowhere.
 
     Arrows to the next state run straight, those that skip states or go back bend below, and those
-    that end where they began are loops above.
+    that end where they began are loops above. A trigger that leads from everywhere to one state is
+    written above that state, and bends nowhere.
     """
-    states = states_of(table)
-    edges = edges_of(table)
+    states, anywhere = states_of(table), triggers_from_anywhere(table)
+    edges = arrows(table, anywhere)
     deepest = max((abs(states.index(b) - states.index(a)) for a, b in edges), default=1)
-    low = 1.05 * max(deepest, 2) - 0.15
-    half, font, height = ROOMY if len(states) <= 4 else CROWDED
-    with canvas(
-        claim, alt=alt or in_words(table), size=(WIDTH, 0.9 * (low + 2.1)), bare=True
-    ) as drawn:
+    low = 1.05 * max(deepest, 2) - 0.45
+    row = lay_out(states)
+    size = (WIDTH, 0.9 * (low + 2.1))
+    with canvas(claim, alt=alt or in_words(table), size=size, bare=True) as drawn:
         axes = drawn.axes
         axes.set_aspect("equal")
-        axes.set_xlim(-half - 0.17, SPACING * (len(states) - 1) + half + 0.17)
+        axes.set_xlim(-0.17, row.middle[-1] + row.half[-1] + 0.17)
         axes.set_ylim(-low, 1.75)
         for (before, after), triggers in edges.items():
             names = [each.name for each in triggers]
-            _edge(axes, states.index(before), states.index(after), names, half, height)
+            _edge(axes, row, states.index(before), states.index(after), names)
         for index, state in enumerate(states):
-            _box(axes, index, state.name, half, font)
+            _box(axes, row, index, state.name)
+        for trigger, after in anywhere.items():
+            place = (row.middle[states.index(after)], RISE + 0.12)
+            _label(axes, place, [trigger.name, "from anywhere"], below=False)
     return drawn.picture
 
 
-def _box(axes: Axes, index: int, name: str, half: float, font: float) -> None:
+def lay_out(states: list[Enum]) -> Row:
+    """Return a row of boxes, each as wide as its name, with the same gap between any two."""
+    half = [MARGIN + LETTER * len(state.name) for state in states]
+    middle = [half[0]]
+    for left, right in pairwise(half):
+        middle.append(middle[-1] + left + GAP + right)
+    return Row(middle, half)
+
+
+def is_next(states: list[Enum], before: Enum, after: Enum) -> bool:
+    """Return whether after stands right behind before."""
+    return states.index(after) == states.index(before) + 1
+
+
+def triggers_from_anywhere(table: Table) -> dict[Enum, Enum]:
+    """Return the triggers that lead from every state to the same one, and to which.
+
+    Of two states an arrow each says the same, and more plainly.
+    """
+    states = states_of(table)
+    found: dict[Enum, Enum] = {}
+    for trigger in dict.fromkeys(trigger for _, trigger in table):
+        afters = {table.get((state, trigger)) for state in states}
+        [after, *others] = afters
+        if not others and after is not None and len(states) > 2:
+            found[trigger] = after
+    return found
+
+
+def arrows(table: Table, anywhere: Mapping[Enum, Enum]) -> dict[tuple[Enum, Enum], list[Enum]]:
+    """Return the triggers of each arrow to draw, without those that lead from anywhere."""
+    states = states_of(table)
+    found = {}
+    for (before, after), triggers in edges_of(table).items():
+        if not is_next(states, before, after):
+            triggers = [each for each in triggers if each not in anywhere]
+        if triggers:
+            found[before, after] = triggers
+    return found
+
+
+def _box(axes: Axes, row: Row, index: int, name: str) -> None:
     from matplotlib.patches import FancyBboxPatch
 
-    middle = index * SPACING
+    middle, half = row.middle[index], row.half[index]
     style = "round,pad=0,rounding_size=0.12"
     axes.add_patch(
         FancyBboxPatch(
@@ -72,7 +123,7 @@ def _box(axes: Axes, index: int, name: str, half: float, font: float) -> None:
             zorder=2,
         )
     )
-    axes.text(middle, 0, name, ha="center", va="center", weight="bold", fontsize=font, zorder=3)
+    axes.text(middle, 0, name, ha="center", va="center", weight="bold", fontsize=10.5, zorder=3)
 
 
 def states_of(table: Table) -> list[Enum]:
@@ -90,19 +141,18 @@ def edges_of(table: Table) -> dict[tuple[Enum, Enum], list[Enum]]:
     return edges
 
 
-def _edge(
-    axes: Axes, start: int, end: int, triggers: list[str], half: float, height: float
-) -> None:
+def _edge(axes: Axes, row: Row, start: int, end: int, triggers: list[str]) -> None:
     from matplotlib.patches import FancyArrowPatch
 
-    x0, x1 = start * SPACING, end * SPACING
+    x0, x1 = row.middle[start], row.middle[end]
     bend = 0.0
     if start == end:
         tail, head, curve = (x0 + 0.36, RISE), (x0 - 0.36, RISE), "arc3,rad=1.7"
         label = (x0, 0.95 + 0.02)
     elif end == start + 1:
-        tail, head, curve = (x0 + half, 0), (x1 - half, 0), "arc3,rad=0"
-        label = ((x0 + x1) / 2, height)
+        x0, x1 = x0 + row.half[start], x1 - row.half[end]
+        tail, head, curve = (x0, 0), (x1, 0), "arc3,rad=0"
+        label = ((x0 + x1) / 2, 0.07)
     else:
         # Longer arrows bend deeper and end further along, so that two never meet in one arrowhead.
         steps = abs(end - start)
@@ -128,13 +178,13 @@ def _edge(
 
 
 def _label(axes: Axes, place: tuple[float, float], triggers: list[str], *, below: bool) -> None:
-    """Write the triggers of an arrow: above the place one a line, below it in one line."""
+    """Write the triggers of an arrow, above the place, one a line, or below it, in one line."""
     axes.text(
         *place,
         (", " if below else "\n").join(triggers),
         ha="center",
         va="top" if below else "bottom",
-        fontsize=9.5,
+        fontsize=9,
         color=BLUE,
         family="DejaVu Sans Mono",
         linespacing=1.25,

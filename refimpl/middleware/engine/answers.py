@@ -10,16 +10,32 @@ b'sign in first'
 
 from collections.abc import Iterable
 
-from refimpl.errors import LocalProtocolError
+from refimpl.errors import HandshakeError, LocalProtocolError
 from refimpl.handshake import Acceptance, Headers, Response
 from refimpl.middleware.asgi import Message
 
-__all__ = ["Denial", "HeaderLines", "accept_with", "with_headers"]
+__all__ = [
+    "CLOSING",
+    "DENIED",
+    "FAILED",
+    "Denial",
+    "HeaderLines",
+    "accept_with",
+    "with_headers",
+]
 
 HeaderLines = Iterable[tuple[bytes, bytes]]
 
 # Framing of the answer, and the handshake itself: what an application may not set (RFC 6455 4.2.2).
 OURS = ("connection", "content-length", "transfer-encoding", "upgrade")
+
+# What an engine answers by itself.
+CLOSING = HandshakeError("the server is closing", status=503, reason="server-closing")
+DENIED = HandshakeError("the application said no", status=403, reason="application")
+FAILED = HandshakeError(
+    "the application failed", status=500, reason="application", body=b"Internal Server Error"
+)
+
 NO_BODY = (204, 304)  # RFC 9112 6.3: these end with their head, whatever it says
 
 

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from refimpl.middleware.asgi import Scope
 from refimpl.middleware.engine.scope import describe_transport
 
-__all__ = ["client_name", "log_outcome", "logger", "safe_path", "trace"]
+__all__ = ["client_name", "is_return", "log_outcome", "logger", "safe_path", "trace"]
 
 TRACE = 5  # uvicorn's own level, below DEBUG
 
@@ -22,6 +22,19 @@ logger = logging.getLogger("uvicorn.error")  # where uvicorn's other engines log
 def log_outcome(scope: Scope, outcome: str) -> None:
     """Log how a request was answered: "[accepted]" or a status."""
     logger.info('%s - "WebSocket %s" %s', client_name(scope), safe_path(scope), outcome)
+
+
+def is_return(returned: object, *, answered: bool) -> bool:
+    """Whether an application ended as ASGI asks; log what it did instead.
+
+    answered: whether it has accepted or denied the connection.
+    """
+    if not answered:
+        logger.error("ASGI callable returned without completing handshake.")
+    elif returned is not None:
+        kind = type(returned).__name__
+        logger.error("ASGI callable should return None, but returned a %s.", kind)
+    return answered and returned is None
 
 
 def trace(transport: asyncio.BaseTransport, step: str) -> None:

@@ -13,6 +13,7 @@ from refimpl.errors import RemoteProtocolError
 from refimpl.framing import parse_header
 from refimpl.lifecycle.driver import Driver
 from refimpl.messages import State
+from refimpl.middleware.engine.passing import PassingOn
 
 __all__ = ["Callback", "FrameSplitter", "Observed", "Tap", "Watch"]
 
@@ -96,7 +97,7 @@ class Watch:
                     self.remove(callback)
 
 
-class Tap(asyncio.Protocol):
+class Tap(PassingOn):
     """A layer between a transport and its driver that shows what passes, in both directions.
 
     To the transport it is the protocol, to the driver it is the transport.
@@ -104,7 +105,7 @@ class Tap(asyncio.Protocol):
 
     def __init__(self, driver: Driver, watch: Watch) -> None:
         self.transport = driver.writer.transport
-        self._driver = driver
+        self.driver = driver
         self._watch = watch
 
     def __getattr__(self, name: str) -> Any:
@@ -118,23 +119,7 @@ class Tap(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Show and pass on data."""
         self._watch.came(data)
-        self._driver.data_received(data)
-
-    def eof_received(self) -> bool:
-        """Pass on the end of the stream."""
-        return self._driver.eof_received()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Pass on the end of the connection."""
-        self._driver.connection_lost(exc)
-
-    def pause_writing(self) -> None:
-        """Pass on that the transport is full."""
-        self._driver.pause_writing()
-
-    def resume_writing(self) -> None:
-        """Pass on that the transport has room again."""
-        self._driver.resume_writing()
+        self.driver.data_received(data)
 
 
 class Observed:

@@ -23,13 +23,16 @@ from refimpl.lifecycle.heartbeat import TIMED_OUT, start_heartbeat
 from refimpl.messages import Event, HandshakeFailed, Role, State
 from refimpl.middleware.asgi import Message, Scope
 from refimpl.middleware.engine.answers import (
+    CLOSING,
+    DENIED,
+    FAILED,
     Denial,
     HeaderLines,
     accept_with,
     with_headers,
 )
 from refimpl.middleware.engine.host import Host, host_of
-from refimpl.middleware.engine.log import log_outcome, logger, trace
+from refimpl.middleware.engine.log import is_return, log_outcome, logger, trace
 from refimpl.middleware.engine.observe import Observed
 from refimpl.middleware.engine.order import (
     Disconnected,
@@ -41,6 +44,7 @@ from refimpl.middleware.engine.order import (
     disconnect_message,
     is_disconnect,
 )
+from refimpl.middleware.engine.passing import PassingOn
 from refimpl.middleware.engine.scope import describe_request, describe_transport
 
 if TYPE_CHECKING:
@@ -51,12 +55,8 @@ __all__ = ["Disconnected", "Engine"]
 
 OPEN = State.OPEN  # an enum member costs two look-ups, and every message asks
 
-FAILED = HandshakeError(
-    "the application failed", status=500, reason="application", body=b"Internal Server Error"
-)
 
-
-class Engine(asyncio.Protocol):
+class Engine(PassingOn):
     """One connection that uvicorn handed over, from the request to the end of the application."""
 
     __slots__ = (
@@ -79,10 +79,7 @@ class Engine(asyncio.Protocol):
         if not config.loaded:
             config.load()
         self._host: Host = host_of(
-            config,
-            server_state,
-            max_fragments=self.max_fragments,
-            close_timeout=self.close_timeout,
+            config, server_state, max_fragments=self.max_fragments, close_timeout=self.close_timeout
         )
         settings = self._host.settings
         self.core = settings.new_core(Role.SERVER)
@@ -113,14 +110,6 @@ class Engine(asyncio.Protocol):
         if not self.writer.lost and self.writer.transport.get_protocol() is self:
             self.writer.transport.set_protocol(self.driver)
 
-    def data_received(self, data: bytes) -> None:
-        """Pass on what uvicorn has read: the request, written out again."""
-        self.driver.data_received(data)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Pass on a loss that came before the driver took over."""
-        self.driver.connection_lost(exc)
-
     def shutdown(self) -> None:
         """Tell the client that the service restarts, or refuse it with 503 where it waits still.
 
@@ -134,7 +123,7 @@ class Engine(asyncio.Protocol):
             self.driver.closer.start_deadline()
 
     def _leave(self) -> None:
-        self._refuse(HandshakeError("the server is closing", status=503, reason="server-closing"))
+        self._refuse(CLOSING)
         self.driver.start_close(CloseCode.SERVICE_RESTART)
 
     # --- what the driver tells ---
@@ -166,8 +155,8 @@ class Engine(asyncio.Protocol):
     def _consider(self, request: Request) -> None:
         """Check the handshake, and ask the application what it thinks of the request."""
         host = self._host
-        self._scope = describe_request(request, host.root_path)
-        self._scope.update(describe_transport(self.writer.transport))
+        transport = describe_transport(self.writer.transport)
+        self._scope = {**describe_request(request, host.root_path), **transport}
         if host.is_closing:
             self._leave()
             return
@@ -195,13 +184,8 @@ class Engine(asyncio.Protocol):
             returned: object = await self._host.app(  # type: ignore[func-returns-value]
                 self._scope, self._receive, self._send
             )
-            if self.core.state is State.CONNECTING:
-                logger.error("ASGI callable returned without completing handshake.")
-            elif returned is None:
+            if is_return(returned, answered=self.core.state is not State.CONNECTING):
                 code = CloseCode.NORMAL_CLOSURE
-            else:
-                kind = type(returned).__name__
-                logger.error("ASGI callable should return None, but returned a %s.", kind)
         except Exception as error:
             if not is_disconnect(error):
                 logger.exception("Exception in ASGI application\n")
@@ -329,9 +313,7 @@ class Engine(asyncio.Protocol):
     def _close_with(self, message: Message) -> None:
         """Send Close, or 403 before 101; on a connection that is over nothing is left to do."""
         if self._stage is Stage.ASKED:  # with a reason for nobody, and FastAPI's is not even text
-            self._refuse(
-                HandshakeError("the application said no", status=403, reason="application")
-            )
+            self._refuse(DENIED)
         else:
             self.driver.start_close(*close_of(message))
         self._stage = Stage.DONE
@@ -345,8 +327,7 @@ class Engine(asyncio.Protocol):
         if self._denial.begun:
             self.writer.write(self._denial.go_on(body, more=more))
         else:
-            response = self._denial.begin(body, more=more)
-            self.core.reject(response)
+            self.core.reject(response := self._denial.begin(body, more=more))
             self.writer.flush()
             log_outcome(self._scope, str(response.status))
         if not more:

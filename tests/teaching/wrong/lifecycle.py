@@ -178,9 +178,9 @@ def never_finishes(head, patience):
 
 
 def any_byte_taken(before, now):
-    return (
-        now.heard > before.heard or now.taken > before.taken or not (before.reading and now.reading)
-    )
+    if before.waiting or now.taken > before.taken:
+        return now.heard > before.heard or now.taken > before.taken
+    return now.heard > before.heard or not (before.reading and now.reading)
 
 
 def only_hears(before, now):
@@ -188,13 +188,15 @@ def only_hears(before, now):
 
 
 def still_waiting(before, now):
-    took = now.waiting and now.taken > before.taken
-    return now.heard > before.heard or took or not (before.reading and now.reading)
+    if now.waiting:
+        return now.heard > before.heard or now.taken > before.taken
+    return now.heard > before.heard or not (before.reading and now.reading)
 
 
 def waited_at_both_times(before, now):
-    took = before.waiting and now.waiting and now.taken > before.taken
-    return now.heard > before.heard or took or not (before.reading and now.reading)
+    if before.waiting:
+        return now.heard > before.heard or (now.waiting and now.taken > before.taken)
+    return now.heard > before.heard or not (before.reading and now.reading)
 
 
 def never_mind_reading(before, now):
@@ -202,8 +204,14 @@ def never_mind_reading(before, now):
 
 
 def reading_now_will_do(before, now):
+    if before.waiting:
+        return now.heard > before.heard or now.taken > before.taken
+    return now.heard > before.heard or not now.reading
+
+
+def unread_is_always_life(before, now):
     took = before.waiting and now.taken > before.taken
-    return now.heard > before.heard or took or not now.reading
+    return now.heard > before.heard or took or not (before.reading and now.reading)
 
 
 def everything_at_once(before, now):
@@ -317,6 +325,7 @@ WRONG = {
         (waited_at_both_times, "that none waits now"),
         (never_mind_reading, "where we do not look"),
         (reading_now_will_do, "where we did not look"),
+        (unread_is_always_life, "that we do not read is no life"),
         (everything_at_once, "each byte that arrives"),
     ],
     "close_all": [

@@ -38,15 +38,15 @@ SHOWS_LIFE = Exercise(
     points=3,
     rule="RFC 6455 5.5.2 asks for a pong; what counts as life besides is ours to say",
     hints=(
-        "Three things excuse a missing pong: it said something; it took what had waited for it; or "
-        "we ourselves did not listen. Any one is enough.",
+        "First ask whether it said something. If not, ask whether bytes waited for it before: then "
+        "it must have taken some. If none did, ask whether we listened.",
         "RFC 6455 5.5.2: a Pong comes as soon as is practical, so behind the 81 fe of a message "
         "that is on its way. `heard` grows with every read. `taken` grows also when the "
         "*kernel* takes bytes, which it does for a dead peer too, until it is full.",
         "1. now.heard > before.heard: life.\n"
-        "2. before.waiting (the kernel was full) and now.taken > before.taken: life.\n"
-        "3. reading was False in one of the two: its pong may lie unread. Life.\n"
-        "4. Otherwise none.",
+        "2. before.waiting (the kernel was full): life if now.taken > before.taken, else none.\n"
+        "3. Not before.waiting: life if reading was False in one of the two, for its pong may lie "
+        "unread; else none.",
     ),
     cases=(
         Case("nothing has moved", call(STILL, STILL), expect=False),

@@ -1,4 +1,4 @@
-"""The line in front of sign-in: many from one address keep nobody else waiting."""
+"""The queue in front of sign-in: many from one address keep nobody else waiting."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ import pytest
 from argon2 import PasswordHasher
 
 from refimpl.chat import DEMO, Chat
+from refimpl.chat.fair_queue import FairQueue, QueueFull
 from refimpl.chat.limits import address_of
-from refimpl.chat.line import Crowded, FairLine
-from refimpl.chat.people import IN_LINE
+from refimpl.chat.people import MAX_WAITING
 from tests.support.clockwork import settle, virtual_time
 
 
-class TestFairLine:
+class TestFairQueue:
     """Deterministic: a turn ends when its future is set."""
 
     @staticmethod
-    def asker(line: FairLine, served: list[str]) -> Callable[[str, str], asyncio.Task[None]]:
+    def asker(queue: FairQueue, served: list[str]) -> Callable[[str, str], asyncio.Task[None]]:
         async def ask(key: str, name: str) -> None:
-            async with line.turn(key):
+            async with queue.turn(key):
                 served.append(name)
                 await asyncio.sleep(1)
 
@@ -34,8 +34,8 @@ class TestFairLine:
     @virtual_time
     async def test_keys_take_turns(self) -> None:
         """26: forty workers of one address locked everybody else out."""
-        line, served = FairLine(at_once=1), []
-        ask = self.asker(line, served)
+        queue, served = FairQueue(at_once=1), []
+        ask = self.asker(queue, served)
         tasks = [ask("flood", f"f{number}") for number in range(40)]
         await settle()
         tasks += [ask("ada", "ada"), ask("bob", "bob"), ask("ada", "ada again")]
@@ -45,8 +45,8 @@ class TestFairLine:
 
     @virtual_time
     async def test_one_key_never_has_all_places(self) -> None:
-        line, served = FairLine(at_once=2, of_key=1), []
-        ask = self.asker(line, served)
+        queue, served = FairQueue(at_once=2, per_key=1), []
+        ask = self.asker(queue, served)
         tasks = [ask("flood", f"f{number}") for number in range(5)]
         await settle()
         assert served == ["f0"]
@@ -57,31 +57,31 @@ class TestFairLine:
 
     @virtual_time
     async def test_within_a_key_it_is_first_come_first_served(self) -> None:
-        line, served = FairLine(at_once=3, of_key=2), []
-        ask = self.asker(line, served)
+        queue, served = FairQueue(at_once=3, per_key=2), []
+        ask = self.asker(queue, served)
         await asyncio.gather(*[ask("ada", str(number)) for number in range(9)])
         assert served == [str(number) for number in range(9)]
 
     @pytest.mark.parametrize(
-        ("keys", "of_key"), [(["a"] * 5, True), (["a", "a", "b", "c", "d"], False)]
+        ("keys", "per_key"), [(["a"] * 5, True), (["a", "a", "b", "c", "d"], False)]
     )
     @virtual_time
-    async def test_a_full_line_says_whose_it_is(self, keys: list[str], of_key: bool) -> None:
-        line, served = FairLine(at_once=1, in_line=3, total=3), []
-        ask = self.asker(line, served)
+    async def test_a_full_line_says_whose_it_is(self, keys: list[str], per_key: bool) -> None:
+        queue, served = FairQueue(at_once=1, waiting_per_key=3, waiting=3), []
+        ask = self.asker(queue, served)
         tasks = [ask(key, key) for key in keys[:-1]]
         await settle()
-        with pytest.raises(Crowded) as crowded:
-            await line.enter(keys[-1])
-        assert crowded.value.of_key is of_key
+        with pytest.raises(QueueFull) as crowded:
+            await queue.enter(keys[-1])
+        assert crowded.value.per_key is per_key
         await asyncio.gather(*tasks)
-        assert (line._count, line._served, line._waiting) == (0, {}, {})
+        assert (queue._waiting, queue._running, queue._queues) == (0, {}, {})
 
     @pytest.mark.parametrize("turns", range(4))
     @virtual_time
     async def test_cancelling_anywhere_loses_no_place(self, turns: int) -> None:
-        line, served = FairLine(at_once=1), []
-        ask = self.asker(line, served)
+        queue, served = FairQueue(at_once=1), []
+        ask = self.asker(queue, served)
         tasks = [ask("a", "a"), ask("a", "b"), ask("a", "c"), ask("b", "d")]
         await asyncio.sleep(1)  # now the first leaves, and its place goes on
         for _ in range(turns):
@@ -89,26 +89,26 @@ class TestFairLine:
         tasks[1].cancel()
         tasks[3].cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        assert (line._count, line._served, line._waiting) == (0, {}, {})
+        assert (queue._waiting, queue._running, queue._queues) == (0, {}, {})
         assert served[-1] == "c"
 
     @virtual_time
     async def test_one_that_is_cancelled_in_the_moment_of_its_turn(self) -> None:
-        line = FairLine(at_once=1)
-        await line.enter("a")
-        waiting = asyncio.create_task(line.enter("a"))
+        queue = FairQueue(at_once=1)
+        await queue.enter("a")
+        waiting = asyncio.create_task(queue.enter("a"))
         await asyncio.sleep(0)
         waiting.cancel()
-        line.leave("a")  # picks the one that is cancelled and has not noticed yet
+        queue.leave("a")  # picks the one that is cancelled and has not noticed yet
         await asyncio.wait([waiting])
-        assert (line._count, line._served, line._waiting) == (0, {}, {})
-        await line.enter("a")
-        waiting = asyncio.create_task(line.enter("a"))
+        assert (queue._waiting, queue._running, queue._queues) == (0, {}, {})
+        await queue.enter("a")
+        waiting = asyncio.create_task(queue.enter("a"))
         await asyncio.sleep(0)
-        line.leave("a")
+        queue.leave("a")
         waiting.cancel()  # it has its turn, and is cancelled before it runs
         await asyncio.wait([waiting])
-        assert (line._count, line._served, line._waiting) == (0, {}, {})
+        assert (queue._waiting, queue._running, queue._queues) == (0, {}, {})
 
 
 class TestAddresses:
@@ -163,7 +163,7 @@ async def asking(chat: Chat, address: str) -> AsyncIterator[httpx.AsyncClient]:
 class TestSignIn:
     """26: forty anonymous workers locked it: 24 of 25 tries of an honest user got 503."""
 
-    @pytest.mark.parametrize("workers", [40, IN_LINE + 40])
+    @pytest.mark.parametrize("workers", [40, MAX_WAITING + 40])
     async def test_an_honest_user_gets_in_while_one_address_floods(self, workers: int) -> None:
         gate = Gate()
         chat = Chat(hasher=gate)
@@ -173,13 +173,13 @@ class TestSignIn:
             ]
             await turns(lambda: gate.begun)
             entering = asyncio.create_task(honest.post("/api/sign-in", json=RIGHT))
-            await turns(lambda: gate.begun == 2)  # beside the flood's one, not behind its line
+            await turns(lambda: gate.begun == 2)  # beside the flood's one, not behind its queue
             gate.passed.release(2)
             response = await entering
             gate.passed.release(workers)
             answers = [(await each).status_code for each in tries]
         assert response.status_code == 200
-        assert answers.count(429) == max(0, workers - IN_LINE - 1)
+        assert answers.count(429) == max(0, workers - MAX_WAITING - 1)
         assert set(answers) <= {403, 429}
 
     async def test_even_from_the_same_address_it_waits_its_turn(self) -> None:

@@ -1,4 +1,4 @@
-"""The way into the chat, in Chromium: bad passwords, cookies, and pages from elsewhere."""
+"""The chat in Chromium: signing in and out, and what a page from elsewhere gets."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 
 from refimpl.chat import DEMO
-from tests.browser.chat_window import Window, focused, windows
+from tests.browser.windows import Window, focused, windows
 from tests.support.chatting import Clock, chatting
 
-# One Chromium for all tests of this module: to start it takes longer than most of them.
 pytestmark = [pytest.mark.chromium, pytest.mark.asyncio(loop_scope="module")]
 
 

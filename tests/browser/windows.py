@@ -1,10 +1,12 @@
-"""Windows of Chromium on the chat: people who sign in, talk, and see what the others say."""
+"""Windows of one Chromium on the chat: each is a person with a profile of their own."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
+
+import pytest
 
 from refimpl.chat import DEMO, Chat
 from refimpl.lab.wire.chaos import Chaos, chaos
@@ -103,3 +105,12 @@ async def behind_a_network(**options: Any) -> AsyncIterator[tuple[Chat, Chaos, s
 async def focused(window: Window) -> str:
     name: str = await window.page.evaluate("document.activeElement.id")
     return name
+
+
+async def tab_to(window: Window, selector: str) -> None:
+    """Press Tab until the element has the focus, once around the page at most."""
+    for _ in range(40):
+        if await window.page.evaluate("s => document.activeElement.matches(s)", selector):
+            return
+        await window.page.keyboard.press("Tab")
+    pytest.fail(f"Tab does not come to {selector}")

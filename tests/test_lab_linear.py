@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from refimpl.bench.report import Row
+from refimpl.bench.report import Report, Row
 from refimpl.cli.connect import describe_refusal
 from refimpl.cli.doctor import read_lock
 from refimpl.cli.inspect import explain, parse_hex
@@ -30,7 +30,7 @@ from refimpl.lab.wire.dissect import unmask
 from refimpl.lab.wire.heads import annotate_head, stable_line
 from refimpl.lab.wire.tap import Wiretap
 from refimpl.messages import Protocol, Role
-from refimpl.profiling import Histogram, Profile, Report
+from refimpl.profiling import Histogram, Profile
 from refimpl.profiling.flame import boxes, flame_graph, hot_path
 from refimpl.profiling.render import Finding, speedscope
 from refimpl.profiling.stacks import Call, hottest_table

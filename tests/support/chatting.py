@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import httpx
@@ -16,6 +16,7 @@ from refimpl import HandshakeError, connect
 from refimpl.chat import MAX_FRAME, Chat
 from refimpl.chat.limits import RateLimit
 from refimpl.chat.people import DEMO
+from refimpl.errors import ConnectionClosed
 from refimpl.lifecycle import ClientConnection
 from refimpl.middleware.serving import OUR_ENGINE, Running, running
 
@@ -135,6 +136,9 @@ class Guest:
     async def end(self) -> tuple[int | None, str | None]:
         """Wait for the end of the connection; return its code and reason."""
         async with asyncio.timeout(PATIENCE):
+            with suppress(ConnectionClosed):  # its end lies behind what was not read
+                while True:
+                    await self.socket.recv()
             await self.socket.wait_closed()
         return self.socket.close_code, self.socket.close_reason
 

@@ -46,11 +46,7 @@ def test_no_module_has_outgrown_a_reading():
     assert law.length_faults(PACKAGE) == []
 
 
-OUTGROWN = {  # split together with what they test
-    "tests/test_lifecycle_server.py",
-    "tests/test_messages_deflate.py",
-    "tests/test_messages_protocol.py",
-}
+OUTGROWN = {"tests/test_lifecycle_server.py"}
 
 
 def test_no_folder_and_no_test_has_outgrown_a_glance():

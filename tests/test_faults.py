@@ -72,7 +72,7 @@ class TestNetwork:
             await seen.put((caught.value.code, loop.time() - start))
 
         limits = {"ping_interval": 0.2, "ping_timeout": 0.2, "close_timeout": 0.1}
-        async with serve(watch, "127.0.0.1", 0, **limits) as server:
+        async with serve(watch, "127.0.0.1", 0, allowed_hosts=["*"], **limits) as server:
             async with (
                 chaos(*address(server)) as network,
                 connect(network.uri, ping_interval=None, close_timeout=0.1) as websocket,
@@ -97,7 +97,7 @@ class TestNetwork:
                 assert error.code == 1006
                 over.set()
 
-        async with serve(watch, "127.0.0.1", 0) as server:
+        async with serve(watch, "127.0.0.1", 0, allowed_hosts=["*"]) as server:
             async with chaos(*address(server)) as network:
                 with pytest.raises(ConnectionClosed):
                     async with connect(network.uri) as websocket:
@@ -129,7 +129,7 @@ class TestNetwork:
                 async for _ in websocket:
                     pass
 
-        async with serve(room, "127.0.0.1", 0, close_timeout=0.2) as server:
+        async with serve(room, "127.0.0.1", 0, close_timeout=0.2, allowed_hosts=["*"]) as server:
             # It never reads, which is the slowest there is; a small window keeps the kernel small.
             idle = socket.create_connection(address(server))
             idle.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -154,7 +154,7 @@ class TestNetwork:
             await websocket.close()
             closed.set()
 
-        async with serve(leave, "127.0.0.1", 0, close_timeout=0.3) as server:
+        async with serve(leave, "127.0.0.1", 0, close_timeout=0.3, allowed_hosts=["*"]) as server:
             reader, writer = await asyncio.open_connection(*address(server))
             writer.write(wire.request_head())
             await reader.readuntil(b"\r\n\r\n")

@@ -126,7 +126,7 @@ def registry_of_endpoints(count: int) -> Iterator[Operation]:
 def registry_of_connections(count: int) -> Iterator[Operation]:
     registry = Registry(endpoint)
     registry.add("chat", endpoint)
-    registry._endpoints["chat"].sessions.update(object() for _ in range(count))  # type: ignore[misc]
+    registry._endpoints["chat"].open.update(object() for _ in range(count))  # type: ignore[misc]
     loop = asyncio.new_event_loop()
     yield lambda: loop.run_until_complete(registry(scope("chat"), receive, send))
     assert registry.connections("chat") == count
@@ -174,10 +174,11 @@ def people(count: int) -> Iterator[Operation]:
 
 
 def lobby(count: int) -> Iterator[Operation]:
-    house, ada, box = Lobby([Room("harbour", "Harbour")]), User("ada"), Outbox()
+    house, box = Lobby([Room("harbour", "Harbour")]), Outbox()
+    ada = Claims(User("ada"), "token", 0, 2**40)
     for _ in range(count):
-        house.enter(Visitor(ada, "token", box, lambda code, reason: None))
-    one = Visitor(ada, "token", box, lambda code, reason: None)
+        house.enter(Visitor(ada, box, lambda code, reason: None))
+    one = Visitor(ada, box, lambda code, reason: None)
 
     def come_and_go() -> None:
         house.enter(one)

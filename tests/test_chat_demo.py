@@ -8,7 +8,7 @@ from contextlib import nullcontext
 
 import pytest
 
-from refimpl.cli.demo import is_loopback, serve_until_stopped, told_to_stop
+from refimpl.cli.demo import only_here, serve_until_stopped, told_to_stop
 from tests.support.rawhttp import asked as asked_raw
 
 SETTINGS: dict[str, object] = {
@@ -24,12 +24,12 @@ SETTINGS: dict[str, object] = {
 )
 def test_what_only_this_machine_reaches(host: str) -> None:
     """27: on ::1 the demo took every Host, and so pages that point their own name at it."""
-    assert is_loopback(host)
+    assert only_here(host)
 
 
 @pytest.mark.parametrize("host", ["", "0.0.0.0", "::", "192.0.2.1", "2001:db8::1", "no.invalid"])
 def test_what_others_may_reach_too(host: str) -> None:
-    assert not is_loopback(host)
+    assert not only_here(host)
 
 
 class TestStopping:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import signal
 import sys
 import threading
@@ -37,20 +38,21 @@ def heavy() -> int:
 
 
 def work(seconds: float) -> None:
+    """Do as many light pieces of work as heavy ones, in an order that no timer keeps step with."""
+    pieces = random.Random(1)
     end = time.thread_time() + seconds
     while time.thread_time() < end:
-        light()
-        heavy()
+        pieces.choice([light, heavy])()
 
 
 class TestSignals:
     @signals
     def test_shares_are_right(self) -> None:
         with sample_cpu() as sampled:
-            work(0.6)
+            work(1.0)  # 250 samples
         profile = sampled.profile
-        assert profile.share("heavy") / profile.share("light") == pytest.approx(3, rel=0.5)
-        assert profile.total == pytest.approx(0.6, rel=0.25)
+        assert 1.5 < profile.share("heavy") / profile.share("light") < 6  # 3, give or take
+        assert profile.total == pytest.approx(1.0, rel=0.25)
 
     @signals
     async def test_a_loop_that_sleeps_between_is_seen_for_what_it_does(self) -> None:
@@ -61,7 +63,7 @@ class TestSignals:
                     heavy()
                     light()
                 await asyncio.sleep(0.001)
-        used = time.thread_time() - before
+            used = time.thread_time() - before  # without the making of the profile
         assert sampled.profile.total == pytest.approx(used, rel=0.25)
         assert sampled.profile.share("heavy") > sampled.profile.share("light")
 

@@ -1,7 +1,6 @@
 """`refimpl demo`: the chat application, on uvicorn with our engine, everything in one process."""
 
 import asyncio
-import ipaddress
 import signal
 import socket
 import ssl as tls
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from refimpl.cli.options import reason
+from refimpl.handshake import is_loopback
 
 if TYPE_CHECKING:
     from refimpl.middleware.asgi import App
@@ -81,7 +81,7 @@ async def serve_until_stopped(host: str, port: int, settings: dict[str, object])
             f"the demo needs {error.name}: pip install 'refimpl[server]'"
         ) from error
     app: App = Chat()
-    if is_loopback(host):  # a page elsewhere can point its own name at this machine
+    if only_here(host):  # a page elsewhere can point its own name at this machine
         app = AllowedHosts(app, [*LOOPBACK, host])
     settings = {"ws_max_size": MAX_FRAME, **settings}
     with told_to_stop() as stop:
@@ -109,13 +109,10 @@ def told_to_stop() -> Iterator[asyncio.Event]:
             loop.remove_signal_handler(number)
 
 
-def is_loopback(host: str) -> bool:
+def only_here(host: str) -> bool:
     """Whether only this machine can reach a server on this host."""
     try:
         found = {info[4][0] for info in socket.getaddrinfo(host, None)}
     except OSError:  # listening on it will fail as well, and say why
         return False
-    addresses = [ipaddress.ip_address(str(each).partition("%")[0]) for each in found]
-    return all(
-        (getattr(address, "ipv4_mapped", None) or address).is_loopback for address in addresses
-    )
+    return all(is_loopback(str(each).partition("%")[0]) for each in found)

@@ -13,8 +13,9 @@ import click
 
 from refimpl.cli.options import reason
 from refimpl.cli.output import is_terminal, say
+from refimpl.handshake import is_loopback
 from refimpl.handshake.printable import printable
-from refimpl.profiling.debug_request import MAX_SECONDS, ROOT, is_loopback
+from refimpl.profiling.debug_request import MAX_SECONDS, ROOT
 from refimpl.profiling.render import Finding, render
 
 __all__ = ["profile"]

@@ -41,7 +41,7 @@ from refimpl.handshake.head import (
     parse_request,
     parse_response,
 )
-from refimpl.handshake.hosts import default_hosts
+from refimpl.handshake.hosts import default_hosts, is_loopback
 from refimpl.handshake.proxies import Client, find_client, parse_networks
 from refimpl.handshake.refusal import refuse
 from refimpl.handshake.response import ResponseReader, read_response
@@ -76,6 +76,7 @@ __all__ = [
     "default_hosts",
     "find_client",
     "has_token",
+    "is_loopback",
     "is_valid_key",
     "make_key",
     "parse_extensions",

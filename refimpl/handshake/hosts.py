@@ -9,7 +9,15 @@ from ipaddress import IPv6Address, ip_address
 
 from refimpl.errors import LocalProtocolError
 
-__all__ = ["HOST", "LOOPBACK", "check_allowed", "comparable", "default_hosts", "parse_host"]
+__all__ = [
+    "HOST",
+    "LOOPBACK",
+    "check_allowed",
+    "comparable",
+    "default_hosts",
+    "is_loopback",
+    "parse_host",
+]
 
 HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~%!$&'()*+,;=-]+)(:[0-9]*)?")
 
@@ -90,13 +98,18 @@ def default_hosts(bound: str | Sequence[str] | None) -> tuple[str, ...] | None:
     one origin.
     """
     addresses = [bound] if isinstance(bound, str) else list(bound or ())
-    if not addresses or not all(map(_is_loopback, addresses)):
+    if not addresses or not all(map(is_loopback, addresses)):
         return None
     return tuple(dict.fromkeys([*LOOPBACK, *map(comparable, addresses)]))
 
 
-def _is_loopback(address: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Tell whether a name or address is this machine's own, without asking a resolver.
+
+    ::ffff:127.0.0.1 is too: it is 127.0.0.1 written in IPv6 (RFC 4291 2.5.5.2).
+    """
     try:
-        return ip_address(address).is_loopback
+        address = ip_address(host.strip("[]"))
     except ValueError:
-        return address.lower() == "localhost"
+        return host.lower() == "localhost"
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback

@@ -30,6 +30,7 @@ from time import monotonic
 from typing import Any
 
 from refimpl.concurrency.tasks import trace_tasks
+from refimpl.handshake import is_loopback
 from refimpl.profiling.debug_page import index
 from refimpl.profiling.debug_request import (
     HEAD_TIMEOUT,
@@ -40,7 +41,6 @@ from refimpl.profiling.debug_request import (
     Answer,
     Door,
     Refused,
-    is_loopback,
     read_request,
     refusal,
 )

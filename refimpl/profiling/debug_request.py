@@ -24,10 +24,17 @@ from ipaddress import ip_address
 from urllib.parse import parse_qsl
 
 from refimpl.errors import HandshakeError
-from refimpl.handshake import Headers, HeadLimits, Request, Response, parse_request
+from refimpl.handshake import (
+    Headers,
+    HeadLimits,
+    Request,
+    Response,
+    is_loopback,
+    parse_request,
+)
 from refimpl.profiling.render import CONTENT_TYPES
 
-__all__ = ["MAX_SECONDS", "MIN_TOKEN", "ROOT", "Answer", "Door", "Query", "Refused", "is_loopback"]
+__all__ = ["MAX_SECONDS", "MIN_TOKEN", "ROOT", "Answer", "Door", "Query", "Refused"]
 
 ROOT = "/debug/pprof/"
 MIN_TOKEN = 32  # characters, all of which count: 190 bits where they come from token_urlsafe
@@ -137,14 +144,6 @@ class Door:
             raise Refused(401, "expected the header Authorization: Bearer TOKEN", challenge)
         if not hmac.compare_digest(given.strip().encode("latin-1", "replace"), self._token):
             raise Refused(401, "got a wrong token", challenge)
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether a name or address is this machine's own, without asking a resolver."""
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
 
 
 def _is_address(name: str) -> bool:

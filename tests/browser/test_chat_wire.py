@@ -143,7 +143,7 @@ class TestWirePanel:
                 await alice.page.click("#wire-toggle")
                 told = await alice.page.inner_text("#wire-state")
                 assert "engine does not show its frames" in told
-                assert "refimpl.middleware.engine.protocol:Engine" in told
+                assert "refimpl.middleware.engine:Engine" in told
 
     async def test_its_reading_of_frames_is_the_dissectors(self, browser: Any) -> None:
         """Every length form, masked or not, data and control, against `lab.wire.dissect`."""

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refimpl.errors import LocalProtocolError
-from refimpl.handshake import Headers, Request
+from refimpl.handshake import Headers, Request, is_loopback
 from refimpl.profiling import debug as debug_module
 from refimpl.profiling import debug_request
 from refimpl.profiling.debug import MAX_CONNECTIONS, DebugServer, serve_debug
@@ -24,7 +24,6 @@ from refimpl.profiling.debug_request import (
     PROFILES,
     Door,
     Refused,
-    is_loopback,
 )
 from tests.certificates import HERE as CERTIFICATES
 from tests.support.asking import PATIENCE, ask, head, send
@@ -209,7 +208,7 @@ class TestOtherSites:
     @pytest.mark.parametrize(
         "host",
         ["127.1", "2130706433", "0x7f.0.0.1", "0177.0.0.1", "127.0.0.1.", "localhost.",
-         "[127.0.0.1]", "[localhost]", "::1", "[::1%25lo]", "[::ffff:127.0.0.1]", "0.0.0.0"],
+         "[127.0.0.1]", "[localhost]", "::1", "[::1%25lo]", "0.0.0.0"],
     )  # fmt: skip
     async def test_other_spellings_of_this_machine_are_refused(self, host: str) -> None:
         with pytest.raises(Refused, match="got a Host"):
@@ -223,10 +222,20 @@ class TestOtherSites:
             Door("x" * MIN_TOKEN).check(Request("/debug/pprof/", headers))
         except (Refused, LocalProtocolError):
             return
-        assert re.fullmatch(r"(?i:127(\.\d+){3}|localhost|\[[0:]*:0*1\])(:\d{0,5})?", host)
+        this_machine = r"(?i:127(\.\d+){3}|localhost|\[[0:]*:0*1\]|\[[0:]*:ffff:[^]]+\])(:\d{0,5})?"
+        assert re.fullmatch(this_machine, host)
 
     @pytest.mark.parametrize(
-        "host", ["localhost", "127.0.0.1:9", "[::1]:6060", "LOCALHOST:1", "127.9.9.9", "127.0.0.1:"]
+        "host",
+        [
+            "localhost",
+            "127.0.0.1:9",
+            "[::1]:6060",
+            "LOCALHOST:1",
+            "127.9.9.9",
+            "127.0.0.1:",
+            "[::ffff:127.0.0.1]",
+        ],
     )
     async def test_this_machine_through_a_tunnel_is_not(self, host: str) -> None:
         async with serve_debug() as debug:

@@ -12,7 +12,9 @@ from refimpl.sessions.errors import (
     StoreRefused,
     StoreUnavailable,
 )
+from refimpl.sessions.events import Event, Joined, Resync, StoreState, as_json
 from refimpl.sessions.memory import MemoryStore
+from refimpl.sessions.node import Metrics, Node
 from refimpl.sessions.records import (
     MAX_DATA,
     START,
@@ -37,23 +39,30 @@ __all__ = [
     "Busy",
     "Connection",
     "Degraded",
+    "Event",
     "Fenced",
     "Head",
     "History",
+    "Joined",
     "Lease",
     "Limits",
     "Members",
     "MemoryStore",
     "Message",
+    "Metrics",
     "NewerStore",
+    "Node",
     "Notice",
     "Position",
     "Presence",
     "Recheck",
+    "Resync",
     "SessionsError",
     "Store",
     "StoreFull",
     "StoreRefused",
+    "StoreState",
     "StoreUnavailable",
     "ValkeyStore",
+    "as_json",
 ]

@@ -300,6 +300,10 @@ class MemoryStore:
         entries = [each for each in held.kept if each.number > behind]
         return page_of(held.head, after, entries[:limit], limit)
 
+    async def known_ids(self, room: str) -> list[str]:
+        """Return the ids by which a resend is recognised, oldest first."""
+        return list(self._room(room).known)
+
     async def heads(self, lease: Lease, rooms: Sequence[str]) -> dict[str, Head | None]:
         """Return the heads of rooms."""
         found: dict[str, Head | None] = {}

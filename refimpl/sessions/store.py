@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from refimpl.sessions.errors import BadValue
 from refimpl.sessions.records import (
     Connection,
     History,
@@ -44,6 +45,10 @@ class Limits:
     page: int = 100
     idle_room: float = 7 * 86400.0
     remember_dead: float = 3600.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.keep <= self.remember or self.lease <= 0 or self.page <= 0:
+            raise BadValue(f"got {self}, expected 0 < keep <= remember, and a lease and a page")
 
     @property
     def renew(self) -> float:
@@ -140,6 +145,9 @@ class Store(Protocol):
 
     async def history(self, room: str, after: Position) -> History:
         """Return what stands behind a place, a page of it."""
+
+    async def known_ids(self, room: str) -> list[str]:
+        """Return the ids by which a resend is recognised, oldest first."""
 
     async def heads(self, lease: Lease, rooms: Sequence[str]) -> dict[str, Head | None]:
         """Return the heads of rooms; None for one that the store does not know."""

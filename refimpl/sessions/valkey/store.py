@@ -285,6 +285,12 @@ class ValkeyStore:
         head, entries = entries_of(room, answer)
         return page_of(head, after, entries, limit)
 
+    async def known_ids(self, room: str) -> list[str]:
+        """Return the ids by which a resend is recognised, oldest first."""
+        found = await self._calls.command("ZRANGE", room_keys(self._prefix, room).ids, "0", "-1")
+        with reading():
+            return [id.decode() for id in found]
+
     async def heads(self, lease: Lease, rooms: Sequence[str]) -> dict[str, Head | None]:
         """Return the heads of rooms; None for one that the store does not know."""
         fields = ("epoch", "number", "id", "presence", f"n:{lease.node}")

@@ -1,0 +1,91 @@
+"""What the members of a room on one node are told, and its JSON.
+
+A page keeps the place of the last message it was given. After a `Resync` or `Joined` its place is
+the one in there; messages follow that it may have already, which it knows by their ids.
+
+>>> as_json(Resync("harbour", Position("e2", 7), 3))
+'{"type":"resync","room":"harbour","epoch":"e2","number":7,"missing":3}'
+>>> as_json(Message("harbour", 8, "e2", "m1", b"ahoy"))
+'{"type":"message","room":"harbour","epoch":"e2","number":8,"id":"m1","data":"ahoy"}'
+"""
+
+import json
+from dataclasses import dataclass
+
+from refimpl.sessions.records import Message, Position, Presence
+
+__all__ = ["Event", "Joined", "Resync", "StoreState", "as_json"]
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """You are in a room. messages: how many follow; missing: how many are kept no more."""
+
+    room: str
+    position: Position
+    missing: int
+    messages: int
+    users: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Resync:
+    """Something was lost: `missing` messages at least. Behind it comes what was not lost.
+
+    position: the place from which on all is whole again. A new epoch in it says that the store lost
+    messages which may have been shown already.
+    """
+
+    room: str
+    position: Position
+    missing: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoreState:
+    """Whether the store is out of reach: then nothing can be said, and nothing new is heard."""
+
+    degraded: bool
+
+
+Event = Joined | Resync | Message | Presence | StoreState
+
+
+def as_json(event: Event) -> str:
+    """Return an event on one line; a message's data as text, what is no UTF-8 replaced."""
+    return json.dumps(_fields(event), ensure_ascii=False, separators=(",", ":"))
+
+
+def _fields(event: Event) -> dict[str, object]:
+    match event:
+        case Message(room, number, epoch, id, data):
+            return {
+                "type": "message",
+                "room": room,
+                "epoch": epoch,
+                "number": number,
+                "id": id,
+                "data": data.decode(errors="replace"),
+            }
+        case Presence(room, user, here):
+            return {"type": "presence", "room": room, "user": user, "here": here}
+        case Joined(room, place, missing, messages, users):
+            return {
+                "type": "joined",
+                "room": room,
+                "epoch": place.epoch,
+                "number": place.number,
+                "missing": missing,
+                "messages": messages,
+                "users": users,
+            }
+        case Resync(room, place, missing):
+            return {
+                "type": "resync",
+                "room": room,
+                "epoch": place.epoch,
+                "number": place.number,
+                "missing": missing,
+            }
+        case StoreState(degraded):
+            return {"type": "store", "degraded": degraded}

@@ -25,7 +25,7 @@ from refimpl.lab import Capture, Wire, annotate, dissect_all, hexdump, preview
 from refimpl.lab.draw.sequence import in_words, looks
 from refimpl.lab.text import quoted
 from refimpl.lab.wire.chaos import Chaos, Faults, Link
-from refimpl.lab.wire.decode import Chunk, Decoder, Step
+from refimpl.lab.wire.decode import CaptureDecoder, Chunk, Step
 from refimpl.lab.wire.dissect import unmask
 from refimpl.lab.wire.heads import annotate_head, stable_line
 from refimpl.lab.wire.tap import Wiretap
@@ -86,7 +86,7 @@ def decode_in_pieces(
     before: tuple[tuple[str, bytes], ...], side: str, piece: int, data: bytes
 ) -> None:
     """Decode what one side says in pieces, behind what was said before."""
-    decoder = Decoder()
+    decoder = CaptureDecoder()
     for direction, said in before:
         list(decoder.feed(Chunk(0, direction, said)))  # type: ignore[arg-type]
     for start in range(0, len(data), piece):

@@ -1,4 +1,4 @@
-"""`refimpl doctor`: is everything here that the series needs, and how to mend what is not."""
+"""`refimpl doctor`: check that everything the series needs is here, and say how to mend it."""
 
 import platform
 import re
@@ -22,7 +22,7 @@ MARKS = {True: ("ok", "green"), False: ("MISSING", "red"), None: ("optional", "y
 
 
 class Finding(NamedTuple):
-    """One thing looked at: whether it is well (None: not there, and not needed), and the remedy."""
+    """One check. well: whether it passed, None where it failed and nothing needs it."""
 
     well: bool | None
     what: str
@@ -32,7 +32,7 @@ class Finding(NamedTuple):
 @click.command(
     epilog="""\b
 Example:
-  refimpl doctor       status 0 where everything needed is there, 1 where something is missing"""
+  refimpl doctor       exit status 1 if something that is needed is missing, else 0"""
 )
 def doctor() -> int:
     """Check this environment, and say how to mend it."""
@@ -46,7 +46,7 @@ def doctor() -> int:
 
 
 def examine() -> Iterator[Finding]:
-    """Yield what was found, the most basic first."""
+    """Yield the findings, the most basic first."""
     yield python()
     yield from packages()
     yield mask()
@@ -83,15 +83,17 @@ def packages() -> Iterator[Finding]:
     if needed:
         yield Finding(False, f"not installed: {', '.join(needed)}", "run: make setup")
     if rest := [name for name in missing if name not in needed]:
-        remedy = "lessons and `make test` do without; all of it: pip install -r requirements.lock"
+        remedy = (
+            "lessons and `make test` do not need them; pip install -r requirements.lock has all"
+        )
         yield Finding(None, f"not installed: {', '.join(rest)}", remedy)
     if other:
-        remedy = "usually harmless; for the committed outputs to the letter: make clean setup"
+        remedy = "usually harmless; for exactly the committed outputs: make clean setup"
         yield Finding(None, f"other versions: {', '.join(other)}", remedy)
 
 
 def declared() -> set[str]:
-    """Return the packages that lessons and `make test` need: not those for browsers and peers."""
+    """Return the packages that lessons and `make test` need, not those of browsers and peers."""
     beside = re.compile(r"""extra == ['"](browser|bench)['"]""")
     lines = [line for line in metadata.requires("refimpl") or () if not beside.search(line)]
     return {re.split(r"[^\w.-]", line, maxsplit=1)[0].lower() for line in lines}
@@ -107,7 +109,7 @@ def find_lock() -> Path | None:
 
 
 def read_lock(path: Path) -> dict[str, str]:
-    """Return name and version of every package that the lock asks for on any machine.
+    """Return the name and version of every package that the lock names for all machines.
 
     Lines with a marker (`; sys_platform == ...`) are for some machines only and are left out.
     """
@@ -143,7 +145,7 @@ def kernel() -> Finding:
 
 
 def program(name: str, commands: tuple[str, ...]) -> Finding:
-    """Return whether a program is there that only some tests need."""
+    """Return whether a program that only some tests need is installed."""
     for command in commands:
         path = shutil.which(command)
         if path:

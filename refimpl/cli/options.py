@@ -8,7 +8,7 @@ import click
 
 from refimpl.lifecycle import Settings
 
-__all__ = ["OrNone", "limits", "reason"]
+__all__ = ["OrNone", "error_text", "limits"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -33,12 +33,12 @@ class OrNone(click.ParamType[Any]):
 NUMBER, SECONDS = OrNone(int), OrNone(float)
 LIMITS = (
     ("--open-timeout", SECONDS, "for the whole opening handshake"),
-    ("--ping-interval", SECONDS, "between pings to a peer, to see whether it lives"),
-    ("--ping-timeout", SECONDS, "for its answer before it is given up"),
-    ("--close-timeout", SECONDS, "for closing in all"),
+    ("--ping-interval", SECONDS, "between pings that check whether the peer is alive"),
+    ("--ping-timeout", SECONDS, "for the Pong, before the connection is failed"),
+    ("--close-timeout", SECONDS, "for the whole closing handshake"),
     ("--max-size", NUMBER, "bytes of one incoming message"),
     ("--max-fragments", click.INT, "fragments of one incoming message"),
-    ("--max-queue", NUMBER, "messages received and not yet taken"),
+    ("--max-queue", NUMBER, "messages received but not yet read"),
     ("--write-limit", click.INT, "bytes waiting to be sent before sending waits too"),
 )
 
@@ -53,8 +53,8 @@ def limits(command: Command) -> Command:
     return command
 
 
-def reason(error: OSError) -> str:
-    """Return why the network refused, in the system's own few words."""
+def error_text(error: OSError) -> str:
+    """Return what went wrong in the network, in the system's own words."""
     verdict: str | None = getattr(error, "verify_message", None)  # a certificate's
     if verdict:
         return f"certificate refused: {verdict}"

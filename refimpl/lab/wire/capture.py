@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from refimpl.framing import Frame
 from refimpl.handshake.printable import printable
 from refimpl.lab.text import Text
-from refimpl.lab.wire.decode import Chunk, Decoder, Step
+from refimpl.lab.wire.decode import CaptureDecoder, Chunk, Step
 from refimpl.lab.wire.direction import Direction
 from refimpl.lab.wire.transcript import transcript
 
@@ -98,7 +98,7 @@ class Capture:
 
     def decode(self) -> list[Step]:
         """Return heads and frames in the order they were complete; broken bytes are steps too."""
-        decoder = Decoder(frames=self.frames)
+        decoder = CaptureDecoder(frames=self.frames)
         steps = [step for chunk in self.chunks for step in decoder.feed(chunk)]
         return steps + list(decoder.finish())
 

@@ -97,7 +97,7 @@ class Step:
         return self.item.data if isinstance(self.item, Body) else b""
 
 
-class Decoder:
+class CaptureDecoder:
     """An incremental decoder of one connection: chunks in, steps out.
 
     frames: the recording starts behind the opening handshake. limit: bytes that are kept of each

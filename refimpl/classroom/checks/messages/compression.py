@@ -15,7 +15,7 @@ TOO_BIG = raises(RemoteProtocolError, close_code=1009)
 BAD_DATA = raises(RemoteProtocolError, close_code=1007)
 
 
-class Watched:
+class RecordingDeflater:
     """A deflater that notes how it was flushed."""
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ class Watched:
 
 
 def _one(deflate_message: Callable[[Any, bytes], object]) -> object:
-    deflater = Watched()
+    deflater = RecordingDeflater()
     payload = deflate_message(deflater, b"Hello")
     if payload is not ...:
         deflater.complain(payload)

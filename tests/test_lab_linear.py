@@ -22,7 +22,7 @@ from refimpl.cli.load import table
 from refimpl.cli.main import one_line
 from refimpl.errors import HandshakeError
 from refimpl.lab import Capture, Wire, annotate, dissect_all, hexdump, preview
-from refimpl.lab.draw.sequence import in_words, looks
+from refimpl.lab.draw.sequence import in_words, styles
 from refimpl.lab.text import quoted
 from refimpl.lab.wire.chaos import Chaos, Faults, Link
 from refimpl.lab.wire.decode import CaptureDecoder, Chunk, Step
@@ -205,7 +205,7 @@ TOOLS: dict[str, tuple[Callable[[int], Any], Callable[[Any], object]]] = {
     "Capture.wires_of": (capture_of, Capture.wires_of),
     "repr(capture)": (capture_of, repr),
     "in_words": (steps_of, in_words),
-    "looks": (steps_of, looks),
+    "styles": (steps_of, styles),
     "Wire": (int, in_memory),
     "dissect_all, small": (text_frames, dissect_all),
     "dissect_all, large": (lambda size: large_frame(50 * size), dissect_all),

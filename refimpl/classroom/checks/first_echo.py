@@ -95,8 +95,8 @@ NEWS_SINCE = Exercise(
     hints=(
         "The client says how many messages it has. What it lacks is all the others, not the last "
         "one.",
-        "Messages are numbered from 0. Who has 1 of 3 has number 0, and lacks numbers 1 and 2. "
-        "Who has 3 of 3 lacks none, and the answer is an empty list, as the polling server's was: "
+        "Messages are numbered from 0. A client with 1 of 3 has number 0, and lacks 1 and 2. One "
+        "with 3 of 3 lacks none, and the answer is an empty list, as the polling server's was: "
         "Content-Length: 0.",
         "1. items[a:] are the items from number a on, to the end.\n"
         "2. The first that the client lacks has the very number that it sends.",
@@ -115,7 +115,7 @@ NEWS_SINCE = Exercise(
             NEWS,
             3,
             [],
-            "who has all of them is told nothing twice: an empty list",
+            "a client that has all of them gets nothing twice: an empty list",
         ),
         _since("the last one missing", NEWS, 2, ["no school today"]),
         _since("nothing happened at all", (), 0, []),

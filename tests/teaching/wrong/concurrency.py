@@ -313,7 +313,7 @@ def full_at_the_limit(waiting, write_limit, policy, limit):
 
 WRONG = {
     "end_of": [
-        (the_inner_one_wins, "nobody below can give more time than there is"),
+        (the_inner_one_wins, "an inner block cannot give more time than is left"),
         (zero_is_no_limit, "0 is a limit"),
         (outer_zero_is_none, "a clock may start anywhere"),
         (no_outer_no_end, "no outer one"),

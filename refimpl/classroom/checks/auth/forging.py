@@ -22,7 +22,7 @@ CLAIMS: dict[int, dict[str, object]] = {
 
 @functools.cache
 def _pair(number: int) -> tuple[str, bytes]:
-    """Return an honest token and the public key, a PEM, that verifies it; made once a process."""
+    """Return a genuine token and the public key, a PEM, that verifies it; cached."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     pem = key.private_bytes(
         serialization.Encoding.PEM,

@@ -1,4 +1,4 @@
-"""What many share: ages in a pool, places that get lost, and a decision about the slow."""
+"""Shared by many: ages in a pool, places that get lost, and a policy for slow members."""
 
 import asyncio
 import itertools
@@ -31,7 +31,7 @@ def _aged(count: int, *numbers: float, lifetime: int = 1000) -> Callable[[Any], 
 AGES = Exercise(
     "ages",
     points=2,
-    rule="jitter is drawn for each one: a common age is a common end",
+    rule="each connection draws its own jitter: with a common age all end together",
     hints=(
         "Are the ages different from one another? Count how often the dice are rolled.",
         "A trace with chances 0, 0.5, 1 and a lifetime of 1,000: the ages are 1000, 950, 900.",
@@ -204,7 +204,7 @@ DECIDE = Exercise(
             "SKIP beyond the limit",
             call(5000, 100, "SKIP", 1000),
             expect="skip",
-            why="the limit is QUEUE's: who is skipped stays",
+            why="only QUEUE has the limit: with SKIP the member stays",
         ),
         Case(
             "a limit below write_limit",

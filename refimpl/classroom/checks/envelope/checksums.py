@@ -35,7 +35,7 @@ def mistake(before: bytes, after: bytes, difference: bytes) -> str:
 
 
 def opened(envelope: bytes, keystream: bytes, wanted: bytes) -> Callable[[object], bool]:
-    """Return a judge: does what came out decrypt to a sound envelope with that payload?"""
+    """Return a check: does the result decrypt to a valid envelope with that payload?"""
 
     def judge(result: object) -> bool:
         if not isinstance(result, bytes | bytearray):
@@ -98,7 +98,7 @@ IS_INTACT = Exercise(
             "a length of 5, six bytes, and the right CRC of them all",
             call(LONGER),
             expect=False,
-            why="the CRC agrees and the length does not: whoever reads this loses the border",
+            why="the CRC agrees and the length does not: its reader loses the boundary",
         ),
         Case(
             "a sound one, and one byte behind it",

@@ -1,4 +1,4 @@
-"""The layout: writing an envelope, finding the borders in a stream, the three answers."""
+"""The layout: writing an envelope, finding boundaries in a stream, the three results."""
 
 from collections.abc import Callable
 from typing import Any
@@ -91,7 +91,7 @@ CUT_STREAM = Answer(
 
 
 def _says(error: EnvelopeError) -> Callable[[Any], object]:
-    """Call the learner's function with what is refused, and compare the words of its error."""
+    """Call the learner's function with a bad envelope, and compare the message of its error."""
 
     def drive(parse_envelope: Callable[..., object]) -> object:
         limit = {"max_size": 4} if isinstance(error, TooLong) else {}
@@ -107,7 +107,7 @@ def _says(error: EnvelopeError) -> Callable[[Any], object]:
 
 
 def _lets_go(parse_envelope: Callable[..., object]) -> object:
-    """Empty a buffer while the error about it is still in somebody's hands."""
+    """Empty a buffer while the error about it is still referenced."""
     buffer = bytearray(DAMAGED)
     try:
         result = parse_envelope(buffer)

@@ -15,8 +15,8 @@ HANGS_UP = Exercise(
     points=2,
     rule='RFC 6455 7.1.1 "Close the WebSocket Connection"',
     hints=(
-        "Two questions: which side am I, and did the closing come through, both ways? Who was "
-        "first does not matter.",
+        "Two questions: which side am I, and did both Closes arrive? Which came first does not "
+        "matter.",
         'RFC 6455 7.1.1: "the underlying TCP connection, in most normal cases, SHOULD be closed '
         'first by the server". 88 02 03 e8 sent and 88 02 03 e8 received is such a normal case: '
         "there a client waits for the server's FIN. With one of the two missing, it need not.",
@@ -34,8 +34,8 @@ HANGS_UP = Exercise(
             "a client, closed in order",
             call(Role.CLIENT, ConnectionClosed(GOOD, GOOD, "sent")),
             expect=False,
-            why="whoever ends TCP first holds TIME_WAIT; a client that closed well leaves that to "
-            "the server, even where it said Close first itself",
+            why="the side that ends TCP first holds TIME_WAIT; after a clean close a client leaves "
+            "that to the server, even if it sent the first Close",
         ),
         Case(
             "a client whose Close was not answered",
@@ -65,7 +65,7 @@ HANGS_UP = Exercise(
             "a server that closed first",
             call(Role.SERVER, ConnectionClosed(BUSY, GOOD, "sent")),
             expect=True,
-            why="a server ends TCP in every case, whoever said Close first",
+            why="a server ends TCP in every case, whichever side sent Close first",
         ),
     ),
     replaces="lifecycle.closer.hangs_up",

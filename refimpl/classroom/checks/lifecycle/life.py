@@ -1,4 +1,4 @@
-"""Chapter 05: what shows life, and when a silent peer is declared dead."""
+"""Chapter 05: what shows that a peer is alive, and when a silent one counts as dead."""
 
 from refimpl.classroom.checking.cases import Answer, Case, Exercise, call
 from refimpl.lifecycle.heartbeat import Progress

@@ -32,7 +32,7 @@ class RecordingDeflater:
         return self._deflater.flush(mode)
 
     def complain(self, payload: object) -> None:
-        """Say what is wrong with the way the deflater was used."""
+        """Raise Wrong if the deflater was used wrongly."""
         if zlib.Z_FINISH in self.modes:
             raise Wrong(f"{render(payload)}: Z_FINISH (which flush() means) ends the deflater")
         if not self.modes:
@@ -50,7 +50,7 @@ def _one(deflate_message: Callable[[Any, bytes], object]) -> object:
 
 
 def _sent(*messages: bytes) -> Callable[[Any], object]:
-    """Let the learner's function compress the messages with one deflater; what it returned."""
+    """Compress the messages with the learner's function and one deflater; return the results."""
 
     def drive(deflate_message: Callable[[Any, bytes], object]) -> object:
         deflater = zlib.compressobj(wbits=-15)
@@ -167,7 +167,7 @@ def _bomb() -> bytes:
 
 
 def _bombing(limit: int) -> Callable[[Any], object]:
-    """The bomb; what the function raises is judged, unless it held too much before."""
+    """Inflate the bomb; the function's error is judged, unless it used too much memory before."""
 
     def drive(inflate_capped: Callable[[Any, bytes, int], object]) -> object:
         bomb, inflater = _bomb(), zlib.decompressobj(wbits=-15)

@@ -134,7 +134,7 @@ class TestLargeFrames:
         [second] = self.decode(reserved[:50], reserved[50:])
         [third] = self.decode(orphan[:50], orphan[50:])
         assert "must be masked" in first.problem
-        assert isinstance(second.item, Malformed) and "reserved" in second.item.reason
+        assert isinstance(second.item, Malformed) and "reserved" in second.item.problem
         assert "no message to continue" in third.problem
 
     def test_what_is_compressed_behind_it_is_left_so(self) -> None:

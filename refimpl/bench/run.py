@@ -32,7 +32,7 @@ from refimpl.bench.workloads import (
     run_trial,
 )
 
-__all__ = ["bench", "running"]
+__all__ = ["bench", "run_peer"]
 
 Tell = Callable[[float, str], None]
 START_LIMIT = 30  # seconds for a server to print its port
@@ -40,7 +40,7 @@ NO_WORD = re.compile(r"\W+")  # a name may hold a path
 SPARE_FILES = 100  # files that a process has open besides its connections
 
 
-class Running(NamedTuple):
+class PeerServer(NamedTuple):
     """A server that listens."""
 
     peer: Peer
@@ -54,9 +54,9 @@ def silent(share: float, words: str) -> None:
 
 
 @asynccontextmanager
-async def running(
+async def run_peer(
     peer: Peer, mode: str, folder: Path, regime: str = REFERENCE
-) -> AsyncIterator[Running]:
+) -> AsyncIterator[PeerServer]:
     """Run a server on the first core for the block. folder: for what it builds, and its stderr.
 
     regime: of its allocator. Raises PeerFailed if it does not start.
@@ -69,7 +69,7 @@ async def running(
         )
     try:
         port, version = await read_hello(peer, process, errors_file)
-        yield Running(peer, process.pid, port, version)
+        yield PeerServer(peer, process.pid, port, version)
     finally:
         if process.returncode is None:
             process.kill()
@@ -168,7 +168,7 @@ class Run:
             for peer in self.peers:
                 self.tell(f"{workload.name}: starting {peer.name}")
                 server = await stack.enter_async_context(
-                    running(peer, workload.mode, self.folder, regime)
+                    run_peer(peer, workload.mode, self.folder, regime)
                 )
                 self.record.versions[peer.name] = server.version
                 client = Client(peer.name, server.port, handshake=peer.handshake)
@@ -203,7 +203,7 @@ class Run:
 
     async def hold_crowd(self, peer: Peer, sizes: tuple[int, ...], regime: str) -> None:
         """Measure the idle connections of one server."""
-        async with running(peer, "idle", self.folder, regime) as server:
+        async with run_peer(peer, "idle", self.folder, regime) as server:
             client = Client(peer.name, server.port, handshake=peer.handshake)
             try:
                 found = await asyncio.to_thread(hold, client, server.pid, sizes)

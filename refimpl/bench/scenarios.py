@@ -28,7 +28,9 @@ def silent(share: float, words: str) -> None:
 
 
 @asynccontextmanager
-async def crowd(uri: str, size: int, tell: Tell) -> AsyncIterator[list[ClientConnection]]:
+async def open_connections(
+    uri: str, size: int, tell: Tell
+) -> AsyncIterator[list[ClientConnection]]:
     """Open size connections, and close them all at the end of the block."""
     gate, opened = asyncio.Semaphore(AT_ONCE), []
 
@@ -74,11 +76,11 @@ async def idle(connections: int = 8000, seconds: float = 300, tell: Tell = silen
     """Hold idle connections with heartbeats: none may drop, each may cost 6 KiB."""
     report = Report(f"{connections:,} idle connections for {seconds:g} s", series_unit="KiB")
     async with server_process("idle", ping_interval=20) as on:
-        async with crowd(on.uri, 50, silent):
+        async with open_connections(on.uri, 50, silent):
             pass  # fills caches and pools before the base is measured
         base = await settle(on, lambda health: health.connections == 0)
         start = time.monotonic()
-        async with crowd(on.uri, connections, tell) as opened:
+        async with open_connections(on.uri, connections, tell) as opened:
             rate = connections / (time.monotonic() - start)
             first = await on.health()
             seen = await watch(on, seconds, tell)
@@ -131,7 +133,7 @@ async def talk(
 ) -> tuple[list[float], int, int]:
     """Run a room; return how late the deliveries were, how many were wrong, how many expected."""
     late: list[float] = []
-    async with crowd(on.uri, members, tell) as opened, asyncio.TaskGroup() as group:
+    async with open_connections(on.uri, members, tell) as opened, asyncio.TaskGroup() as group:
         ears = [group.create_task(listen(each, 0, late)) for each in opened]
         total = await speak(opened[0], rate, seconds, padding, tell)
         wrong = sum([await ear for ear in ears])

@@ -21,7 +21,7 @@ from refimpl.classroom.checking.verdicts import (
     crash,
     is_empty,
     shorten_output,
-    watched,
+    with_placeholder_check,
 )
 from refimpl.errors import WebSocketError
 
@@ -96,7 +96,7 @@ def _attempt(exercise: Exercise, case: Case, answer: Any) -> Verdict:
     args, kwargs = _copies(case)
 
     def act() -> Any:
-        return case.drive(watched(answer)) if case.drive else answer(*args, **kwargs)
+        return case.drive(with_placeholder_check(answer)) if case.drive else answer(*args, **kwargs)
 
     try:
         result = run_coroutine(act, exercise.limit) if exercise.is_async else act()

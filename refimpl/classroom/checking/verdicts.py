@@ -49,23 +49,23 @@ class NotAttempted(BaseException):
     """An answer returned the placeholder inside a case's `drive`."""
 
 
-def watched(answer: Any) -> Any:
+def with_placeholder_check(answer: Any) -> Any:
     """A function that raises NotAttempted instead of returning `...`; a class unchanged."""
     if inspect.iscoroutinefunction(answer):
 
         @functools.wraps(answer)
-        async def watched_coroutine(*args: Any, **kwargs: Any) -> Any:
+        async def checked_coroutine(*args: Any, **kwargs: Any) -> Any:
             return _attempted(await answer(*args, **kwargs))
 
-        return watched_coroutine
+        return checked_coroutine
     if not inspect.isfunction(answer):
         return answer
 
     @functools.wraps(answer)
-    def watched_function(*args: Any, **kwargs: Any) -> Any:
+    def checked_function(*args: Any, **kwargs: Any) -> Any:
         return _attempted(answer(*args, **kwargs))
 
-    return watched_function
+    return checked_function
 
 
 def _attempted(result: Any) -> Any:

@@ -147,7 +147,7 @@ def label(step: Step, limit: int = 30, *, pings: bool = False) -> tuple[str, str
     if isinstance(item, Body):
         return "body", f"{quoted(item.data, limit)}  {plural(len(item.data), 'byte')}"
     if isinstance(item, Malformed):
-        return "MALFORMED", _shorten(item.reason, 60)
+        return "MALFORMED", _shorten(item.problem, 60)
     if isinstance(item, Unfinished):
         return "UNFINISHED", plural(len(item.data), "byte")
     if isinstance(item, Large):

@@ -43,7 +43,7 @@ class Malformed:
     """Bytes that cannot be decoded, and why."""
 
     data: bytes
-    reason: str
+    problem: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,7 @@ def describe(step: Step, *, pings: bool = True, limit: int = 40) -> str:
     if isinstance(item, Body):
         return f"body, {plural(len(item.data), 'byte')}  {preview(item.data, limit)}"
     if isinstance(item, Malformed):
-        return f"MALFORMED, {plural(len(item.data), 'byte')}  {printable(item.reason)}"
+        return f"MALFORMED, {plural(len(item.data), 'byte')}  {printable(item.problem)}"
     if isinstance(item, Unfinished):
         missing = (
             f", {plural(item.missing, 'byte')} missing" if item.missing else ", the rest is missing"

@@ -15,9 +15,9 @@ from refimpl.handshake import Acceptance, Headers, Response
 from refimpl.middleware.asgi import Message
 
 __all__ = [
-    "CLOSING",
     "DENIED",
     "FAILED",
+    "SERVER_CLOSING",
     "Denial",
     "HeaderLines",
     "accept_with",
@@ -30,7 +30,7 @@ HeaderLines = Iterable[tuple[bytes, bytes]]
 OURS = ("connection", "content-length", "transfer-encoding", "upgrade")
 
 # What the engine answers by itself.
-CLOSING = HandshakeError("the server is closing", status=503, reason="server-closing")
+SERVER_CLOSING = HandshakeError("the server is closing", status=503, reason="server-closing")
 DENIED = HandshakeError("the application said no", status=403, reason="application")
 FAILED = HandshakeError(
     "the application failed", status=500, reason="application", body=b"Internal Server Error"

@@ -23,15 +23,14 @@ from refimpl.lifecycle.heartbeat import TIMED_OUT, start_heartbeat
 from refimpl.messages import Event, HandshakeFailed, Role, State
 from refimpl.middleware.asgi import Message, Scope
 from refimpl.middleware.engine.answers import (
-    CLOSING,
     DENIED,
     FAILED,
+    SERVER_CLOSING,
     Denial,
     HeaderLines,
     accept_with,
     with_headers,
 )
-from refimpl.middleware.engine.host import Host, host_of
 from refimpl.middleware.engine.log import is_return, log_outcome, logger, trace
 from refimpl.middleware.engine.observe import Observed
 from refimpl.middleware.engine.order import (
@@ -46,6 +45,7 @@ from refimpl.middleware.engine.order import (
 )
 from refimpl.middleware.engine.passing import PassingOn
 from refimpl.middleware.engine.scope import describe_request, describe_transport
+from refimpl.middleware.engine.server import EngineServer, server_of
 
 if TYPE_CHECKING:
     from uvicorn.config import Config
@@ -61,7 +61,7 @@ class Engine(PassingOn):
 
     __slots__ = (
         "__weakref__", "_acceptance", "_app_state", "_connect_told", "_default_headers", "_denial",
-        "_host", "_observed", "_offered", "_scope", "_stage", "core", "driver", "writer",
+        "_observed", "_offered", "_scope", "_server", "_stage", "core", "driver", "writer",
     )  # fmt: skip
 
     max_fragments = 1024
@@ -78,10 +78,10 @@ class Engine(PassingOn):
     ) -> None:
         if not config.loaded:
             config.load()
-        self._host: Host = host_of(
+        self._server: EngineServer = server_of(
             config, server_state, max_fragments=self.max_fragments, close_timeout=self.close_timeout
         )
-        settings = self._host.settings
+        settings = self._server.settings
         self.core = settings.new_core(Role.SERVER)
         self.driver = Driver(self.core, settings, self)
         self.writer = self.driver.writer
@@ -115,7 +115,7 @@ class Engine(PassingOn):
 
         A connection that is closing already is not waited for any longer.
         """
-        self._host.is_closing = True
+        self._server.is_closing = True
         if self.writer.closed is not None or self.core.close_sent is not None:
             self.writer.transport.close()
         else:
@@ -123,14 +123,14 @@ class Engine(PassingOn):
             self.driver.closer.start_deadline()
 
     def _leave(self) -> None:
-        self._refuse(CLOSING)
+        self._refuse(SERVER_CLOSING)
         self.driver.start_close(CloseCode.SERVICE_RESTART)
 
     # --- what the driver calls ---
 
     def connected(self) -> None:
         """Tell uvicorn about the connection."""
-        self._host.joined(self)
+        self._server.joined(self)
         trace(self.writer.transport, "connection made")
 
     def handle(self, event: Event) -> None:
@@ -146,7 +146,7 @@ class Engine(PassingOn):
             trace(self.writer.transport, TIMED_OUT)
         trace(self.writer.transport, "connection lost")
         self._observed.end()
-        self._host.left(self)
+        self._server.left(self)
         if self.writer.closed is None and self.core.state is State.CLOSED:
             self.driver.finish(ConnectionClosed(None, None, None))
 
@@ -154,20 +154,20 @@ class Engine(PassingOn):
 
     def _consider(self, request: Request) -> None:
         """Check the handshake, and pass the request to the application."""
-        host = self._host
+        server = self._server
         transport = describe_transport(self.writer.transport)
-        self._scope = {**describe_request(request, host.root_path), **transport}
-        if host.is_closing:
+        self._scope = {**describe_request(request, server.root_path), **transport}
+        if server.is_closing:
             self._leave()
             return
         try:
-            self._acceptance = check_request(request, host.policy)
+            self._acceptance = check_request(request, server.policy)
             self._offered = parse_subprotocols(request.headers.get_all("Sec-WebSocket-Protocol"))
         except HandshakeError as error:
             self._refuse(error)
             return
         self._scope.update(
-            asgi=dict(host.asgi),
+            asgi=dict(server.asgi),
             subprotocols=list(self._offered),
             state=self._app_state.copy(),
             extensions={
@@ -175,13 +175,13 @@ class Engine(PassingOn):
                 "refimpl.wire": {"observe": self._observed.observe},
             },
         )
-        host.own(self._run(), Context() if host.reset_context else copy_context())
+        server.own(self._run(), Context() if server.reset_context else copy_context())
 
     async def _run(self) -> None:
         """Run the application, and end what it left open: 1011 and 500 say that it failed."""
         code = CloseCode.INTERNAL_ERROR
         try:
-            returned: object = await self._host.app(  # type: ignore[func-returns-value]
+            returned: object = await self._server.app(  # type: ignore[func-returns-value]
                 self._scope, self._receive, self._send
             )
             if is_return(returned, answered=self.core.state is not State.CONNECTING):
@@ -345,5 +345,5 @@ class Engine(PassingOn):
     def _refused(self, error: HandshakeError) -> None:
         if error.status and self._scope:  # no status: the client left before an answer
             log_outcome(self._scope, str(error.status))
-        self._host.refused[error.reason] += 1
+        self._server.refused[error.reason] += 1
         self.driver.finish(ConnectionClosed(None, None, None))

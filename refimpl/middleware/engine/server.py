@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from uvicorn.config import Config
     from uvicorn.server import ServerState
 
-__all__ = ["Host", "host_of"]
+__all__ = ["EngineServer", "server_of"]
 
 T = TypeVar("T", int, float)
 
 
-class Host:
+class EngineServer:
     """What the connections of one server share: the counterpart of `lifecycle.Server`.
 
     max_fragments and close_timeout: uvicorn has no option for them.
@@ -78,15 +78,17 @@ def _limit(value: T | None) -> T | None:
     return value if value is not None and value > 0 else None
 
 
-_hosts: "WeakKeyDictionary[ServerState, Host]" = WeakKeyDictionary()
+_servers: "WeakKeyDictionary[ServerState, EngineServer]" = WeakKeyDictionary()
 
 
-def host_of(
+def server_of(
     config: "Config", state: "ServerState", *, max_fragments: int, close_timeout: float
-) -> Host:
-    """Return the host of a server, made for its first connection."""
-    host = _hosts.get(state)
-    if host is None:
-        host = Host(config, state, max_fragments=max_fragments, close_timeout=close_timeout)
-        _hosts[state] = host
-    return host
+) -> EngineServer:
+    """Return what a server's connections share, made for its first connection."""
+    server = _servers.get(state)
+    if server is None:
+        server = EngineServer(
+            config, state, max_fragments=max_fragments, close_timeout=close_timeout
+        )
+        _servers[state] = server
+    return server

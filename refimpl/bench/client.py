@@ -111,7 +111,7 @@ class Client:
         while joined and len(rest) < len(HELLO):
             rest += self._receive(link)
         if rest != (HELLO if joined else b""):
-            raise PeerFailed(f"{self.name}: got {rest[:40]!r} behind the handshake")
+            raise PeerFailed(f"{self.name}: got {rest[:40]!r} after the handshake")
 
     def _await_upgrade(self, link: socket.socket) -> bytes:
         """Return what came after the 101."""

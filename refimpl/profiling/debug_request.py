@@ -214,7 +214,7 @@ async def read_request(reader: asyncio.StreamReader) -> Request | None:
     except HandshakeError as error:
         raise Refused(error.status, str(error)) from error
     if len(buffer) > parsed[1]:
-        raise Refused(400, "got bytes behind the request, expected one request a connection")
+        raise Refused(400, "got bytes after the request, expected one request a connection")
     return parsed[0]
 
 

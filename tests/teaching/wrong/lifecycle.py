@@ -310,7 +310,7 @@ WRONG = {
         (from_the_first_that_came, "1 never came"),
     ],
     "hold_on": [
-        (at_once, "starts anew with each piece"),
+        (at_once, "starts again with each piece"),
         (just_too_late, "nothing came for 10.0 s"),
         (empty_pieces, "an empty read is the end of the stream"),
         (always_nine, "the patience that you are given"),

@@ -421,7 +421,7 @@ WRONG = {
         (only_whole_intervals, "waited for the same end"),
         (only_the_next, "waited for the same end"),
         (repeats_the_wait, "waited for the same end"),
-        (at_the_end, "what a wait hides stands behind it"),
+        (at_the_end, "what a wait hides comes after it"),
         (drops_a_wait_of_nothing, "it hides none, and stays"),
     ],
     "say": [

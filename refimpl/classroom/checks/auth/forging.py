@@ -78,7 +78,7 @@ def _attacked(number: int) -> Callable[[Any], object]:
             token = forge_root(honest, public_key)
         except jwt.InvalidKeyError:
             raise Wrong(
-                "an InvalidKeyError: PyJWT does not take a public key for a secret, whoever asks. "
+                "an InvalidKeyError: PyJWT never takes a public key for a secret. "
                 "Do its HMAC yourself: hmac.new(public_key, ...)"
             ) from None
         if token is ... or token is None:

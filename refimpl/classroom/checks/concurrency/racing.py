@@ -118,7 +118,7 @@ FIRST_GOOD = Exercise(
         "up, and only then first_good returns.",
         "1. tasks = a task for each call().\n"
         "2. try: for each of asyncio.as_completed(tasks), await it; return the first result, go "
-        "on after an Exception; behind the loop raise ConnectionError.\n"
+        "on after an Exception; after the loop raise ConnectionError.\n"
         "3. finally: cancel all tasks, then await asyncio.gather(*tasks, return_exceptions=True).",
     ),
     cases=(
@@ -157,7 +157,7 @@ FIRST_GOOD = Exercise(
             shown="first_good([fails, silent, B])",
             expect="B",
             why="wait for the end of every one: gather without return_exceptions=True ends at the "
-            "first error, and waits for nobody behind it",
+            "first error, and waits for nobody after it",
         ),
         Case(
             "forty fail in the very turn in which one answers",

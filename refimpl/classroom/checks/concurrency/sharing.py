@@ -115,11 +115,11 @@ STARVE = Exercise(
     "starve",
     points=3,
     is_async=True,
-    rule="what must happen on every way out stands in a finally",
+    rule="what must happen on every way out belongs in a finally",
     hints=(
         "Find the line that gives the place back. On which way out of the block is it not reached?",
         "A trace: free 3; acquire, free 2; an exception in the block; the finally runs, the line "
-        "behind it does not; free is still 2, and nobody holds anything.",
+        "after it does not; free is still 2, and nobody holds anything.",
         "1. As long as the pool has a free place:\n"
         "2. acquire one, and raise an error of your own inside the block;\n"
         "3. catch it outside of the block.",

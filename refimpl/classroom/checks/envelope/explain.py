@@ -26,7 +26,7 @@ def by_refusal(case: Case, got: Any) -> Iterable[Row]:
         return [
             (
                 "why",
-                "this envelope is sound: compare the four bytes behind the payload, big-endian, "
+                "this envelope is sound: compare the four bytes after the payload, big-endian, "
                 "with the CRC of header and payload, buffer[position : position + 5 + length]",
             )
         ]

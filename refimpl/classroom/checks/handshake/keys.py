@@ -65,7 +65,7 @@ IS_VALID_KEY = Exercise(
             why="b64decode skips what is no base64, unless it is told to validate",
         ),
         Case(
-            "a line feed behind a good key",
+            "a line feed after a good key",
             call(f"{KEY}\n"),
             expect=False,
             why="the key is all of the text; in a pattern, $ fits in front of a last line feed too",

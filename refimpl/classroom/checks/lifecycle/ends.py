@@ -83,11 +83,11 @@ FAREWELL = Answer(
         "a report and never sent. The order is told from the server's side.",
         "1. The client's Close has 0 bytes: no code, and there is a code for that.\n"
         "2. The server received before it sent.\n"
-        "3. TIME_WAIT belongs to whoever ended its stream first.",
+        "3. TIME_WAIT belongs to the side that ended its stream first.",
     ),
     accepts=(1005, "received", "server"),
     mistakes={
-        (1001, "received", "server"): "1001 stands in no Close of this recording; look at payloads",
+        (1001, "received", "server"): "1001 is in no Close of this recording; look at payloads",
         (None, "received", "server"): "RFC 6455 7.1.5 has a number for a Close without a code",
         (1000, "received", "server"): "who sent a 1000? A Close without a code is not 1000",
         (1006, "received", "server"): "1006 means that no Close came; one came, without a code",

@@ -144,7 +144,7 @@ WAIT_BEFORE = Exercise(
         ),
         Case("the cap", **_dice(5, 5.0, 60.0, 1.0), expect=60.0),
         Case(
-            "behind the cap, dice at 0.5",
+            "after the cap, dice at 0.5",
             **_dice(6, 5.0, 60.0, 0.5),
             expect=30.0,
             why="cap the bound, then throw the dice; the other way round all long waits are equal",

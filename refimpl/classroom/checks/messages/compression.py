@@ -98,7 +98,7 @@ DEFLATE_MESSAGE = Exercise(
         "the deflater ready for the next one.",
         "RFC 7692 7.2.3.1, on Hello: flushed with Z_SYNC_FLUSH it is f2 48 cd c9 c9 07 00 00 00 ff "
         "ff. The last four, 00 00 ff ff, are cut; the 00 before them stays.",
-        "1. data = what compress returns, and behind it what flush(zlib.Z_SYNC_FLUSH) returns.\n"
+        "1. data = what compress returns, and after it what flush(zlib.Z_SYNC_FLUSH) returns.\n"
         "2. Return all of it but the last four bytes.",
     ),
     cases=(

@@ -26,7 +26,7 @@ HOTTEST = Exercise(
         "the samples in which it is the one that works.",
         'A trace: ("main;a", 3), ("main;b;c", 2), ("main;d;c", 2). Innermost are a with 3, and c '
         "with 2 + 2. The hottest is c.",
-        "1. For each stack take the last name, behind the last semicolon.\n"
+        "1. For each stack take the last name, after the last semicolon.\n"
         "2. Add the count to that name's sum, in a dict.\n"
         "3. Return the name with the largest sum: max(own, key=own.get).",
     ),

@@ -110,7 +110,7 @@ CORRECTED = Exercise(
             "between short ones",
             call([10, 350, 10], 100),
             expect=[10, 350, 250, 150, 50, 10],
-            why="what a wait hides stands behind it",
+            why="what a wait hides comes after it",
         ),
         Case(
             "just as long as the interval",

@@ -111,11 +111,11 @@ EVERY_WAY = "it may end by any error, or by cancellation: only a finally catches
 VISIT = Exercise(
     "visit",
     points=2,
-    rule="what must happen on every way out stands in a finally",
+    rule="what must happen on every way out belongs in a finally",
     hints=(
         "What does a visit put on the board, in how many places? On which ways can it end?",
         "A trace: join, members has Bo; draw, last has Bo; a stroke without points, ValueError. "
-        "The line behind the loop is not reached: Bo is in both, for ever.",
+        "The line after the loop is not reached: Bo is in both, for ever.",
         "1. Join.\n"
         "2. try: draw each stroke.\n"
         "3. finally: discard the name from members, and pop it from last, None where it is not "

@@ -34,9 +34,7 @@ from refimpl.handshake import build_request, make_key, parse_uri
 __all__ = ["RECORD", "SERVERS", "Crowd", "gather_crowd", "recorded_crowds"]
 
 RECORD = Path(__file__).with_name("records") / "crowd.json"
-WARM_UP = (
-    50  # connections before the measurement, so that one-time costs of the server are not in it
-)
+WARM_UP = 50  # connections opened first, so that one-time costs of the server do not count
 AT_A_TIME = 50  # connections that open at the same time
 BACKLOG = 1024
 
@@ -152,9 +150,7 @@ async def open_one(name: str, port: int) -> Stream:
     """Return one open connection."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     if name == "bare":
-        await answers(
-            name, (reader, writer)
-        )  # so that the server has accepted it, as after a handshake
+        await answers(name, (reader, writer))  # then it is accepted, as after a handshake
     else:
         uri = parse_uri(f"ws://127.0.0.1:{port}/")
         writer.write(build_request(uri, key=make_key()).serialize())

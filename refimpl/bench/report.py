@@ -31,7 +31,7 @@ class Row:
         return not above and not (self.at_least is not None and self.value < self.at_least)
 
     @property
-    def promise(self) -> str:
+    def limits(self) -> str:
         """The limits in words; empty if there are none."""
         words = [("at least", self.at_least), ("at most", self.at_most)]
         return ", ".join(f"{word} {limit:g}" for word, limit in words if limit is not None)
@@ -39,7 +39,7 @@ class Row:
     def __str__(self) -> str:
         number = f"{self.value:,.0f}" if self.value == int(self.value) else f"{self.value:,.3g}"
         text = f"{self.name}  {number} {self.unit}".rstrip()
-        return f"{text}  ({self.promise})" if self.promise else text
+        return f"{text}  ({self.limits})" if self.limits else text
 
 
 @dataclass(slots=True)

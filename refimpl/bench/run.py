@@ -1,4 +1,4 @@
-"""Servers side by side: each gets the same work, a core of its own, and its turn in every round.
+"""Servers side by side: the same work for each, in turn; one core for them, one for the client.
 
 `bench` starts every server in a process of its own, gives each workload to all of them in turn, and
 returns a Record. The figure that counts is the server's CPU time for a message: it says what a

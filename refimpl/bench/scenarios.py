@@ -232,9 +232,7 @@ async def slow_reader(
 async def read_slowly(port: int, rate: int = 64 * KIB) -> None:
     """Join the room and read at a rate, in bytes a second, until cancelled."""
     link = socket.socket()
-    link.setsockopt(
-        socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * KIB
-    )  # otherwise the kernel reads ahead
+    link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * KIB)  # the kernel must not read ahead
     link.setblocking(False)
     await asyncio.get_running_loop().sock_connect(link, ("127.0.0.1", port))
     reader, writer = await asyncio.open_connection(sock=link, limit=4 * KIB)

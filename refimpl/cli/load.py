@@ -168,7 +168,7 @@ def table(report: Report, kept: str = "kept", broken: str = "BROKEN") -> str:
     """Return the rows as text, with a verdict where there is a limit."""
     verdicts = {True: kept, False: broken, None: ""}
     cells = [
-        (row.name, f"{row.value:,.4g}", row.unit, row.promise, verdicts[row.kept])
+        (row.name, f"{row.value:,.4g}", row.unit, row.limits, verdicts[row.kept])
         for row in report.rows
     ]
     widths = [max(len(row[column]) for row in cells) for column in range(5)]

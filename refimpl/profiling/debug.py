@@ -154,9 +154,7 @@ class DebugServer:
             answer = await self._answer(reader, f"{address}:{port}", has_room)
             if answer is not None:
                 async with asyncio.timeout(SEND_TIMEOUT):
-                    writer.transport.set_write_buffer_limits(
-                        0
-                    )  # so that drain() waits until all is sent
+                    writer.transport.set_write_buffer_limits(0)  # drain() waits for all of it
                     writer.write(answer.serialize())
                     await writer.drain()
                     if writer.can_write_eof():

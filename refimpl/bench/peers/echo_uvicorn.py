@@ -17,7 +17,7 @@ from refimpl.bench.peers.common import (
 
 __all__ = ["main", "main_with_engine"]
 
-ENGINE = "refimpl.middleware.engine:Engine"  # by name: nothing is imported from there
+ENGINE = "refimpl.middleware.engine:Engine"  # by name, for uvicorn to import
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]

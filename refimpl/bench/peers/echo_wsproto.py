@@ -1,4 +1,4 @@
-"""The peer `wsproto`: a protocol core without a server, in the simplest that asyncio allows.
+"""The peer `wsproto`: a protocol core without a server, in the simplest one that asyncio allows.
 
 It has no API that awaits a message, so messages are answered as they come, and all answers to one
 read go out in one write.

@@ -137,9 +137,8 @@ def plain_numbers(axis: Axis) -> None:
 
     if axis.get_scale() == "log":
         low, high = axis.get_view_interval()
-        steps = (
-            (1.0, 2.0, 5.0) if high < 60 * low else (1.0,)
-        )  # otherwise too few ticks have a number
+        # On a short axis powers of ten alone would leave too few ticks with a number.
+        steps = (1.0, 2.0, 5.0) if high < 60 * low else (1.0,)
         axis.set_major_locator(LogLocator(subs=steps, numticks=7))
         axis.set_minor_formatter(NullFormatter())
     axis.set_major_formatter(FuncFormatter(lambda value, _: readable(float(value))))

@@ -116,4 +116,4 @@ async def test_over_tls_and_compressed() -> None:
 async def test_a_file_that_is_no_certificate() -> None:
     status, out, err = await finish(await start("demo", "--port", "0", "--ssl", __file__))
     assert (status, out, err.count("\n")) == (2, "", 1)
-    assert "no certificate with its key in it" in err
+    assert "expected a certificate and its key" in err

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-__all__ = ["OrNone", "limits", "reason"]
+__all__ = ["OrNone", "error_text", "limits"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -33,12 +33,12 @@ NUMBER, SECONDS = OrNone(int), OrNone(float)
 LIMITS = (
     ("--tcp-timeout", SECONDS, "for looking up the name and for TCP alone"),
     ("--open-timeout", SECONDS, "for the whole opening handshake"),
-    ("--ping-interval", SECONDS, "between pings to a peer, to see whether it lives"),
-    ("--ping-timeout", SECONDS, "for its answer before it is given up"),
-    ("--close-timeout", SECONDS, "for closing in all"),
+    ("--ping-interval", SECONDS, "between pings that check whether the peer is alive"),
+    ("--ping-timeout", SECONDS, "for the Pong, before the connection is failed"),
+    ("--close-timeout", SECONDS, "for the whole closing handshake"),
     ("--max-size", NUMBER, "bytes of one incoming message"),
     ("--max-fragments", click.INT, "fragments of one incoming message"),
-    ("--max-queue", NUMBER, "messages received and not yet taken"),
+    ("--max-queue", NUMBER, "messages received but not yet read"),
     ("--max-memory", NUMBER, "bytes held for all connections; beyond it the largest are closed"),
     ("--max-header-line", click.INT, "bytes of one header line of a request"),
     ("--max-head", click.INT, "bytes of a request's whole head"),
@@ -68,8 +68,8 @@ def limits(function: Callable[..., Any]) -> Callable[[Command], Command]:
     return decorate
 
 
-def reason(error: OSError) -> str:
-    """Return why the network refused, in the system's own few words."""
+def error_text(error: OSError) -> str:
+    """Return what went wrong in the network, in the system's own words."""
     verdict: str | None = getattr(error, "verify_message", None)  # a certificate's
     if verdict:
         return f"certificate refused: {verdict}"

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from refimpl.cli.options import limits, reason
+from refimpl.cli.options import error_text, limits
 from refimpl.cli.output import is_terminal, log_to_stderr, say
 from refimpl.lifecycle import Server, ServerConnection, broadcast
 from refimpl.lifecycle import serve as serve_websockets
@@ -140,12 +140,12 @@ def serve(
         where = f"{host or 'any interface'}, port {port}"
         if debug_port:
             where += f" or 127.0.0.1, port {debug_port}"
-        raise click.ClickException(f"cannot listen on {where}: {reason(error)}") from error
+        raise click.ClickException(f"cannot listen on {where}: {error_text(error)}") from error
 
 
 def offer_profiles(port: int, token: str | None) -> AbstractAsyncContextManager[DebugServer]:
-    """Return a debug server to enter, whose uses are logged on stderr."""
-    if token is None and not is_terminal(sys.stderr):  # what is written may be a log, and be kept
+    """Return a debug server that is not started yet; its requests are logged on stderr."""
+    if token is None and not is_terminal(sys.stderr):  # stderr may be a log, and logs are kept
         message = "--debug-port: no terminal to show a new token on; set REFIMPL_DEBUG_TOKEN."
         raise click.UsageError(message)
     log_to_stderr("refimpl.debug", "debug")
@@ -159,7 +159,7 @@ def offer_profiles(port: int, token: str | None) -> AbstractAsyncContextManager[
 async def announced(
     profiles: AbstractAsyncContextManager[DebugServer], shown: bool
 ) -> AsyncIterator[DebugServer]:
-    """Enter a debug server and say where it is; its token too, where it is to be shown."""
+    """Start a debug server and print its address; shown: its token too."""
     async with profiles as debug:
         say(f"Profiles at {debug.url}", err=True)
         if shown:
@@ -172,13 +172,13 @@ async def serve_until_stopped(
     scheme: str,
     beside: AbstractAsyncContextManager[object] | None = None,
 ) -> None:
-    """Serve until the process is told to stop, then say goodbye to every client."""
+    """Serve until the process is told to stop, then close every connection."""
     async with beside or nullcontext():
         await serve_alone(serving, scheme)
 
 
 async def serve_alone(serving: Awaitable[Server], scheme: str) -> None:
-    """Serve, with nothing beside it."""
+    """Serve until SIGINT or SIGTERM, then close every connection."""
     server = await serving
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     try:
@@ -196,7 +196,7 @@ async def serve_alone(serving: Awaitable[Server], scheme: str) -> None:
 
 
 def addresses(server: Server, scheme: str) -> list[str]:
-    """Return the URIs under which a server on this machine is reached."""
+    """Return the URIs at which the server can be reached on this machine."""
     found = []
     for each in server.sockets:
         host, port = each.getsockname()[:2]
@@ -205,7 +205,7 @@ def addresses(server: Server, scheme: str) -> list[str]:
 
 
 def find_app(name: str) -> Handler:
-    """Return the handler that a name stands for; click.BadParameter where there is none."""
+    """Return the handler that a name stands for; click.UsageError for an unknown name."""
     if name.strip() in APPS:
         return APPS[name.strip()]
     module, colon, attribute = name.partition(":")
@@ -226,5 +226,5 @@ def load_certificate(path: str) -> tls.SSLContext:
     try:
         context.load_cert_chain(path)
     except tls.SSLError as error:
-        raise click.UsageError(f"--ssl {path}: no certificate with its key in it.") from error
+        raise click.UsageError(f"--ssl {path}: expected a certificate and its key.") from error
     return context

@@ -1,8 +1,8 @@
-"""Instruments: see what travels, name every bit of it, draw it, time it, leave nothing behind.
+"""Instruments: record bytes on the wire, name every bit, draw, time, and check for leaks.
 
 Record
     async with wiretap(host, port) as tap:  a recording proxy: point any program at tap.uri
-    tap.capture, tap.captures               what it heard: the (first) WebSocket; all connections
+    tap.capture, tap.captures               the recording: of the (first) WebSocket; of all
     await tap.idle()                        wait until every connection has ended; or await
                                             tap.until(lambda capture: len(capture.frames_of()) > 2)
     async with chaos(host, port, slices=(1, 4)) as network:   a bad network at network.uri
@@ -30,7 +30,7 @@ claim and alt text, so measured numbers belong on the axes and not in those two)
     stacked({bar: {part: number}}, "claim", unit="bytes", bad=["lost"])
     lines({name: [(x, y), ...]}, "claim", x="payload, bytes", y="milliseconds", log="xy")
     histogram({name: samples}, "claim", unit="milliseconds")
-    dots({name: samples}, "claim", unit="milliseconds", log=True)   some dozens, each with its dot
+    dots({name: samples}, "claim", unit="milliseconds", log=True)   for some dozens, a dot each
     points({name: [(x, y), ...]}, "claim", x="wait, ms", y="bytes", labels={name: [word, ...]})
     timeline({row: [(from, to), ...]}, "claim", unit="milliseconds")
     grid({row: [word, ...]}, [column, ...], "claim", kind=good_or_bad)

@@ -128,7 +128,7 @@ async def gather_crowd(name: str, connections: int) -> Crowd:
             for _, writer in streams:
                 writer.transport.abort()
             process.kill()
-    return Crowd(name, connections, round(grown / connections), round(seconds, 2), answered)
+    return Crowd(name, connections, round(grown / connections), round(seconds, 4), answered)
 
 
 def start_process(name: str) -> subprocess.Popen[bytes]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from refimpl.auth import Authenticate, AuthError, Claims
-from refimpl.auth.expiry import Session
+from refimpl.auth.expiry import ExpiringSocket
 from refimpl.middleware.asgi import App, Receive, Scope, Send
 from refimpl.middleware.context import User
 from tests.support.asgi import Exchange, scope_of
@@ -178,13 +178,13 @@ class TestRule13EndOfTheToken:
         async def send(message: Any) -> None:
             sent.append(message)
 
-        session = Session(events.get, send, now=lambda: NOW, check_every=4)
+        socket = ExpiringSocket(events.get, send, now=lambda: NOW, check_every=4)
         claims = Claims(User("ada"), "token-1", NOW - 1, NOW)
 
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             assert (await receive())["code"] == 4401
 
-        running = asyncio.ensure_future(session.run(app, {}, claims))
+        running = asyncio.ensure_future(socket.run(app, {}, claims))
         await asyncio.sleep(1)
         assert [message["code"] for message in sent] == [4401]
         events.put_nowait({"type": "websocket.disconnect", "code": 1006})

@@ -17,7 +17,7 @@ from refimpl.auth import (
     Authenticate,
     Authenticator,
     Claims,
-    Doorkeeper,
+    ServeAuth,
     Source,
     TicketOffice,
     Tickets,
@@ -190,7 +190,7 @@ class TestBadClients:
             assert status == 400
 
 
-class TestDoorkeeper:
+class TestServeAuth:
     """The same decision in front of `refimpl.serve`."""
 
     @staticmethod
@@ -200,9 +200,9 @@ class TestDoorkeeper:
             await connection.send(message)
 
     async def test_it_lets_in_and_refuses(self) -> None:
-        keeper = Doorkeeper(authenticator())
+        auth = ServeAuth(authenticator())
         async with serve(
-            keeper.guard(self.hello), "127.0.0.1", 0, process_request=keeper.process_request
+            auth.protect(self.hello), "127.0.0.1", 0, process_request=auth.process_request
         ) as server:
             uri = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
             headers = {"Authorization": f"Bearer {forge()}"}
@@ -220,9 +220,9 @@ class TestDoorkeeper:
 
     async def test_it_closes_with_4401(self) -> None:
         clock = Clock()
-        keeper = Doorkeeper(authenticator(clock), check_every=0.01)
+        auth = ServeAuth(authenticator(clock), check_every=0.01)
         async with serve(
-            keeper.guard(self.hello), "127.0.0.1", 0, process_request=keeper.process_request
+            auth.protect(self.hello), "127.0.0.1", 0, process_request=auth.process_request
         ) as server:
             uri = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
             headers = {"Authorization": f"Bearer {forge()}"}

@@ -428,7 +428,7 @@ class TestFaults:
         assert PATIENCE > 1
         with socket.create_server(("127.0.0.1", 0)) as mute:
             program = (
-                f"from refimpl.bench.peers.standing import *; announce({mute.getsockname()[1]},"
+                f"from refimpl.bench.peers.common import *; announce({mute.getsockname()[1]},"
                 " 'mute'); import time; time.sleep(60)"
             )
             peer = Peer("mute", lambda mode, folder: [sys.executable, "-c", program])

@@ -20,7 +20,7 @@ class TestReport:
             (Row("n", 2), None),
         ],
     )
-    def test_a_promise_is_kept_or_not(self, row: Row, kept: bool | None) -> None:
+    def test_a_limit_is_kept_or_not(self, row: Row, kept: bool | None) -> None:
         assert row.kept is kept
         assert Report("title", [row]).kept is (kept is not False)
 

@@ -94,11 +94,11 @@ def test_a_faulty_server_is_one_line(
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--peers", "nobody"], "'nobody' is none of refimpl"),
-        (["--peers", ","], "expected some of refimpl"),
-        (["--regimes", "kept,mapped"], "'mapped' is none of kept, default"),
-        (["--workloads", "pp1,nothing"], "'nothing' is none of pp1"),
-        (["--crowds", "10,0"], "no list of numbers above 0"),
+        (["--peers", "nobody"], "got 'nobody', expected one of refimpl"),
+        (["--peers", ","], "got no name, expected one of refimpl"),
+        (["--regimes", "kept,mapped"], "got 'mapped', expected one of kept, default"),
+        (["--workloads", "pp1,nothing"], "got 'nothing', expected one of pp1"),
+        (["--crowds", "10,0"], "got '10,0', expected numbers above 0"),
         (["--rounds", "0"], "'--rounds'"),
         (["--seconds", "never"], "'--seconds'"),
         (["--json", "no/such/folder/peers.json"], "no such folder"),

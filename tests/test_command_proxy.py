@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 
 from refimpl import ConnectionClosed, HandshakeError, connect
-from refimpl.cli.proxy import Proxy, Watched
+from refimpl.cli.proxy import ProxiedConnection, Proxy
 from refimpl.framing import Opcode
 from refimpl.lab.draw.sequence import in_words, label
 from refimpl.lab.wire.capture import Capture
-from refimpl.lab.wire.decode import Chunk, Decoder, Large, Malformed, Step, Unfinished
+from refimpl.lab.wire.decode import CaptureDecoder, Chunk, Large, Malformed, Step, Unfinished
 from refimpl.lab.wire.transcript import describe
 from tests.support import wire
 from tests.test_cli_live import PATIENCE, finish, first_line, serving, start, until_exists
@@ -71,16 +71,16 @@ WAYS: dict[str, tuple[list[tuple[str, bytes]], str, Callable[[], bytes]]] = {
 def test_memory_does_not_grow_with_what_passes(way: str) -> None:
     before, side, more = WAYS[way]
     with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
-        watched = Watched(1, False, limit=LIMIT, clock=lambda: 0.0)
+        connection = ProxiedConnection(1, False, limit=LIMIT, clock=lambda: 0.0)
         for direction, data in before:
-            watched.saw(direction, data)  # type: ignore[arg-type]
+            connection.saw(direction, data)  # type: ignore[arg-type]
         piece = more()
         for _ in range(60):  # what is made once is made
-            watched.saw(side, piece)  # type: ignore[arg-type]
+            connection.saw(side, piece)  # type: ignore[arg-type]
         tracemalloc.start()
         try:
             for _ in range(min(150, MIB // len(piece))):
-                watched.saw(side, piece)  # type: ignore[arg-type]
+                connection.saw(side, piece)  # type: ignore[arg-type]
             held, _ = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
@@ -92,7 +92,7 @@ class TestLargeFrames:
 
     @staticmethod
     def decode(*said: bytes, limit: int = 1000, deflate: bool = False) -> list[Step]:
-        decoder = Decoder(limit=limit)
+        decoder = CaptureDecoder(limit=limit)
         accept = DEFLATE if deflate else wire.response_head()
         chunks = [("client", wire.request_head()), ("server", accept)]
         chunks += [("client", data) for data in said]
@@ -134,7 +134,7 @@ class TestLargeFrames:
         [second] = self.decode(reserved[:50], reserved[50:])
         [third] = self.decode(orphan[:50], orphan[50:])
         assert "must be masked" in first.problem
-        assert isinstance(second.item, Malformed) and "reserved" in second.item.reason
+        assert isinstance(second.item, Malformed) and "reserved" in second.item.problem
         assert "no message to continue" in third.problem
 
     def test_what_is_compressed_behind_it_is_left_so(self) -> None:
@@ -151,7 +151,7 @@ class TestLargeFrames:
         assert steps[-1].item.missing == len(large) - 100
 
     def test_what_waits_for_an_answer_is_given_up(self) -> None:
-        decoder = Decoder(limit=1000)
+        decoder = CaptureDecoder(limit=1000)
         said = [wire.request_head(), bytes(999), bytes(1), bytes(1), bytes(10)]
         steps = [step for data in said for step in decoder.feed(Chunk(0, "client", data))]
         assert [type(step.item).__name__ for step in steps] == ["Request", "Malformed", "Malformed"]
@@ -164,9 +164,9 @@ class TestSaving:
         path = tmp_path / "seen.json"
         clock = iter([10, 10.25, 10.25, 10.25])
         with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
-            with Watched(1, False, path, clock=lambda: next(clock)) as watched:
+            with ProxiedConnection(1, False, path, clock=lambda: next(clock)) as connection:
                 for direction, data in said[:count]:
-                    watched.saw(direction, data)  # type: ignore[arg-type]
+                    connection.saw(direction, data)  # type: ignore[arg-type]
         whole = Capture("refimpl inspect")
         for direction, data in said[:count]:
             whole.add(0.25, direction, data)  # type: ignore[arg-type]

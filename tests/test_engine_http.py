@@ -15,7 +15,7 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from refimpl.lifecycle.memory import join
-from refimpl.middleware.engine.http import GOODBYE, HTTP
+from refimpl.middleware.engine.http import HTTP, LAST_ANSWER_TIMEOUT
 from refimpl.middleware.engine.protocol import Engine
 from tests.support import wire
 from tests.support.clockwork import settle, timers, virtual_time
@@ -200,7 +200,7 @@ class TestSlowHeads:
         async with visited() as site:
             site.transport.pause_reading()
             await site.send(b"G")
-            await asyncio.sleep(HTTP.head_timeout + GOODBYE + 0.1)
+            await asyncio.sleep(HTTP.head_timeout + LAST_ANSWER_TIMEOUT + 0.1)
             assert site.gone
 
     @virtual_time
@@ -217,7 +217,7 @@ class TestSlowHeads:
                 await asyncio.sleep(0)
             site.transport.pause_reading()
             assert not site.gone
-            await asyncio.sleep(GOODBYE)
+            await asyncio.sleep(LAST_ANSWER_TIMEOUT)
             assert site.gone
 
 

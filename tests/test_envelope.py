@@ -21,10 +21,10 @@ from refimpl.envelope import (
     EnvelopeError,
     Heartbeat,
     Observation,
-    Registry,
     SequenceTracker,
     TooLong,
     Truncated,
+    TypeRegistry,
     UnknownType,
     distance,
     encode,
@@ -168,29 +168,29 @@ class TestDecoder:
             decoder.receive_eof()
 
 
-class TestRegistry:
+class TestTypeRegistry:
     def test_reads_by_type(self) -> None:
-        registry = Registry({0x10: bytes.decode})
+        registry = TypeRegistry({0x10: bytes.decode})
         registry.register(0x11, len)
         assert registry.read(Envelope(0x10, b"Hello")) == "Hello"
         assert registry.read(Envelope(0x11, b"Hello")) == 5
 
     def test_unknown_type_is_named(self) -> None:
         with pytest.raises(UnknownType, match="got envelope type 0x77") as caught:
-            Registry().read(Envelope(0x77, b""))
+            TypeRegistry().read(Envelope(0x77, b""))
         assert caught.value.close_code == 1003
 
     def test_unreadable_payload_is_named(self) -> None:
         with pytest.raises(BadPayload, match="type 0x10 cannot read"):
-            Registry({0x10: bytes.decode}).read(Envelope(0x10, b"\xff"))
+            TypeRegistry({0x10: bytes.decode}).read(Envelope(0x10, b"\xff"))
 
     def test_error_of_a_reader_stays_its_own(self) -> None:
         with pytest.raises(BadPayload, match="got a heartbeat of 2 bytes, expected 13"):
-            Registry({1: Heartbeat.parse}).read(Envelope(1, b"ab"))
+            TypeRegistry({1: Heartbeat.parse}).read(Envelope(1, b"ab"))
 
     def test_type_is_registered_once(self) -> None:
         with pytest.raises(LocalProtocolError, match="0x10 twice"):
-            Registry({0x10: bytes.decode}).register(0x10, len)
+            TypeRegistry({0x10: bytes.decode}).register(0x10, len)
 
 
 class TestHeartbeat:

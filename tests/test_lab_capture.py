@@ -106,7 +106,7 @@ class TestDecode:
     def test_frame_with_a_reserved_opcode_is_cut_where_it_ends(self) -> None:
         steps = Capture.of(("client", b"\x83\x80abcd" + client(Opcode.PING)), frames=True).decode()
         assert isinstance(steps[0].item, Malformed)
-        assert steps[0].item.reason == "opcode 0x3 is reserved (RFC 6455 5.2)"
+        assert steps[0].item.problem == "opcode 0x3 is reserved (RFC 6455 5.2)"
         assert isinstance(steps[1].item, Frame)
 
     @given(

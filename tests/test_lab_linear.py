@@ -22,10 +22,10 @@ from refimpl.cli.load import table
 from refimpl.cli.main import one_line
 from refimpl.errors import HandshakeError
 from refimpl.lab import Capture, Wire, annotate, dissect_all, hexdump, preview
-from refimpl.lab.draw.sequence import in_words, looks
+from refimpl.lab.draw.sequence import in_words, styles
 from refimpl.lab.text import quoted
 from refimpl.lab.wire.chaos import Chaos, Faults, Link
-from refimpl.lab.wire.decode import Chunk, Decoder, Step
+from refimpl.lab.wire.decode import CaptureDecoder, Chunk, Step
 from refimpl.lab.wire.dissect import unmask
 from refimpl.lab.wire.heads import annotate_head, stable_line
 from refimpl.lab.wire.tap import Wiretap
@@ -86,7 +86,7 @@ def decode_in_pieces(
     before: tuple[tuple[str, bytes], ...], side: str, piece: int, data: bytes
 ) -> None:
     """Decode what one side says in pieces, behind what was said before."""
-    decoder = Decoder()
+    decoder = CaptureDecoder()
     for direction, said in before:
         list(decoder.feed(Chunk(0, direction, said)))  # type: ignore[arg-type]
     for start in range(0, len(data), piece):
@@ -205,7 +205,7 @@ TOOLS: dict[str, tuple[Callable[[int], Any], Callable[[Any], object]]] = {
     "Capture.wires_of": (capture_of, Capture.wires_of),
     "repr(capture)": (capture_of, repr),
     "in_words": (steps_of, in_words),
-    "looks": (steps_of, looks),
+    "styles": (steps_of, styles),
     "Wire": (int, in_memory),
     "dissect_all, small": (text_frames, dissect_all),
     "dissect_all, large": (lambda size: large_frame(50 * size), dissect_all),

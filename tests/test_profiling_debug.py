@@ -113,7 +113,7 @@ class TestHeap:
         assert hottest.call.line == code.co_firstlineno + 3
         assert hottest.own >= 20_000
 
-    async def test_difference_between_two_looks(self) -> None:
+    async def test_difference_between_two_snapshots(self) -> None:
         async with serve_debug() as debug:
             nothing = await find(debug, "heap")
             assert "No trace runs" in nothing.text
@@ -262,11 +262,11 @@ class TestOneAtATime:
     async def test_the_second_is_told_whom_to_wait_for(self) -> None:
         async with serve_debug() as debug:
             first = asyncio.create_task(ask(debug, "profile?seconds=2"))
-            await until(debug, "busy: a profile look for 127.0.0.1:")
+            await until(debug, "busy: /profile for 127.0.0.1:")
             for path in ("profile?seconds=1", "heap?seconds=1", "allocs", "heap?base=1"):
                 second = await ask(debug, path)
                 assert second.status == 429
-                assert "one at a time: a profile look for 127.0.0.1:" in second.text
+                assert "one at a time: /profile for 127.0.0.1:" in second.text
                 assert int(second.headers["retry-after"]) in (1, 2)
             assert (await ask(debug, "tasks")).status == 200
             assert (await first).status == 200

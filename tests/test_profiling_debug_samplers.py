@@ -182,8 +182,8 @@ class TestHeap:
         watch.stop()
         assert not tracemalloc.is_tracing()
 
-    def test_no_difference_without_a_first_look(self) -> None:
-        with pytest.raises(ValueError, match="no first look"):
+    def test_no_difference_without_a_base_snapshot(self) -> None:
+        with pytest.raises(ValueError, match="no base snapshot"):
             HeapWatch().difference()
 
     def test_what_was_freed_is_not_shown_as_held(self) -> None:
@@ -278,10 +278,10 @@ class TestTasks:
         await asyncio.gather(*tasks)
         assert [group.count for group in groups] == [10_000, 1]
 
-    async def test_history_keeps_the_latest_looks(self) -> None:
-        history = History(looks=3)
+    async def test_history_keeps_the_latest_samples(self) -> None:
+        history = History(samples=3)
         assert history.lines() == []
         for _ in range(5):
-            history.look(asyncio.get_running_loop())
-        assert len(history.looks) == 3
+            history.record(asyncio.get_running_loop())
+        assert len(history.samples) == 3
         assert history.lines()[1].split()[-2:] == ["now", "coroutine"]

@@ -15,7 +15,7 @@ from refimpl.auth.credentials import Credential, Source, cookie_header, find_cre
 from refimpl.auth.errors import AuthError
 from refimpl.auth.keys import Key, Keyring
 from refimpl.auth.redaction import Redact, redact
-from refimpl.auth.serve import Doorkeeper
+from refimpl.auth.serve import ServeAuth
 from refimpl.auth.tickets import MemoryStore, TicketOffice, Tickets
 from refimpl.auth.tokens import Claims, Issuer, Verifier
 
@@ -25,12 +25,12 @@ __all__ = [
     "Authenticator",
     "Claims",
     "Credential",
-    "Doorkeeper",
     "Issuer",
     "Key",
     "Keyring",
     "MemoryStore",
     "Redact",
+    "ServeAuth",
     "Source",
     "TicketOffice",
     "Tickets",

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from refimpl.auth.authenticator import Authenticator
 from refimpl.auth.credentials import read_message, without_credentials, without_secrets
 from refimpl.auth.errors import AuthError
-from refimpl.auth.expiry import CHECK_EVERY, Session
+from refimpl.auth.expiry import CHECK_EVERY, ExpiringSocket
 from refimpl.auth.tokens import Claims
 from refimpl.errors import LocalProtocolError
 from refimpl.handshake import Headers, as_tuple
@@ -143,24 +143,24 @@ class Authenticate:
         self, scope: Scope, receive: Receive, send: Send, claims: Claims | None
     ) -> None:
         """Run the application on a socket for as long as its token lasts."""
-        session = Session(receive, send, now=self.now, check_every=self.check_every)
+        socket = ExpiringSocket(receive, send, now=self.now, check_every=self.check_every)
         if claims is None:
-            claims = await self.ask(scope, session)
+            claims = await self.ask(scope, socket)
             if claims is None:
                 return
         scope["extensions"] = {
             **(scope.get("extensions") or {}),
-            "refimpl.auth": {"renew": self.renewer(session)},
+            "refimpl.auth": {"renew": self.renewer(socket)},
         }
         with bind(claims.user, claims):
-            await session.run(self.app, with_state(scope, claims.user), claims)
+            await socket.run(self.app, with_state(scope, claims.user), claims)
 
-    async def ask(self, scope: Scope, session: Session) -> Claims | None:
+    async def ask(self, scope: Scope, socket: ExpiringSocket) -> Claims | None:
         """Accept the socket and return the claims of its first message; None if it closed."""
         offered = scope.get("subprotocols", ())
         subprotocol = next((name for name in self.subprotocols if name in offered), None)
         try:
-            message = await session.open_early(subprotocol, within=self.first_message_within)
+            message = await socket.open_early(subprotocol, within=self.first_message_within)
             if message is None:
                 return None
             claims = await self.authenticator.redeem(read_message(message.get("text")))
@@ -169,10 +169,10 @@ class Authenticate:
             raise AuthError("expired", "got a token that ends now")
         except AuthError as error:
             self.count(error)
-            await session.close(error.close_code, error.detail)
+            await socket.close(error.close_code, error.detail)
             return None
 
-    def renewer(self, session: Session) -> Callable[[str], Claims]:
+    def renewer(self, socket: ExpiringSocket) -> Callable[[str], Claims]:
         """Return what an application calls with a new token to keep its socket open.
 
         Same user only; it returns the new claims and raises AuthError.
@@ -180,7 +180,7 @@ class Authenticate:
 
         def renew(token: str) -> Claims:
             claims = self.authenticator.verifier.verify(token)
-            session.renew(claims)
+            socket.renew(claims)
             return claims
 
         return renew

@@ -14,7 +14,7 @@ from refimpl.auth.tokens import Claims
 from refimpl.concurrency.cancelling import Cancellation
 from refimpl.middleware.asgi import App, Message, Receive, Scope, Send
 
-__all__ = ["CHECK_EVERY", "TOKEN_OVER", "Session", "SocketOver"]
+__all__ = ["CHECK_EVERY", "TOKEN_OVER", "ExpiringSocket", "SocketOver"]
 
 logger = logging.getLogger("refimpl.auth")
 
@@ -29,7 +29,7 @@ class SocketOver(OSError):
     """The token has expired and the socket is closing: stop sending (ASGI 2.4 wants an OSError)."""
 
 
-class Session:
+class ExpiringSocket:
     """Stands between server and application for one socket, and ends it when the token ends.
 
     now: Unix seconds. Use: `open_early` where a first message must come before the application,

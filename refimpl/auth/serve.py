@@ -1,7 +1,7 @@
 """Authentication for `refimpl.serve`: a process_request and a wrapped handler.
 
-door = Doorkeeper(authenticator)
-async with serve(door.guard(handler), process_request=door.process_request) as server: ...
+auth = ServeAuth(authenticator)
+async with serve(auth.protect(handler), process_request=auth.process_request) as server: ...
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from refimpl.handshake import Request, Response
 from refimpl.lifecycle import ServerConnection
 from refimpl.middleware.context import bind
 
-__all__ = ["Doorkeeper"]
+__all__ = ["ServeAuth"]
 
 logger = logging.getLogger("refimpl.auth")
 
@@ -27,7 +27,7 @@ Handler = Callable[[ServerConnection], Awaitable[None]]
 _claims: ContextVar[Claims] = ContextVar("refimpl.auth.claims")
 
 
-class Doorkeeper:
+class ServeAuth:
     """Admits connections of `refimpl.serve` by the credential in their request.
 
     secure: whether the server speaks TLS. check_every: seconds between two looks at the clock. A
@@ -58,13 +58,13 @@ class Doorkeeper:
         _claims.set(claims)  # the handler runs in this connection's context
         return None
 
-    def guard(self, handler: Handler) -> Handler:
+    def protect(self, handler: Handler) -> Handler:
         """Return a handler to serve: it binds User and Claims, and closes with 4401 at the end.
 
         A handler that has not returned a few seconds after that is cancelled.
         """
 
-        async def guarded(connection: ServerConnection) -> None:
+        async def protected(connection: ServerConnection) -> None:
             claims, task = _claims.get(), asyncio.current_task()
             assert task is not None
             end = Cancellation(task)
@@ -80,7 +80,7 @@ class Doorkeeper:
                 watching.cancel()
                 await asyncio.wait([watching])
 
-        return guarded
+        return protected
 
     async def _watch(self, connection: ServerConnection, claims: Claims, end: Cancellation) -> None:
         """Close the connection with its token, then see to it that the handler ends."""

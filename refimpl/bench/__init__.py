@@ -1,14 +1,14 @@
-"""What a server costs and where it breaks, measured from outside. No floor imports this package.
+"""The cost of a server and its limits, measured from outside. No floor imports this package.
 
-`run` measures servers side by side in the `workloads`; `peers` are the servers, `record` is what
-came out, `goals` what it should be, `records` the committed results.
+`run` measures servers side by side in the `workloads`; `peers` are the servers, `record` holds the
+results, `goals` says what they should be, `records` is the folder of committed results.
 
-`server_process` runs a server in a process of its own and asks it what it holds; `scenarios` are
-the four loads that must hold, `load` loads any server, `crowd` opens idle connections; `report` is
-what came out.
+`server_process` runs a server in a process of its own and asks it for its memory and tasks;
+`scenarios` are four loads with limits to keep, `load` loads any server, `crowd` opens idle
+connections; `report` holds the results.
 
-The public names load what they need when first asked for: a server under test is started through
-this package, and should hold no more than it needs.
+A public name loads its module on first use: a server under test is started through this package,
+and should hold no more than it needs.
 """
 
 from importlib import import_module

@@ -1,9 +1,9 @@
 """The two regimes of glibc's allocator in which servers are measured.
 
-asyncio reads into a fresh block of 256 KiB. Whether glibc takes that from the heap, or maps it and
-gives it back at every read, depends on what else lies on the heap, and costs some servers more than
-all of their own work. With the heap kept, nobody pays for it: the reference. By default, a server
-pays or does not, and the page faults of a message show which.
+asyncio reads into a new block of 256 KiB. glibc either takes it from the heap, or maps it and
+unmaps it at every read. That depends on what else is on the heap, and costs some servers more than
+all of their own work. With the heap kept, no server pays for it: this is the reference. By default
+some do, and the page faults of a message show which.
 
 >>> environment("kept")["MALLOC_TRIM_THRESHOLD_"]
 '67108864'
@@ -22,10 +22,10 @@ REGIMES: dict[str, dict[str, str]] = {
     },
     "default": {},
 }
-"""The variables that make each regime; other allocators than glibc's do not know them."""
+"""The environment variables of each regime; allocators other than glibc's ignore them."""
 
 
 def environment(regime: str) -> dict[str, str]:
-    """Return the environment of a server in a regime: this process's, but for the allocator."""
+    """Return the environment of a server in a regime: this process's, except for the allocator."""
     rest = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
     return {**rest, **REGIMES[regime]}

@@ -1,7 +1,7 @@
-"""The client of the bench: raw sockets, frames built beforehand, and nothing but counting bytes.
+"""The client of the bench: raw sockets, frames built in advance; it only counts bytes.
 
-It must cost less than the server, or the client's speed is what is measured; so it parses nothing
-while the clock runs. That the bytes are right is checked before and after, every one of them.
+It must cost less than the server, or its own speed is what is measured. So it parses nothing while
+the clock runs; before and after that, every byte is checked.
 """
 
 import functools
@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from refimpl.bench.peers.standing import JOINED
+from refimpl.bench.peers.common import JOINED
 from refimpl.errors import WebSocketError
 from refimpl.framing import Frame, Opcode, serialize_frame
 from refimpl.handshake import accept_key, build_request, parse_uri
@@ -22,21 +22,21 @@ from refimpl.handshake import accept_key, build_request, parse_uri
 __all__ = ["Client", "PeerFailed", "Traffic", "make_traffic"]
 
 PATIENCE = 20  # seconds for a peer to answer
-AT_ONCE = 50  # handshakes on their way
+AT_ONCE = 50  # handshakes in flight
 READ = 2**20
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 HELLO = serialize_frame(Frame(Opcode.TEXT, JOINED.encode()))
 
 
 class PeerFailed(WebSocketError):
-    """A server under test died, did not answer or answered wrongly: nothing it did counts."""
+    """A server under test died, did not answer or answered wrongly: its results do not count."""
 
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """What one connection sends at a time, and what must come back for it.
+    """What one connection sends at a time, and the expected answer.
 
-    messages: how many that is.
+    messages: how many there are in it.
     """
 
     sent: bytes
@@ -47,7 +47,7 @@ class Traffic:
 def make_traffic(size: int, messages: int, *, text: bool, handshake: bool) -> Traffic:
     """Return seeded messages as masked frames, and as the frames a server answers with.
 
-    handshake: False for a server that does not unmask: all comes back as it was.
+    handshake: False for a server that does not unmask: the answer is what was sent.
     """
     source = random.Random(size * messages)
     opcode = Opcode.TEXT if text else Opcode.BINARY
@@ -61,7 +61,7 @@ def make_traffic(size: int, messages: int, *, text: bool, handshake: bool) -> Tr
 
 
 class Client:
-    """Open connections to one server. Every method blocks; what it raises is PeerFailed."""
+    """Open connections to one server. Every method blocks, and raises PeerFailed."""
 
     def __init__(self, name: str, port: int, *, handshake: bool = True) -> None:
         self.name = name
@@ -69,7 +69,7 @@ class Client:
         self._port = port
         self.handshake = handshake
         self._buffer = bytearray(READ)
-        self._last: socket.socket  # the one that a broadcast reaches last, as far as is known
+        self._last: socket.socket  # the one that a broadcast reached last so far
 
     def close(self) -> None:
         """Close every connection."""
@@ -80,7 +80,7 @@ class Client:
     # --- opening ---
 
     def open(self, count: int, *, joined: bool = False) -> None:
-        """Open connections until there are count. joined: the server greets who is in its crowd."""
+        """Open connections until there are count. joined: the server greets each in its room."""
         while len(self.links) < count:
             batch = [self._connect() for _ in range(min(AT_ONCE, count - len(self.links)))]
             self.links += batch
@@ -89,14 +89,14 @@ class Client:
                 self._await_answer(link, joined)
 
     def _connect(self) -> socket.socket:
-        """Return a connection on which the request to upgrade is on its way."""
+        """Return a connection on which the handshake's request is sent."""
         try:
             link = socket.create_connection(("127.0.0.1", self._port), PATIENCE)
         except OSError as error:
             raise PeerFailed(f"{self.name}: no connection: {error}") from error
         link.setblocking(True)
         link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        # The kernel's own time limits cost no system call, which Python's would.
+        # The kernel's own time limits cost no system call; Python's would.
         limit = struct.pack("ll", PATIENCE, 0)
         link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
         link.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
@@ -106,15 +106,15 @@ class Client:
         return link
 
     def _await_answer(self, link: socket.socket, joined: bool) -> None:
-        """Read the 101 and the greeting, and not a byte more."""
+        """Read the 101 and the greeting; PeerFailed if there is a byte more."""
         rest = self._await_upgrade(link) if self.handshake else b""
         while joined and len(rest) < len(HELLO):
             rest += self._receive(link)
         if rest != (HELLO if joined else b""):
-            raise PeerFailed(f"{self.name}: got {rest[:40]!r} behind the handshake")
+            raise PeerFailed(f"{self.name}: got {rest[:40]!r} after the handshake")
 
     def _await_upgrade(self, link: socket.socket) -> bytes:
-        """Return what came behind the 101."""
+        """Return what came after the 101."""
         head, end = b"", -1
         while end < 0:
             head += self._receive(link)
@@ -125,7 +125,7 @@ class Client:
         return head[end + 4 :]
 
     def _receive(self, link: socket.socket) -> bytes:
-        """Return what there is to read on a connection, at least a byte."""
+        """Return what can be read on a connection, at least a byte."""
         try:
             data = link.recv(64 * 1024)
         except OSError as error:
@@ -135,7 +135,7 @@ class Client:
         return data
 
     def _fault(self, error: OSError) -> PeerFailed:
-        """Return what becomes of an error of the socket."""
+        """Return the PeerFailed for an error of the socket."""
         if isinstance(error, BlockingIOError):  # the kernel's time limit
             return PeerFailed(f"{self.name}: nothing came for {PATIENCE} s")
         return PeerFailed(f"{self.name}: {error.strerror or error}")
@@ -190,7 +190,7 @@ class Client:
         return rounds * traffic.messages
 
     def echo_all(self, traffic: Traffic, until: float) -> int:
-        """Keep one batch on its way on each connection; return how many messages came back."""
+        """Keep one batch in flight on each connection; return how many messages came back."""
         size, batches = len(traffic.back), 0
         ready = readiness(self.links)
         send = {link.fileno(): link.sendall for link in self.links}
@@ -222,10 +222,10 @@ class Client:
         return batches * traffic.messages
 
     def broadcast(self, traffic: Traffic, until: float) -> int:
-        """Send on the first connection, hear it on all; return how many were delivered.
+        """Send on the first connection, receive on all; return how many were delivered.
 
-        It waits for the connection that the server serves last, and finds the others ready: to wake
-        a client for each delivery would cost the server a quarter more (9.9 us of CPU for 7.5).
+        It waits for the connection that the server serves last, and then finds the others ready: to
+        wake a client for each delivery would cost the server a third more (9.9 us of CPU, not 7.5).
         """
         size, rounds = len(traffic.back), 0
         others = [link for link in self.links if link is not self._last]
@@ -263,7 +263,7 @@ class Client:
         return True
 
     def _check_left(self, left: int, before: int) -> None:
-        """Accept the part of an answer; nothing at all is the end, and too much is wrong."""
+        """Accept part of an answer; PeerFailed for the end of the stream and for too many bytes."""
         if left == before:
             raise PeerFailed(f"{self.name}: the server closed a connection")
         if left < 0:
@@ -271,7 +271,7 @@ class Client:
 
 
 def readiness(links: list[socket.socket]) -> Callable[[], list[tuple[int, int]]]:
-    """Return a function that waits and returns which connections have something to read."""
+    """Return a function that waits, and returns which connections can be read."""
     epoll = hasattr(select, "epoll")
     poller = select.epoll() if epoll else select.poll()
     patience = PATIENCE if epoll else PATIENCE * 1000  # poll counts milliseconds

@@ -1,12 +1,12 @@
-"""A crowd of idle connections to a server in a process of its own, and what each costs there.
+"""Many idle connections to a server in a process of its own, and the cost of each.
 
     crowd = await gather_crowd("refimpl", 200)
     crowd.bytes_each, crowd.answered
 
-The servers are `refimpl`, `websockets`, both as they come out of the box, and `bare`: asyncio's
-streams and nothing else, which knows lines and no WebSocket. Memory is what the operating system
-counts as resident in the server's process; the kernel's own buffers for a socket come on top, the
-same for all three.
+The servers are `refimpl` and `websockets`, both with their default settings, and `bare`: asyncio's
+streams alone, which echo lines and know no WebSocket. Memory is what the operating system counts as
+resident in the server's process. The kernel's buffers for a socket come on top, the same for all
+three.
 
     python -m tools.record.crowd 10000     gather all three, write records/crowd.json (a checkout)
 
@@ -34,8 +34,8 @@ from refimpl.handshake import build_request, make_key, parse_uri
 __all__ = ["RECORD", "SERVERS", "Crowd", "gather_crowd", "recorded_crowds"]
 
 RECORD = Path(__file__).with_name("records") / "crowd.json"
-WARM_UP = 50  # connections before the count begins, so that what a server does once is not in it
-AT_A_TIME = 50  # connections that open side by side
+WARM_UP = 50  # connections opened first, so that one-time costs of the server do not count
+AT_A_TIME = 50  # connections that open at the same time
 BACKLOG = 1024
 
 Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -45,7 +45,7 @@ ANSWER = b"echo: Hi"
 
 @dataclass(frozen=True, slots=True)
 class Crowd:
-    """What a crowd cost. seconds: to open all; answered: how many connections still echo."""
+    """The cost of a crowd. seconds: to open all; answered: how many connections still echo."""
 
     server: str
     connections: int
@@ -58,13 +58,13 @@ class Crowd:
 
 
 async def echo(websocket: Any) -> None:
-    """Answer every message: the handler of both WebSocket servers."""
+    """Echo every message: the handler of both WebSocket servers."""
     async for message in websocket:
         await websocket.send("echo: " + message)
 
 
 async def echo_lines(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answer every line: all that the bare server does."""
+    """Echo every line: all that the bare server does."""
     while line := await reader.readline():
         writer.write(b"echo: " + line)
         await writer.drain()
@@ -98,14 +98,14 @@ SERVERS: dict[str, Callable[[], Awaitable[Any]]] = {
 
 
 async def run_server(name: str) -> None:
-    """Serve until standard input ends, which it does when whoever started us is gone."""
+    """Serve until standard input ends, as it does when the parent process is gone."""
     allow_files(2**20)
     server = await SERVERS[name]()
     print(server.sockets[0].getsockname()[1], flush=True)
     await asyncio.to_thread(sys.stdin.buffer.read)
 
 
-# --- in ours ---
+# --- in the client's process ---
 
 
 async def gather_crowd(name: str, connections: int) -> Crowd:
@@ -128,7 +128,7 @@ async def gather_crowd(name: str, connections: int) -> Crowd:
             for _, writer in streams:
                 writer.transport.abort()
             process.kill()
-    return Crowd(name, connections, round(grown / connections), round(seconds, 2), answered)
+    return Crowd(name, connections, round(grown / connections), round(seconds, 4), answered)
 
 
 def start_process(name: str) -> subprocess.Popen[bytes]:
@@ -147,10 +147,10 @@ async def open_many(name: str, port: int, count: int) -> list[Stream]:
 
 
 async def open_one(name: str, port: int) -> Stream:
-    """Return one of them."""
+    """Return one open connection."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     if name == "bare":
-        await answers(name, (reader, writer))  # so that it is accepted, as the others are
+        await answers(name, (reader, writer))  # then it is accepted, as after a handshake
     else:
         uri = parse_uri(f"ws://127.0.0.1:{port}/")
         writer.write(build_request(uri, key=make_key()).serialize())

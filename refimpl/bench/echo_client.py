@@ -1,4 +1,4 @@
-"""Connections that ask a server for answers and check each: what `traffic` sends its load with.
+"""Connections that ask a server for answers and check each: `load` sends its messages with them.
 
 >>> WrongAnswer("got another message back").args
 ('got another message back',)
@@ -17,13 +17,13 @@ from refimpl.lifecycle.client import ClientConnection, connect
 __all__ = ["EchoClient", "Tell", "WrongAnswer", "all_or_first_error", "echo_clients"]
 
 Tell = Callable[[float, str], None]
-AT_ONCE = 50  # handshakes on their way
+AT_ONCE = 50  # handshakes in flight
 
 
 class WrongAnswer(WebSocketError):
-    """The server answered with something else, or hung up, in the middle of the load.
+    """The server sent a wrong answer, or hung up, in the middle of the load.
 
-    Either it does not echo, or it lost or garbled a message: its latencies mean nothing.
+    It does not echo, or it lost or garbled a message: its latencies mean nothing.
     """
 
 
@@ -37,9 +37,10 @@ class EchoClient:
         self._asked = 0
 
     async def ask(self) -> float:
-        """Send a message and wait for its answer; return when it left.
+        """Send a message and wait for its answer; return when the message was sent.
 
-        The answer is the message, behind whatever the server puts before it. Raises WrongAnswer.
+        The answer must end with the message; the server may put a prefix before it. Raises
+        WrongAnswer.
         """
         self._asked += 1
         message = f"{self._name}.{self._asked}.".ljust(self._size, "x")[: self._size]
@@ -61,7 +62,7 @@ class EchoClient:
 async def echo_clients(
     uri: str, count: int, size: int, tell: Tell
 ) -> AsyncIterator[list[EchoClient]]:
-    """Open connections for the block; the first alone, so that a dead server is one error."""
+    """Open connections for the block; the first alone, so that a dead server is only one error."""
     raise_file_limit()
     opened: list[ClientConnection] = []
     gate = asyncio.Semaphore(AT_ONCE)
@@ -81,7 +82,7 @@ async def echo_clients(
 
 
 async def all_or_first_error(jobs: Sequence[Callable[[], Coroutine[Any, Any, None]]]) -> None:
-    """Run jobs side by side; raise the first error as itself, with the others cancelled."""
+    """Run jobs concurrently; on the first error cancel the others and raise it, not in a group."""
     try:
         async with asyncio.TaskGroup() as group:
             for job in jobs:

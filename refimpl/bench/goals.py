@@ -1,4 +1,4 @@
-"""What is to be reached: how many times our cost each peer's should be, by workload.
+"""The goals: how many times our cost each peer's should be, by workload.
 
 >>> GOALS["refimpl"]["pipe"]["websockets"]
 8
@@ -13,7 +13,7 @@ from refimpl.bench.report import Report, Row
 __all__ = ["GOALS", "TIE", "Goal", "goals", "goals_report", "verdict"]
 
 TIE = 0.15
-"""A difference below this share is none."""
+"""A smaller difference, as a share, is a tie."""
 
 PEERS = ("websockets", "aiohttp", "gorilla", "picows")
 GOALS: dict[str, dict[str, dict[str, float]]] = {
@@ -54,7 +54,7 @@ class Goal(NamedTuple):
 
 
 def goals(record: Record) -> Iterator[Goal]:
-    """Yield every goal whose two servers were measured."""
+    """Yield every goal for which both servers were measured."""
     for subject, metrics in GOALS.items():
         for metric, peers in metrics.items():
             for peer, wanted in peers.items():

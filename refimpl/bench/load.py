@@ -1,12 +1,11 @@
 """Load on any WebSocket server that answers each message: how long do the answers take?
 
 `closed_loop`: every connection sends again as soon as it was answered. The server sets the pace, so
-one that stands still is asked nothing meanwhile. `open_loop`: messages are due at times fixed in
-advance, as users' are, whatever the server does. Each takes a connection that waits for nothing;
-where there is none, it waits its turn, and that wait counts: the latency runs from the time at
-which the message was due. The latency from when it left is kept too: it is what a tool reports
-that knows nothing of the wait, and it looks far better than what a user meets (coordinated
-omission).
+while it stands still, nobody asks. `open_loop`: messages are due at times fixed in advance, like
+those of users, whatever the server does. Each takes a free connection. If there is none, it waits,
+and that wait counts: the latency runs from the time at which the message was due. The latency from
+the time at which it was sent is kept too. That is what a tool reports which does not know of the
+wait; it looks far better than what a user meets (coordinated omission).
 
     outcome = await open_loop("ws://127.0.0.1:8765/", rate=1000, seconds=10, connections=100)
     outcome.latency.quantile(0.99), outcome.uncorrected.quantile(0.99)
@@ -28,17 +27,18 @@ from refimpl.profiling.histogram import Histogram
 
 __all__ = ["Outcome", "arrivals", "closed_loop", "open_loop"]
 
-PATIENCE = 10.0  # seconds for what is due at the end to be answered
+PATIENCE = 10.0  # seconds to wait for the last answers
 ONE_IN = "one message in N takes longer"
-ALMOST = 0.002  # seconds before a message is due: a timer may come a millisecond late
+ALMOST = 0.002  # seconds before a message is due: a timer may fire a millisecond late
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What a load found. latency: from when a message was due. uncorrected: from when it left.
+    """The results of a load. latency: from when a message was due. uncorrected: from when it left.
 
-    late: how far behind its own plan this program was; far below the latency, or the machine was
-    too slow for the load. unanswered: messages that were due and had no answer at the end.
+    late: how far behind its plan this program was. If that is not far below the latency, the
+    machine was too slow for the load. unanswered: messages that were due and had no answer at the
+    end.
     """
 
     title: str
@@ -84,11 +84,11 @@ def in_ms(curve: list[tuple[float, float]]) -> list[tuple[float, float]]:
 
 
 def silent(share: float, words: str) -> None:
-    """Tell nobody how far it is: the default."""
+    """Report no progress: the default."""
 
 
 def arrivals(*, rate: float, seconds: float, seed: int | None = None) -> Iterator[float]:
-    """Yield when messages are due, in seconds from the start: rate a second.
+    """Yield when messages are due, in seconds from the start; rate: messages a second.
 
     seed: None for even gaps; a number for gaps as users leave them, independent of one another (a
     Poisson process), the same for the same seed.
@@ -113,10 +113,10 @@ async def open_loop(
     seed: int | None = None,
     tell: Tell = silent,
 ) -> Outcome:
-    """Send messages at a rate that the server has no say in; return how late the answers were.
+    """Send messages at a fixed rate, whatever the server does; return how late the answers were.
 
     uri: of a server that echoes. size: bytes of a message. seed: as for `arrivals`. Raises OSError
-    or HandshakeError where there is no server, WrongAnswer for one that does not echo or hangs up.
+    or HandshakeError without a server, WrongAnswer for one that does not echo or hangs up.
     """
     pace = "a second" if seed is None else "a second on average"
     pace = "a second" if seed is None else "a second on average"
@@ -139,7 +139,7 @@ class Schedule:
     async def run(
         self, clients: list[EchoClient], plan: Iterator[float], seconds: float, tell: Tell
     ) -> None:
-        """Make messages due as planned until all are answered, or nothing comes any more."""
+        """Let messages become due as planned, until all are answered or PATIENCE is over."""
         start = time.perf_counter()
         try:
             async with asyncio.timeout(seconds + PATIENCE):
@@ -155,7 +155,7 @@ class Schedule:
     async def _plan(
         self, start: float, plan: Iterator[float], seconds: float, clients: int, tell: Tell
     ) -> None:
-        """Put each message into the queue when it is due, then a None for each client."""
+        """Put each message into the queue when it is due, and at the end a None for each client."""
         told = 0.0
         for due in plan:
             await until(start + due)
@@ -178,7 +178,7 @@ class Schedule:
 
 
 async def until(when: float) -> None:
-    """Wait for a moment of `time.perf_counter`, to some microseconds; others run at least once."""
+    """Wait until a time of `time.perf_counter`, within microseconds; others run at least once."""
     gap = when - time.perf_counter()
     await asyncio.sleep(max(0.0, gap - ALMOST))
     while time.perf_counter() < when:  # noqa: ASYNC110 - no event comes when it is time

@@ -1,7 +1,7 @@
-"""What a measurement asks of the machine: a core for each side, CPU time and memory of a process.
+"""What a measurement needs of the machine: a core for each side, CPU time and memory.
 
-On Linux all of it comes from the kernel, to the nanosecond and without a package; elsewhere from
-psutil, and processes stay where the system puts them.
+On Linux all of it comes from the kernel, to the nanosecond and without a package. Elsewhere it
+comes from psutil, and processes are not bound to cores.
 
 >>> import os
 >>> cpu_seconds(os.getpid()) > 0
@@ -33,13 +33,13 @@ LINUX = platform.system() == "Linux"
 
 
 def cores() -> list[int]:
-    """Return the cores this process may use; none where the system does not say."""
+    """Return the cores that this process may use; empty where the system does not say."""
     return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 
 
 @contextlib.contextmanager
 def on_core(which: int) -> Iterator[None]:
-    """Keep this thread, and the processes it starts, to one of its cores for the block."""
+    """Bind this thread, and the processes it starts, to one of its cores for the block."""
     before = cores()
     if len(before) < 2:  # nothing to divide
         yield
@@ -52,7 +52,7 @@ def on_core(which: int) -> Iterator[None]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Return the CPU time of a process, all its threads and its children."""
+    """Return the CPU time of a process with all its threads and children."""
     return sum(map(_cpu_of_one, family(pid)))
 
 
@@ -81,9 +81,9 @@ def _resident_of_one(pid: int) -> int:
 
 
 def page_faults(pid: int) -> int:
-    """Return how many pages a process and its children were given without a read from disk.
+    """Return the minor page faults of a process and its children: those without a read from disk.
 
-    0 where the system does not count it; Linux does (`ru_minflt`).
+    0 where the system does not count them; Linux does (`ru_minflt`).
     """
     found = 0
     for each in family(pid):
@@ -94,9 +94,9 @@ def page_faults(pid: int) -> int:
 
 
 def kept_waiting(pid: int, thread: int | None = None) -> float:
-    """Return the seconds that a process was ready to run and another one had its core.
+    """Return the seconds that a process was ready to run while another one had its core.
 
-    thread: of one thread alone. 0 where the system does not count it; Linux does.
+    thread: of this thread alone. 0 where the system does not count it; Linux does.
     """
     waited = 0.0
     with contextlib.suppress(OSError, IndexError):
@@ -119,7 +119,7 @@ def family(pid: int) -> list[int]:
 
 
 def raise_file_limit() -> int:
-    """Allow as many open files as the system grants, for the processes we start too; return it."""
+    """Raise the limit of open files as far as possible, for child processes too; return it."""
     try:
         import resource
     except ImportError:  # Windows has no such limit
@@ -132,7 +132,7 @@ def raise_file_limit() -> int:
 
 
 def describe_machine() -> dict[str, str | int | float]:
-    """Return what a record must say about where it was made."""
+    """Return what a record says about the machine it was made on."""
     return {
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "system": f"{platform.system()} {'.'.join(platform.release().split('.')[:2])}",
@@ -143,7 +143,7 @@ def describe_machine() -> dict[str, str | int | float]:
 
 
 def processor() -> str:
-    """Return the processor's own name, or else its kind."""
+    """Return the processor's model, or else its architecture."""
     with contextlib.suppress(OSError):
         with open("/proc/cpuinfo", encoding="utf-8") as file:
             for line in file:

@@ -1,8 +1,8 @@
-"""What a bench has measured: costs by allocator regime, workload and server, and their ratios.
+"""The results of a bench: costs by allocator regime, workload and server, and their ratios.
 
-A ratio is taken within a round, where both servers had the same machine, and the median over the
-rounds counts. It is above 1 where ours is ahead. Spread: half of the rounds lie within it. What is
-read is read of one regime, the reference where it was measured: `under` gives another.
+A ratio is taken within a round, in which both servers had the same conditions; the median over the
+rounds counts. Above 1, ours is ahead. Spread: half of the rounds lie within it. Figures are read
+from one regime, the reference if it was measured; `under` gives another.
 
 >>> record = Record(rounds=3, seconds=1)
 >>> for ours, theirs in [(10, 13), (20, 28), (10, 14)]:
@@ -31,15 +31,16 @@ RECORDS = Path(__file__).with_name("records")
 NUMBERS = re.compile(r"\[\s+([^][{}\"]+?)\s+\]")
 HANDSHAKE, MEMORY = "handshake", "memory"
 UNITS = {HANDSHAKE: "us a handshake", MEMORY: "KiB a connection"}
-"""Of the metrics that are no workload; all others are microseconds of CPU a message."""
+"""Units of the metrics that are not workloads; those are microseconds of CPU a message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One measurement, cost in the metric's unit; what follows is 0 where it was not measured.
+    """One measurement. cost: in the metric's unit. The other fields are 0 if not measured.
 
-    rate: messages a second. client: its CPU by the server's. disturbed: the share of the time that
-    other processes took from either side. faults: the server's page faults, a message or handshake.
+    rate: messages a second. client: its CPU divided by the server's. disturbed: the share of the
+    time that other processes took from either side. faults: the server's page faults a message or
+    handshake.
     """
 
     cost: float
@@ -50,12 +51,12 @@ class Sample:
 
 
 Samples = dict[str, dict[str, list[Sample]]]
-"""By metric, then by server: one a round."""
+"""Samples by metric, then by server: one for each round."""
 
 
 @dataclass(frozen=True, slots=True)
 class Middle:
-    """A median, and the two values between which half of what was measured lies."""
+    """A median, and the quartiles around it."""
 
     median: float
     low: float
@@ -81,7 +82,7 @@ def middle(values: Sequence[float]) -> Middle:
 
 @dataclass(slots=True)
 class Record:
-    """Everything one run of the bench found. samples: by regime of the allocator.
+    """All results of one run of the bench. samples: by regime of the allocator.
 
     Metrics are the names of workloads, and "memory 10,000" or "handshake 1,000" for `mem`.
     """
@@ -97,7 +98,7 @@ class Record:
     samples: dict[str, Samples] = field(default_factory=dict)
 
     def add(self, metric: str, peer: str, sample: Sample, regime: str = REFERENCE) -> None:
-        """Keep what one round found."""
+        """Add the result of one round."""
         found = self.samples.setdefault(regime, {})
         found.setdefault(metric, {}).setdefault(peer, []).append(sample)
 
@@ -105,18 +106,18 @@ class Record:
 
     @property
     def regimes(self) -> list[str]:
-        """The regimes that were measured, the one that is read first."""
+        """The regimes that were measured; figures are read from the first."""
         return sorted(self.samples, key=lambda regime: regime != REFERENCE)
 
     def under(self, regime: str) -> Self:
-        """Return the record of one regime alone. Raises LookupError where it was not measured."""
+        """Return the record of one regime alone. Raises LookupError if it was not measured."""
         if regime not in self.samples:
             raise LookupError(f"got regime {regime!r}, measured: {', '.join(self.samples)}")
         return replace(self, samples={regime: self.samples[regime]})
 
     @property
     def found(self) -> Samples:
-        """What the regime that is read has found."""
+        """The samples of the regime that is read."""
         return self.samples[self.regimes[0]] if self.samples else {}
 
     @property
@@ -125,28 +126,28 @@ class Record:
         return list(dict.fromkeys(name for found in self.found.values() for name in found))
 
     def costs(self, metric: str, peer: str) -> list[float]:
-        """Return what each round found; nothing where the server was not measured so."""
+        """Return the cost in each round; empty if this was not measured."""
         return [sample.cost for sample in self.found.get(metric, {}).get(peer, [])]
 
     def cost(self, metric: str, peer: str) -> Middle | None:
-        """Return the median cost, None where there is none."""
+        """Return the median cost, None if it was not measured."""
         costs = self.costs(metric, peer)
         return middle(costs) if costs else None
 
     def rate(self, metric: str, peer: str) -> float:
-        """Return the median of the messages a second; 0 where they were not counted."""
+        """Return the median of the messages a second; 0 if they were not counted."""
         rates = [sample.rate for sample in self.found.get(metric, {}).get(peer, [])]
         return statistics.median(rates) if rates else 0
 
     def faults(self, metric: str, peer: str) -> float:
-        """Return the median of the page faults a message or handshake; 0 where not counted."""
+        """Return the median of the page faults a message or handshake; 0 if not counted."""
         faults = [sample.faults for sample in self.found.get(metric, {}).get(peer, [])]
         return statistics.median(faults) if faults else 0
 
     def ratio(self, metric: str, peer: str, subject: str = SUBJECT) -> Middle:
         """Return how many times the subject's cost is the peer's, paired round by round.
 
-        Raises LookupError where one of them was not measured.
+        Raises LookupError if one of them was not measured.
         """
         theirs, ours = self.costs(metric, peer), self.costs(metric, subject)
         if not theirs or not ours:
@@ -174,7 +175,7 @@ class Record:
         return statistics.median(shares) if shares else 0.0
 
     def slow_clients(self) -> list[str]:
-        """Return where the client needed more CPU than the server, one sentence each."""
+        """Return the cases in which the client needed more CPU than the server, a sentence each."""
         return [
             f"{metric}, {peer}: the client needed {ratio:.2f}x the server's CPU"
             for metric, found in self.found.items()
@@ -185,7 +186,7 @@ class Record:
     # --- keeping it ---
 
     def to_json(self) -> str:
-        """Return the record as text for a file."""
+        """Return the record as JSON."""
         content = asdict(self)
         content["samples"] = {
             regime: {
@@ -199,7 +200,7 @@ class Record:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Return a record as it was written. Raises ValueError for anything else."""
+        """Return the record that `to_json` wrote. Raises ValueError for anything else."""
         try:
             content = json.loads(text)
             content["samples"] = {
@@ -223,7 +224,7 @@ def columns(samples: Sequence[Sample]) -> dict[str, list[float]]:
 
 
 def rows(columns: dict[str, list[float]]) -> list[Sample]:
-    """Return what `columns` was made of; a field that is not there was not measured then."""
+    """Return the samples that `columns` was made from; a missing field was not measured then."""
     names = [each.name for each in fields(Sample) if each.name in columns]
     found = zip(*(columns[name] for name in names), strict=True)
     return [Sample(**dict(zip(names, row, strict=True))) for row in found]

@@ -1,8 +1,8 @@
-"""Servers side by side: the same work for each, a core for each side, turn about, byte for byte.
+"""Servers side by side: the same work for each, in turn; one core for them, one for the client.
 
 `bench` starts every server in a process of its own, gives each workload to all of them in turn, and
-returns a Record. The server's CPU time for a message is the figure that counts: it says what a
-server needs, whatever the client, the kernel's scheduler and the other servers do to the rate.
+returns a Record. The figure that counts is the server's CPU time for a message: it says what a
+server needs. The rate also depends on the client, on the kernel's scheduler and on other servers.
 
     record = await bench(["websockets", "raw"], ["pp1"], rounds=3, seconds=0.5)
     record.ratio("pp1", "websockets").median
@@ -29,18 +29,18 @@ from refimpl.bench.workloads import (
     WORKLOADS,
     Workload,
     hold,
-    run_leg,
+    run_trial,
 )
 
-__all__ = ["bench", "running"]
+__all__ = ["bench", "run_peer"]
 
 Tell = Callable[[float, str], None]
-START_LIMIT = 30  # seconds for a server to say its port
+START_LIMIT = 30  # seconds for a server to print its port
 NO_WORD = re.compile(r"\W+")  # a name may hold a path
-SPARE_FILES = 100  # what a process has open besides its connections
+SPARE_FILES = 100  # files that a process has open besides its connections
 
 
-class Running(NamedTuple):
+class PeerServer(NamedTuple):
     """A server that listens."""
 
     peer: Peer
@@ -50,41 +50,41 @@ class Running(NamedTuple):
 
 
 def silent(share: float, words: str) -> None:
-    """Tell nobody how far it is: the default."""
+    """Report no progress: the default."""
 
 
 @asynccontextmanager
-async def running(
+async def run_peer(
     peer: Peer, mode: str, folder: Path, regime: str = REFERENCE
-) -> AsyncIterator[Running]:
-    """Run a server on the first core for the block. folder: for what it builds and complains of.
+) -> AsyncIterator[PeerServer]:
+    """Run a server on the first core for the block. folder: for what it builds, and its stderr.
 
-    regime: of its allocator. Raises PeerFailed where it does not start.
+    regime: of its allocator. Raises PeerFailed if it does not start.
     """
     command = await asyncio.to_thread(peer.command, mode, folder)
-    complaints = folder / f"{re.sub(NO_WORD, '-', peer.name)[-99:]}.err"
-    with complaints.open("wb") as errors, on_core(FIRST):
+    errors_file = folder / f"{re.sub(NO_WORD, '-', peer.name)[-99:]}.err"
+    with errors_file.open("wb") as errors, on_core(FIRST):
         process = await asyncio.create_subprocess_exec(
             *command, stdin=PIPE, stdout=PIPE, stderr=errors, env=environment(regime)
         )
     try:
-        port, version = await hear_hello(peer, process, complaints)
-        yield Running(peer, process.pid, port, version)
+        port, version = await read_hello(peer, process, errors_file)
+        yield PeerServer(peer, process.pid, port, version)
     finally:
         if process.returncode is None:
             process.kill()
         await process.communicate()
 
 
-async def hear_hello(peer: Peer, process: Process, complaints: Path) -> tuple[int, str]:
-    """Return the port and the version that a server says in its first line."""
+async def read_hello(peer: Peer, process: Process, errors_file: Path) -> tuple[int, str]:
+    """Return the port and the version from a server's first line."""
     assert process.stdout is not None
     try:
         line = await asyncio.wait_for(process.stdout.readline(), START_LIMIT)
         hello = json.loads(line)
         return int(hello["port"]), str(hello["version"])
     except (TimeoutError, ValueError, LookupError, TypeError) as error:
-        last = last_line(complaints) or "it said nothing"
+        last = last_line(errors_file) or "it said nothing"
         raise PeerFailed(f"{peer.name}: the server did not start: {last[:200]}") from error
 
 
@@ -104,13 +104,13 @@ async def bench(
     regimes: Sequence[str] = (REFERENCE,),
     tell: Tell = silent,
 ) -> Record:
-    """Give each workload to each server, in rounds, and return what it cost.
+    """Give each workload to each server, in rounds, and return the costs.
 
-    peers: by name, or as Peer for a server of your own; `refimpl` is always among those by name.
-    seconds: of each measurement. sizes: of the idle crowds of `mem`. regimes: of the servers'
-    allocator, one after the other. Peers that are not installed are left out and named in the
-    record. Raises PeerFailed for a server that fails, LookupError for an unknown name, or where
-    none of the peers asked for is installed.
+    peers: by name, or as Peer for a server of your own; `refimpl` is always added to those by name.
+    seconds: of each measurement. sizes: numbers of idle connections for `mem`. regimes: of the
+    servers' allocator, one after the other. Peers that are not installed are left out and named in
+    the record. Raises PeerFailed for a server that fails, LookupError for an unknown name, or if no
+    peer is installed.
     """
     check_known("workload", workloads, WORKLOADS)
     check_known("regime", regimes, REGIMES)
@@ -134,14 +134,14 @@ async def bench(
 
 
 def check_known(kind: str, names: Sequence[str], known: Collection[str]) -> None:
-    """Raise LookupError for a name that is none of those."""
+    """Raise LookupError for a name that is not known."""
     for name in names:
         if name not in known:
             raise LookupError(f"got {kind} {name!r}, expected one of {', '.join(known)}")
 
 
 class Run:
-    """One run of the bench: its servers, and where its findings go."""
+    """One run of the bench: its servers, and the record of its results."""
 
     def __init__(
         self, peers: list[Peer], record: Record, folder: Path, tell: Tell, parts: int
@@ -154,7 +154,7 @@ class Run:
         self._done = 0.0  # parts
 
     def tell(self, words: str, step: float = 0) -> None:
-        """Say what comes next. step: the share of a part, a workload in a regime, done since."""
+        """Report what comes next. step: the share of a part (a workload in a regime) done since."""
         self._tell(self._done / self._parts, words)
         self._done += step
 
@@ -168,7 +168,7 @@ class Run:
             for peer in self.peers:
                 self.tell(f"{workload.name}: starting {peer.name}")
                 server = await stack.enter_async_context(
-                    running(peer, workload.mode, self.folder, regime)
+                    run_peer(peer, workload.mode, self.folder, regime)
                 )
                 self.record.versions[peer.name] = server.version
                 client = Client(peer.name, server.port, handshake=peer.handshake)
@@ -178,22 +178,24 @@ class Run:
                 ready.append((server, client))
             step = 1 / (self.record.rounds * len(ready))
             for number in range(self.record.rounds):
-                turn = number % len(ready)  # nobody is always first
+                turn = number % len(ready)  # no server is always first
                 for server, client in ready[turn:] + ready[:turn]:
                     self.tell(f"{workload.name}: round {number + 1}, {server.peer.name}", step)
-                    leg = await asyncio.to_thread(  # the client blocks
-                        run_leg, client, server.pid, workload, self.record.seconds
+                    trial = await asyncio.to_thread(  # the client blocks
+                        run_trial, client, server.pid, workload, self.record.seconds
                     )
-                    sample = Sample(leg.cost, leg.rate, leg.client, leg.disturbed, leg.faults)
+                    sample = Sample(
+                        trial.cost, trial.rate, trial.client, trial.disturbed, trial.faults
+                    )
                     self.record.add(workload.name, server.peer.name, sample, regime)
 
     async def hold_crowds(self, sizes: tuple[int, ...], regime: str) -> None:
-        """Measure idle connections: a fresh server each time, since memory comes back to nobody."""
+        """Measure idle connections, with a new server each time, since memory is not given back."""
         most = raise_file_limit() - SPARE_FILES - WARM_CONNECTIONS
         if max(sizes) > most:
             self.note(f"mem: {most} connections at most, for the limit of open files")
         sizes = tuple(sorted({min(size, most) for size in sizes}))
-        rounds = -(-self.record.rounds // 3)  # memory hardly varies, and crowds take their time
+        rounds = -(-self.record.rounds // 3)  # memory hardly varies, and opening takes long
         for number in range(rounds):
             for peer in self.peers:
                 self.tell(f"mem: round {number + 1}, {peer.name}", 1 / (rounds * len(self.peers)))
@@ -201,7 +203,7 @@ class Run:
 
     async def hold_crowd(self, peer: Peer, sizes: tuple[int, ...], regime: str) -> None:
         """Measure the idle connections of one server."""
-        async with running(peer, "idle", self.folder, regime) as server:
+        async with run_peer(peer, "idle", self.folder, regime) as server:
             client = Client(peer.name, server.port, handshake=peer.handshake)
             try:
                 found = await asyncio.to_thread(hold, client, server.pid, sizes)
@@ -217,6 +219,6 @@ class Run:
                 self.record.add(metric, peer.name, sample, regime)
 
     def note(self, words: str) -> None:
-        """Keep a remark, once, for whoever reads the record."""
+        """Add a remark to the record, once."""
         if words not in self.record.notes:
             self.record.notes.append(words)

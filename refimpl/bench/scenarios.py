@@ -1,7 +1,7 @@
-"""The loads that must hold: many that are silent, a crowd, a revolving door, and one slow reader.
+"""Four loads with limits to keep: idle connections, a room, churn, and one slow reader.
 
-Each starts a server in its own process, says how far it is, and returns a Report. Sizes and
-durations are arguments, so that the same load is a check of seconds and a soak of minutes.
+Each starts a server in its own process, reports its progress, and returns a Report. Sizes and
+durations are arguments, so that the same load serves as a check of seconds and a soak of minutes.
 """
 
 import asyncio
@@ -19,16 +19,18 @@ from refimpl.lifecycle.client import ClientConnection, connect
 __all__ = ["churn", "idle", "room", "slow_reader"]
 
 Tell = Callable[[float, str], None]
-AT_ONCE = 50  # handshakes on their way
+AT_ONCE = 50  # handshakes in flight
 KIB = 1024
 
 
 def silent(share: float, words: str) -> None:
-    """Tell nobody how far it is: the default."""
+    """Report no progress: the default."""
 
 
 @asynccontextmanager
-async def crowd(uri: str, size: int, tell: Tell) -> AsyncIterator[list[ClientConnection]]:
+async def open_connections(
+    uri: str, size: int, tell: Tell
+) -> AsyncIterator[list[ClientConnection]]:
     """Open size connections, and close them all at the end of the block."""
     gate, opened = asyncio.Semaphore(AT_ONCE), []
 
@@ -71,14 +73,14 @@ async def settle(on: ServerProcess, done: Callable[[Health], bool], limit: float
 
 
 async def idle(connections: int = 8000, seconds: float = 300, tell: Tell = silent) -> Report:
-    """Hold connections that say nothing, with heartbeats: none may drop, each may cost 6 KiB."""
+    """Hold idle connections with heartbeats: none may drop, each may cost 6 KiB."""
     report = Report(f"{connections:,} idle connections for {seconds:g} s", series_unit="KiB")
     async with server_process("idle", ping_interval=20) as on:
-        async with crowd(on.uri, 50, silent):
-            pass  # code paths, caches and pools are there before the base is taken
+        async with open_connections(on.uri, 50, silent):
+            pass  # fills caches and pools before the base is measured
         base = await settle(on, lambda health: health.connections == 0)
         start = time.monotonic()
-        async with crowd(on.uri, connections, tell) as opened:
+        async with open_connections(on.uri, connections, tell) as opened:
             rate = connections / (time.monotonic() - start)
             first = await on.health()
             seen = await watch(on, seconds, tell)
@@ -97,7 +99,7 @@ async def idle(connections: int = 8000, seconds: float = 300, tell: Tell = silen
 
 
 async def listen(connection: ClientConnection, first: int, late: list[float]) -> int:
-    """Note how late each message is, in ms, until the last; return how many came out of turn."""
+    """Note how late each message is, in ms, until the last; return how many came out of order."""
     expected, wrong = first, 0
     async for message in connection:
         number, sent, _ = json.loads(message)
@@ -112,12 +114,12 @@ async def listen(connection: ClientConnection, first: int, late: list[float]) ->
 async def speak(
     connection: ClientConnection, rate: float, seconds: float, padding: int, tell: Tell
 ) -> int:
-    """Say numbered messages at a rate, at times fixed in advance; return how many."""
+    """Send numbered messages at a rate, at times fixed in advance; return how many."""
     loop, total, ballast = asyncio.get_running_loop(), round(rate * seconds), "x" * padding
     start = loop.time()
     for number in range(total):
         await asyncio.sleep(max(0.0, start + number / rate - loop.time()))
-        # The time it should leave, not the time it does: a speaker that is held up hides the wait.
+        # When it is due, not when it is sent: a sender that is held up would hide the wait.
         planned = time.monotonic() - (loop.time() - start - number / rate)
         await connection.send(json.dumps([number, planned, ballast]))
         if number % max(1, round(rate)) == 0:
@@ -129,9 +131,9 @@ async def speak(
 async def talk(
     on: ServerProcess, members: int, rate: float, seconds: float, tell: Tell, padding: int = 0
 ) -> tuple[list[float], int, int]:
-    """Hold a room; return how late the deliveries were, how many were wrong, how many expected."""
+    """Run a room; return how late the deliveries were, how many were wrong, how many expected."""
     late: list[float] = []
-    async with crowd(on.uri, members, tell) as opened, asyncio.TaskGroup() as group:
+    async with open_connections(on.uri, members, tell) as opened, asyncio.TaskGroup() as group:
         ears = [group.create_task(listen(each, 0, late)) for each in opened]
         total = await speak(opened[0], rate, seconds, padding, tell)
         wrong = sum([await ear for ear in ears])
@@ -141,7 +143,7 @@ async def talk(
 async def room(
     members: int = 2000, rate: float = 10, seconds: float = 30, tell: Tell = silent
 ) -> Report:
-    """Say messages in a room: everyone hears all of them, in order, p99 within 250 ms."""
+    """Send messages to a room: every member gets all of them, in order, p99 within 250 ms."""
     report = Report(f"a room of {members:,} at {rate:g} messages/s for {seconds:g} s")
     async with server_process("room") as on:
         late, wrong, expected = await talk(on, members, rate, seconds, tell)
@@ -160,14 +162,14 @@ async def room(
 
 
 async def visit(uri: str) -> None:
-    """Connect, say hello, hear it back and leave."""
+    """Connect, get one echo, and leave."""
     async with connect(uri, ping_interval=None) as connection:
         await connection.send("hello")
         await connection.recv()
 
 
 async def churn(rate: float = 50, seconds: float = 600, tell: Tell = silent) -> Report:
-    """Connect, speak and leave, rate times a second: nothing may be left behind."""
+    """Connect, get one echo and leave, rate times a second: nothing may be left behind."""
     report = Report(f"{rate:g} connects and disconnects a second for {seconds:g} s")
     loop, visits = asyncio.get_running_loop(), round(rate * seconds)
     async with server_process("echo") as on:
@@ -200,7 +202,7 @@ def last_half(points: list[tuple[float, float]]) -> float:
 async def slow_reader(
     members: int = 200, rate: float = 50, seconds: float = 20, tell: Tell = silent
 ) -> Report:
-    """Add a reader of 64 KiB/s to a busy room of large messages: only it may suffer."""
+    """Add a reader of 64 KiB/s to a busy room of large messages: only that one may suffer."""
     report = Report(f"a reader of 64 KiB/s in a room of {members} at {rate:g} messages/s")
     report.series_unit = "milliseconds"
     for name in ("without", "with"):
@@ -230,7 +232,7 @@ async def slow_reader(
 async def read_slowly(port: int, rate: int = 64 * KIB) -> None:
     """Join the room and read at a rate, in bytes a second, until cancelled."""
     link = socket.socket()
-    link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * KIB)  # the kernel reads ahead else
+    link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * KIB)  # the kernel must not read ahead
     link.setblocking(False)
     await asyncio.get_running_loop().sock_connect(link, ("127.0.0.1", port))
     reader, writer = await asyncio.open_connection(sock=link, limit=4 * KIB)

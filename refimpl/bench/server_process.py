@@ -1,8 +1,8 @@
-"""A server in a process of its own, on a core of its own, that tells what it holds.
+"""A server in a process and on a core of its own, which reports its memory, tasks and files.
 
-The client must not measure itself, so the server under test runs elsewhere. It prints its port,
+The client must not measure itself, so the server under test is another process. It prints its port,
 then answers every line on its standard input with one line of JSON: memory, tasks, open files, CPU
-time, and the most that ever waited for one member of the room.
+time, and the most bytes that ever waited for one member of the room.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ STALL = 0.25  # seconds
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What the server holds at one moment. rss: bytes. waiting: the most for one room member."""
+    """The server at one moment. rss: bytes. waiting: the most bytes for one member of the room."""
 
     rss: int
     tasks: int
@@ -46,8 +46,9 @@ class Health:
 class Application:
     """The handlers of a server process.
 
-    `echo`, `idle` (reads and says nothing), `room` (all hear all), and `stall`: an echo whose loop
-    stands still for STALL seconds out of every second, as a server does that calls what blocks.
+    `echo`, `idle` (reads and sends nothing), `room` (all get all messages), and `stall`: an echo
+    whose loop stands still for STALL seconds in every second, like that of a server with blocking
+    calls.
     """
 
     def __init__(self) -> None:
@@ -57,7 +58,7 @@ class Application:
         self.staller: asyncio.Task[None] | None = None
 
     async def idle(self, websocket: WebSocket) -> None:
-        """Read and say nothing."""
+        """Read, and send nothing."""
         async for _ in websocket:
             pass
 
@@ -73,7 +74,7 @@ class Application:
         await self.echo(websocket)
 
     async def room(self, websocket: WebSocket) -> None:
-        """Tell everyone what one says."""
+        """Send every message to every member."""
         self.members.add(websocket)
         try:
             with self.hub.member(websocket):
@@ -86,7 +87,7 @@ class Application:
             self.members.discard(websocket)
 
     def health(self, connections: int) -> dict[str, Any]:
-        """Return what this process holds now."""
+        """Return the figures of this process as they are now."""
         gc.collect()
         return {
             "rss": _rss(),
@@ -107,7 +108,7 @@ async def stand_still() -> None:
 
 
 def _rss() -> int:
-    """Return the resident memory of this process in bytes; 0 where the system does not tell."""
+    """Return the resident memory of this process in bytes; 0 where it is unknown."""
     try:
         with open("/proc/self/statm", encoding="ascii") as file:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -141,7 +142,7 @@ async def run_server(kind: str, ping_interval: float) -> None:
 
 
 class ServerProcess:
-    """The other process, seen from here."""
+    """The server's process, seen from the client's."""
 
     def __init__(self, process: asyncio.subprocess.Process, port: int) -> None:
         self._process = process
@@ -154,7 +155,7 @@ class ServerProcess:
         return f"ws://127.0.0.1:{self.port}"
 
     async def health(self) -> Health:
-        """Ask the server what it holds."""
+        """Ask the server for its figures."""
         assert self._process.stdin is not None and self._process.stdout is not None
         async with self._lock:
             self._process.stdin.write(b"\n")

@@ -1,4 +1,4 @@
-"""The workloads, and how one of them is measured once on one server: a leg.
+"""The workloads, and a trial: one of them, measured once on one server.
 
 >>> [workload.name for workload in WORKLOADS.values()]
 ['pp1', 'pp100', 'pipe', '64k', '1m', 'bcast', 'mem']
@@ -19,16 +19,16 @@ from refimpl.bench.machine import (
     resident_bytes,
 )
 
-__all__ = ["WORKLOADS", "Held", "Leg", "Workload", "hold", "run_leg"]
+__all__ = ["WORKLOADS", "Held", "Trial", "Workload", "hold", "run_trial"]
 
-WARM_UP = 0.2  # of a leg, before its clock starts
-WARM_CONNECTIONS = 50  # so that what a server does once is not in the cost of each
+WARM_UP = 0.2  # share of a trial, before its clock starts
+WARM_CONNECTIONS = 50  # so that one-time costs of a server are not in the cost of each
 SETTLED = 2.0  # seconds for the memory of a server to come to rest
 
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """One kind of work. in_flight: messages on their way at once on each connection."""
+    """One kind of work. in_flight: messages in flight at once on each connection."""
 
     name: str
     words: str
@@ -39,7 +39,7 @@ class Workload:
     mode: str = "echo"
 
     def traffic(self, handshake: bool) -> Traffic:
-        """Return what each connection sends and hears."""
+        """Return what each connection sends, and expects."""
         return make_traffic(self.size, self.in_flight, text=self.text, handshake=handshake)
 
 
@@ -58,11 +58,11 @@ WORKLOADS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Leg:
-    """What one leg cost, in seconds of CPU and of the clock.
+class Trial:
+    """The cost of one trial, in seconds of CPU and of the clock.
 
     waited: how long either side was ready to run while another process had its core. page_faults:
-    of the server.
+    the server's.
     """
 
     messages: int
@@ -89,7 +89,7 @@ class Leg:
 
     @property
     def client(self) -> float:
-        """The client's CPU for each unit of the server's: above 1, the client was the slower."""
+        """The client's CPU divided by the server's: above 1, the client was the slower side."""
         return self.client_cpu / self.server_cpu
 
     @property
@@ -100,7 +100,7 @@ class Leg:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What idle connections cost, each: RSS in KiB; CPU in us and page faults of a handshake."""
+    """The cost of an idle connection: RSS in KiB; CPU in us and page faults of its handshake."""
 
     connections: int
     kib: float
@@ -108,11 +108,11 @@ class Held:
     faults: float
 
 
-def run_leg(client: Client, pid: int, workload: Workload, seconds: float) -> Leg:
-    """Return what a workload costs one server, measured for some seconds on open connections.
+def run_trial(client: Client, pid: int, workload: Workload, seconds: float) -> Trial:
+    """Return the cost of a workload for one server, measured for some seconds on open connections.
 
-    pid: the server's process. Raises PeerFailed for an answer that is wrong by a byte, before the
-    clock starts or after it stopped.
+    pid: the server's process. Raises PeerFailed if a byte of an answer is wrong, before the clock
+    starts or after it has stopped.
     """
     traffic = workload.traffic(client.handshake)
     check = client.check_broadcast if workload.mode == "bcast" else client.check_echo
@@ -128,7 +128,7 @@ def run_leg(client: Client, pid: int, workload: Workload, seconds: float) -> Leg
         end, after = time.perf_counter(), readings(pid)
         check(traffic)
     server, own, waited, faults = (late - early for late, early in zip(after, before, strict=True))
-    return Leg(messages, end - start, server, own, waited, faults)
+    return Trial(messages, end - start, server, own, waited, faults)
 
 
 def readings(pid: int) -> tuple[float, float, float, float]:
@@ -138,7 +138,7 @@ def readings(pid: int) -> tuple[float, float, float, float]:
 
 
 def hold(client: Client, pid: int, sizes: tuple[int, ...]) -> list[Held]:
-    """Return what idle connections cost one server, at each of the sizes, the smallest first."""
+    """Return the cost of idle connections for one server, at each of the sizes, smallest first."""
     found = []
     with on_core(LAST):
         client.open(WARM_CONNECTIONS)

@@ -1,8 +1,8 @@
-"""The fourteen chapters by number and stem, and where their files lie.
+"""The fourteen chapters by number and stem, and where their files are.
 
 A chapter has one stem in five places: notebooks/02_framing.ipynb, refimpl/framing.py,
-exercises/02_framing.ipynb, solutions/02_framing.ipynb, tests/test_framing.py. Nothing here asks
-whether a chapter is written yet: whoever needs that looks on the disk.
+exercises/02_framing.ipynb, solutions/02_framing.ipynb, tests/test_framing.py. Nothing here checks
+whether a chapter is written yet.
 
     >>> chapter("02").stem
     'framing'
@@ -64,7 +64,7 @@ def chapter(name: str | int) -> Chapter:
 def project_root() -> Path:
     """The folder that holds notebooks/ and solutions/: the working directory, or one above it.
 
-    REFIMPL_ROOT names another. Raises FileNotFoundError where there is none.
+    REFIMPL_ROOT names another. Raises FileNotFoundError if there is none.
     """
     named = os.environ.get("REFIMPL_ROOT")
     if named:

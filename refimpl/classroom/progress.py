@@ -1,8 +1,8 @@
-"""How far a learner has come: the checks of the workspace's notebooks, run now and stored nowhere.
+"""A learner's progress: the checks of the workspace's notebooks, run each time, never stored.
 
 Each notebook is executed in a process of its own, with a time limit, by `python -m
-refimpl.classroom.progress NOTEBOOK`, which prints what its checks said as JSON. `refimpl progress`
-shows the rows.
+refimpl.classroom.progress NOTEBOOK`, which prints the results of its checks as JSON. `refimpl
+progress` shows the rows.
 """
 
 import json
@@ -31,7 +31,7 @@ FAILED = re.compile(rf" - ({'|'.join(state.value for state in State)})")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One chapter's progress. results: what each check said, by exercise; empty where none ran."""
+    """One chapter's progress. results: of each check, by exercise; empty if none ran."""
 
     chapter: Chapter
     passed: int
@@ -48,10 +48,10 @@ class Row:
 def progress(
     directory: Path | None = None, *, names: Sequence[str | int] = (), limit: float = NOTEBOOK_LIMIT
 ) -> Iterator[Row]:
-    """The rows of all chapters that have exercises, or of those named, each as soon as it is known.
+    """The rows of all chapters with exercises, or of those named, each as soon as it is known.
 
     directory: a folder of notebooks in place of the workspace. limit: seconds for one notebook.
-    Raises LookupError for a name that is no chapter.
+    Raises LookupError for an unknown chapter.
     """
     wanted = {chapter(name) for name in names} or set(CHAPTERS)
     folder, pristine = workspace_folder(directory), project_root() / "exercises"
@@ -96,9 +96,9 @@ def _code(book: notebook_file.Notebook) -> list[str]:
 
 
 def run_checks(path: Path, *, limit: float = NOTEBOOK_LIMIT) -> dict[str, str]:
-    """What each check of a notebook says ("passed", "wrong", ...), found in a process of its own.
+    """The result of each check of a notebook ("passed", "wrong", ...), run in its own process.
 
-    Raises RuntimeError where it takes more than `limit` seconds, or the process fails.
+    Raises RuntimeError if it takes more than `limit` seconds, or the process fails.
     """
     command = [sys.executable, "-m", "refimpl.classroom.progress", str(path.resolve())]
     try:
@@ -113,7 +113,7 @@ def run_checks(path: Path, *, limit: float = NOTEBOOK_LIMIT) -> dict[str, str]:
 
 
 def read_results(book: notebook_file.Notebook) -> dict[str, str]:
-    """What each check of an executed notebook said, by exercise; where there are two, the last."""
+    """The result of each check of an executed notebook, by exercise; of several, the last."""
     results = {}
     for _, cell in notebook_file.code_cells(book):
         try:
@@ -135,7 +135,7 @@ def _state(cell: notebook_file.Cell) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Execute one notebook and print what its checks said, as JSON."""
+    """Execute one notebook and print the results of its checks as JSON."""
     book = execute(Path(arguments[0]), keep_going=True, cell_limit=CELL_LIMIT)
     print(json.dumps(read_results(book)))
     return 0

@@ -1,6 +1,6 @@
-"""The learner's own copies of the exercises, in workspace/: made where missing, never overwritten.
+"""The learner's own copies of the exercises in workspace/; none is ever overwritten.
 
-exercises/ stays as it is handed out. `refimpl start` and `refimpl reset` are these two functions.
+exercises/ stays as it is. The commands `refimpl start` and `refimpl reset` call these functions.
 """
 
 import shutil
@@ -15,9 +15,9 @@ def workspace_folder(directory: Path | None = None) -> Path:
 
 
 def start(directory: Path | None = None) -> list[Path]:
-    """Copy the exercises that are missing into the workspace; the copies made.
+    """Copy the exercises that are missing into the workspace; return the copies.
 
-    Raises FileNotFoundError far from a checkout (`chapters.project_root`).
+    Raises FileNotFoundError outside of a checkout (`chapters.project_root`).
     """
     folder = workspace_folder(directory)
     folder.mkdir(parents=True, exist_ok=True)
@@ -25,10 +25,10 @@ def start(directory: Path | None = None) -> list[Path]:
 
 
 def reset(name: str | int, directory: Path | None = None) -> tuple[Path, Path | None]:
-    """Put a fresh copy of a chapter's exercises into the workspace; it, and where the old one is.
+    """Put a fresh copy of a chapter's exercises into the workspace; return it and the old one.
 
-    The old one stays beside it, numbered: 02_framing.1.ipynb. Raises LookupError where there is no
-    such chapter, or none with exercises.
+    The old one stays beside it, numbered: 02_framing.1.ipynb. Raises LookupError for an unknown
+    chapter, or one without exercises.
     """
     label = chapter(name).label
     source = project_root() / "exercises" / f"{label}.ipynb"
@@ -49,7 +49,7 @@ def _pristine() -> list[Path]:
 
 
 def _copy(source: Path, target: Path) -> Path | None:
-    """Copy a file unless the target is there; None where it is."""
+    """Copy a file, unless the target exists: then return None."""
     try:
         with source.open("rb") as old, target.open("xb") as new:  # "x": even if it appears just now
             shutil.copyfileobj(old, new)

@@ -1,5 +1,5 @@
-"""The command line: `refimpl serve`, `connect`, `inspect`, `doctor`, `start`, `reset`, `progress`.
+"""The command line: `refimpl`, with a module for each command.
 
-`main` finds the commands and turns every error into one line on stderr; each command is a module
-that loads what it needs when it runs, so that `refimpl --help` answers at once.
+`main` finds the commands and turns every error into one line on stderr. A command loads what it
+needs when it runs, so that `refimpl --help` answers at once.
 """

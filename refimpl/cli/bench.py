@@ -1,4 +1,4 @@
-"""`refimpl bench`: our server beside its peers, what each costs, and whether the goals are met."""
+"""`refimpl bench`: compare the cost of our server with its peers', and check the goals."""
 
 import asyncio
 import sys
@@ -18,13 +18,13 @@ from refimpl.cli.output import is_terminal, say
 
 __all__ = ["bench"]
 
-BUSY = 0.05  # of the time
+BUSY = 0.05  # share of the time that other processes may take
 WORDS = {REFERENCE: "heap kept", "default": "default allocator"}
 USUAL = "websockets,aiohttp,wsproto,uvicorn,picows,gorilla,ws,raw"
 
 
 class Names(click.ParamType[list[str]]):
-    """Names with commas between them, all of them known. also: tells of others that will do."""
+    """A list of known names, separated by commas. also: tells whether another name is valid too."""
 
     name = "names"
 
@@ -43,14 +43,14 @@ class Names(click.ParamType[list[str]]):
         names = [name.strip() for name in value.split(",") if name.strip()]
         for name in names:
             if name not in self.known and not self.also(name):
-                self.fail(f"{name!r} is none of {', '.join(self.known)}.", param, ctx)
+                self.fail(f"got {name!r}, expected one of {', '.join(self.known)}.", param, ctx)
         if not names:
-            self.fail(f"expected some of {', '.join(self.known)}.", param, ctx)
+            self.fail(f"got no name, expected one of {', '.join(self.known)}.", param, ctx)
         return list(dict.fromkeys(names))
 
 
 class Numbers(click.ParamType[tuple[int, ...]]):
-    """Numbers above 0 with commas between them."""
+    """A list of whole numbers above 0, separated by commas."""
 
     name = "numbers"
 
@@ -62,7 +62,7 @@ class Numbers(click.ParamType[tuple[int, ...]]):
             return value
         words = value.split(",")
         if not all(word.strip().isdecimal() and int(word) for word in words):
-            self.fail(f"{value!r} is no list of numbers above 0.", param, ctx)
+            self.fail(f"got {value!r}, expected numbers above 0 as in 1000,10000.", param, ctx)
         return tuple(int(word) for word in words)
 
 
@@ -76,26 +76,26 @@ Examples:
 )
 @click.option(
     "--peers", type=Names(PEERS, is_ours), default=USUAL, show_default=True,
-    help="Servers beside refimpl; refimpl@FOLDER is that of another checkout.",
+    help="Servers to compare with; refimpl@FOLDER is this package in another checkout.",
 )  # fmt: skip
 @click.option(
     "--workloads", type=Names(WORKLOADS), default=",".join(WORKLOADS), show_default=True,
-    help="What they are given to do.",
+    help="The workloads to run.",
 )  # fmt: skip
 @click.option("--rounds", default=3, show_default=True, type=click.IntRange(1))
 @click.option(
     "--seconds", default=0.5, show_default=True, type=click.FloatRange(0.05),
-    help="Of each measurement.",
+    help="Length of each measurement.",
 )  # fmt: skip
 @click.option(
     "--crowds", type=Numbers(), default="1000,10000", show_default=True,
-    help="Idle connections for mem.",
+    help="Numbers of idle connections, for the workload mem.",
 )  # fmt: skip
 @click.option(
     "--regimes", type=Names(REGIMES), default=",".join(REGIMES), show_default=True,
-    help="Of the allocator: the heap kept, or glibc's default.",
+    help="Settings of the allocator: the heap kept, or glibc's default.",
 )  # fmt: skip
-@click.option("--goals", is_flag=True, help="Status 1 where a goal is missed.")
+@click.option("--goals", is_flag=True, help="Exit with status 1 if a goal is missed.")
 @click.option("--chart", type=click.Path(), help="Write the ratios as a PNG.")
 @click.option("--json", "record_path", type=click.Path(), help="Write the record.")
 def bench(
@@ -109,11 +109,11 @@ def bench(
     chart: str | None,
     record_path: str | None,
 ) -> int:
-    """Measure this package's server beside its peers, and compare with the goals.
+    """Compare this package's server with its peers and with the goals.
 
-    Every server runs in a process of its own on the first core, the client on the last; servers
-    take turns, and ratios are taken within a round. The figure that counts is the server's CPU.
-    Goals are for the first regime, in which no server pays for mapping memory at each read.
+    Every server runs in a process of its own on the first core, the client on the last. Servers
+    take turns, and ratios are taken within a round. The figure that counts is the server's CPU
+    time. The goals are for the first regime, in which no server has to map memory at each read.
     """
     tell = progress if is_terminal(sys.stderr) else lambda share, words: None
     for path in (chart, record_path):  # now, not after half an hour of measuring
@@ -149,7 +149,7 @@ def command_line(
 
 
 def describe(record: Record) -> Iterable[str]:
-    """Yield what a person wants to read of a record, a paragraph each."""
+    """Yield a record as text for people, a paragraph at a time."""
     machine = record.machine
     cores = f"{machine['cores']} cores of {machine['processor']}"
     about = f"{machine['python']}, {machine['system']}, {cores}"
@@ -165,7 +165,7 @@ def describe(record: Record) -> Iterable[str]:
 
 def describe_regime(record: Record, words: str) -> Iterable[str]:
     """Yield the tables of one regime of the allocator."""
-    yield f"{words}: CPU of the server, us a message where nothing else is said\n" + grid(
+    yield f"{words}: CPU of the server, us a message unless another unit is named\n" + grid(
         record, cost_cell
     )
     if len(record.peers) > 1:
@@ -173,7 +173,7 @@ def describe_regime(record: Record, words: str) -> Iterable[str]:
             record, ratio_cell
         )
     if any(record.rate(metric, SUBJECT) for metric in record.found):
-        yield f"{words}: messages a second, on the wall's clock\n" + grid(record, rate_cell)
+        yield f"{words}: messages a second, by the wall clock\n" + grid(record, rate_cell)
     yield f"{words}: page faults of the server, a message or handshake\n" + grid(
         record, faults_cell
     )
@@ -194,18 +194,18 @@ def ratio_cell(record: Record, metric: str, peer: str) -> str:
 
 
 def spread(measured: Middle) -> str:
-    """Return how far the rounds lie apart; nothing where they do not, as a single one does not."""
+    """Return the spread of the rounds; empty where there is none, as for a single round."""
     return f" ±{measured.spread:.0%}" if measured.spread else ""
 
 
 def rate_cell(record: Record, metric: str, peer: str) -> str:
-    """Return how many messages came a second."""
+    """Return the messages a second; empty where they were not counted."""
     rate = record.rate(metric, peer)
     return f"{rate:,.0f}" if rate else ""
 
 
 def faults_cell(record: Record, metric: str, peer: str) -> str:
-    """Return how many page faults a message cost the server; nothing for memory."""
+    """Return the server's page faults a message; empty for memory."""
     if not record.costs(metric, peer) or metric.startswith(MEMORY):
         return ""
     return f"{record.faults(metric, peer):,.2f}"
@@ -231,7 +231,7 @@ def grid(record: Record, cell: Callable[[Record, str, str], str]) -> str:
 
 
 def remarks(record: Record) -> Iterable[str]:
-    """Yield what bears on how far the figures can be trusted."""
+    """Yield remarks on how far the figures can be trusted."""
     for name, remedy in record.missing.items():
         yield f"missing: {name} ({remedy})"
     yield from record.notes
@@ -245,7 +245,7 @@ def remarks(record: Record) -> Iterable[str]:
         )
     yield f"load of the machine before: {record.machine['load']}"
     if max(record.under(regime).disturbed() for regime in record.regimes) > BUSY:
-        yield "the machine was busy: differences below 15 % say nothing, and larger ones little"
+        yield "the machine was busy: differences below 15 % mean nothing, and larger ones little"
 
 
 def draw(record: Record, path: str) -> None:

@@ -1,8 +1,8 @@
 """`refimpl connect`: talk to a server, by hand or line by line from a pipe.
 
-On a terminal, a prompt with history stays below what arrives. From a pipe, each line is a message;
-after the last the command waits for as many answers, or until nothing has come for a while, and
-closes. Whatever comes before the peer's Close is printed: no message is lost.
+On a terminal, a prompt with history stays below what arrives. From a pipe, each line is a message.
+After the last one the command waits for as many answers, or until none has come for a while, and
+closes. Every message that comes before the peer's Close is printed.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from refimpl.cli.lines import Lines, PipeLines, TerminalLines
-from refimpl.cli.options import OrNone, limits, reason
+from refimpl.cli.options import OrNone, error_text, limits
 from refimpl.errors import ConnectionClosed, HandshakeError
 from refimpl.framing import CloseCode
 from refimpl.lifecycle import WebSocket
@@ -37,16 +37,16 @@ On a terminal, Ctrl+D closes the connection."""
 @click.option("--subprotocols", multiple=True, metavar="NAME", help="most wanted first")
 @click.option("--header", "headers", multiple=True, metavar='"NAME: VALUE"', help="one more header")
 @click.option("--compression", type=click.Choice(["deflate", "none"]), default="none")
-@click.option("--insecure", is_flag=True, help="wss:// to a server whose certificate nobody signed")
+@click.option("--insecure", is_flag=True, help="accept any certificate of a wss:// server")
 @click.option("--hex", "as_hex", is_flag=True, help="lines are hex, sent as binary messages")
 @click.option(
     "--wait",
     type=OrNone(float),
     default=3.0,
     show_default=True,
-    help="After a pipe's last line: how long to wait for an answer that does not come.",
+    help="After a pipe's last line: close when no answer has come for so many seconds.",
 )
-@limits
+@limits(connect_websocket)
 def connect(
     uri: str,
     origin: str | None,
@@ -80,10 +80,10 @@ def connect(
         asyncio.run(converse())
     except HandshakeError as error:
         raise click.ClickException(describe_refusal(error)) from error
-    except BrokenPipeError:  # not the network: whoever reads our output has gone
+    except BrokenPipeError:  # not the network: the reader of our output is gone
         raise
     except OSError as error:
-        raise click.ClickException(f"cannot connect to {uri}: {reason(error)}") from error
+        raise click.ClickException(f"cannot connect to {uri}: {error_text(error)}") from error
     except ConnectionClosed as error:
         raise click.ClickException(f"connection closed: {error}") from error
 
@@ -102,14 +102,14 @@ class Conversation:
         self._news = asyncio.Event()
 
     async def run(self) -> None:
-        """Send and print side by side; raises ConnectionClosed where the end was not clean."""
+        """Send and print at the same time; raises ConnectionClosed if the end was not clean."""
         sending = asyncio.create_task(self._send())
         try:
             async for message in self._websocket:
                 self._answers += 1
                 self._news.set()
                 self._lines.show(message if isinstance(message, str) else message.hex(" "))
-        except asyncio.CancelledError:  # Ctrl+C: say goodbye, and do not wait for an answer
+        except asyncio.CancelledError:  # Ctrl+C: send Close, and do not wait for the peer's
             self._websocket.start_close(CloseCode.GOING_AWAY)
             self._websocket.transport.abort()
             raise
@@ -122,7 +122,7 @@ class Conversation:
         self._lines.tell(f"Connection closed: {code} {reason}".rstrip())
 
     async def _stop(self, sending: "asyncio.Task[None]") -> None:
-        """End the sender with the connection; pass on what went wrong in it."""
+        """Cancel the sender when the connection has ended; raise what went wrong in it."""
         self._websocket.start_close()
         sending.cancel()
         try:
@@ -131,7 +131,7 @@ class Conversation:
             pass
 
     async def _send(self) -> None:
-        """Send every line, wait for answers that are due, then close."""
+        """Send every line, wait for the answers that are due, then close."""
         try:
             async for line in self._lines:
                 await self._websocket.send(from_hex(line) if self._as_hex else line)
@@ -144,7 +144,7 @@ class Conversation:
     async def _await_answers(self) -> None:
         """Wait until there are as many answers as lines, or none has come for `wait` seconds.
 
-        Without a line nothing tells how many there will be, so then only the time counts.
+        Where no line was sent, their number is unknown and only the time counts.
         """
         while self._answers < self._sent or not self._sent:
             self._news.clear()
@@ -171,7 +171,7 @@ def parse_header(line: str) -> tuple[str, str]:
 
 
 def unverified() -> tls.SSLContext:
-    """Return a TLS context that believes any certificate."""
+    """Return a TLS context that accepts any certificate."""
     context = tls.create_default_context()
     context.check_hostname = False
     context.verify_mode = tls.CERT_NONE

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from refimpl.cli.options import reason
+from refimpl.cli.options import error_text
 from refimpl.handshake import is_loopback
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ __all__ = ["demo"]
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 REACHABLE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 
-GOODBYE = 2  # seconds for connections to end after Ctrl+C
+CLOSE_LIMIT = 2  # seconds for connections to end after Ctrl+C
 PING_EVERY = 20.0  # seconds
 
 
@@ -56,7 +56,7 @@ def demo(host: str, port: int, compression: str, ssl: str | None) -> None:
     settings: dict[str, object] = {
         "access_log": False,
         "log_level": "warning",
-        "timeout_graceful_shutdown": GOODBYE,
+        "timeout_graceful_shutdown": CLOSE_LIMIT,
         "ws_per_message_deflate": compression == "deflate",
         "ws_ping_interval": PING_EVERY,
         "ssl_certfile": ssl,
@@ -64,26 +64,26 @@ def demo(host: str, port: int, compression: str, ssl: str | None) -> None:
     try:
         asyncio.run(serve_until_stopped(host, port, settings))
     except tls.SSLError as error:
-        raise click.UsageError(f"--ssl {ssl}: no certificate with its key in it.") from error
+        raise click.UsageError(f"--ssl {ssl}: expected a certificate and its key.") from error
     except OSError as error:
         where = f"{host or 'any interface'}, port {port}"
-        raise click.ClickException(f"cannot listen on {where}: {reason(error)}") from error
+        raise click.ClickException(f"cannot listen on {where}: {error_text(error)}") from error
 
 
 async def serve_until_stopped(host: str, port: int, settings: dict[str, object]) -> None:
-    """Serve until the process is told to stop, then say goodbye to every client."""
+    """Serve until the process is told to stop, then close every connection."""
     try:
         from refimpl.chat import MAX_FRAME, Chat
         from refimpl.middleware.hosts import AllowedHosts
-        from refimpl.middleware.serving import bracketed, running
+        from refimpl.middleware.serving import OUR_HTTP, bracketed, running
     except ImportError as error:
         raise click.ClickException(
             f"the demo needs {error.name}: pip install 'refimpl[server]'"
         ) from error
     app: App = Chat()
-    if only_here(host):  # a page elsewhere can point its own name at this machine
+    if only_here(host):  # against DNS rebinding, see `hosts`
         app = AllowedHosts(app, [*LOOPBACK, host])
-    settings = {"ws_max_size": MAX_FRAME, **settings}
+    settings = {"ws_max_size": MAX_FRAME, "http": OUR_HTTP, **settings}
     with told_to_stop() as stop:
         async with running(app, host=host, port=port, settings=settings) as server:
             scheme = "https" if settings["ssl_certfile"] else "http"

@@ -1,4 +1,4 @@
-"""`refimpl doctor`: is everything here that the series needs, and how to mend what is not."""
+"""`refimpl doctor`: check that everything the series needs is here, and say how to mend it."""
 
 import platform
 import re
@@ -21,8 +21,8 @@ OLDEST = (3, 11)
 MARKS = {True: ("ok", "green"), False: ("MISSING", "red"), None: ("optional", "yellow")}
 
 
-class Finding(NamedTuple):
-    """One thing looked at: whether it is well (None: not there, and not needed), and the remedy."""
+class Diagnosis(NamedTuple):
+    """One check. well: whether it passed, None where it failed and nothing needs it."""
 
     well: bool | None
     what: str
@@ -32,21 +32,21 @@ class Finding(NamedTuple):
 @click.command(
     epilog="""\b
 Example:
-  refimpl doctor       status 0 where everything needed is there, 1 where something is missing"""
+  refimpl doctor       exit status 1 if something that is needed is missing, else 0"""
 )
 def doctor() -> int:
     """Check this environment, and say how to mend it."""
     findings = list(examine())
-    for finding in findings:
-        word, colour = MARKS[finding.well]
-        click.echo(f"{click.style(f'{word:<9}', fg=colour)} {printable(finding.what)}")
-        if finding.remedy:
-            say(f"{'':<9} {finding.remedy}")
-    return int(any(finding.well is False for finding in findings))
+    for check in findings:
+        word, colour = MARKS[check.well]
+        click.echo(f"{click.style(f'{word:<9}', fg=colour)} {printable(check.what)}")
+        if check.remedy:
+            say(f"{'':<9} {check.remedy}")
+    return int(any(check.well is False for check in findings))
 
 
-def examine() -> Iterator[Finding]:
-    """Yield what was found, the most basic first."""
+def examine() -> Iterator[Diagnosis]:
+    """Yield the checks, the most basic first."""
     yield python()
     yield from packages()
     yield mask()
@@ -55,19 +55,19 @@ def examine() -> Iterator[Finding]:
     yield program("Node.js", ("node",))
 
 
-def python() -> Finding:
+def python() -> Diagnosis:
     """Return whether this Python is new enough."""
     found = f"Python {platform.python_version()} on {platform.system()}"
     if sys.version_info >= OLDEST:
-        return Finding(True, found)
-    return Finding(False, found, "make it 3.11 or newer: make lab PYTHON=python3.12")
+        return Diagnosis(True, found)
+    return Diagnosis(False, found, "make it 3.11 or newer: make lab PYTHON=python3.12")
 
 
-def packages() -> Iterator[Finding]:
+def packages() -> Iterator[Diagnosis]:
     """Yield whether the locked packages are installed, in the versions of the lock."""
     lock = find_lock()
     if lock is None:
-        yield Finding(None, "requirements.lock not found", "run this in the project's folder")
+        yield Diagnosis(None, "requirements.lock not found", "run this in the project's folder")
         return
     locked = read_lock(lock)
     installed = {name: version_of(name) for name in locked}
@@ -79,19 +79,21 @@ def packages() -> Iterator[Finding]:
     ]
     same = len(locked) - len(missing) - len(other)
     needed = [name for name in missing if name in declared()]
-    yield Finding(not needed, f"{same} of {len(locked)} packages as in requirements.lock")
+    yield Diagnosis(not needed, f"{same} of {len(locked)} packages as in requirements.lock")
     if needed:
-        yield Finding(False, f"not installed: {', '.join(needed)}", "run: make setup")
+        yield Diagnosis(False, f"not installed: {', '.join(needed)}", "run: make setup")
     if rest := [name for name in missing if name not in needed]:
-        remedy = "lessons and `make test` do without; all of it: pip install -r requirements.lock"
-        yield Finding(None, f"not installed: {', '.join(rest)}", remedy)
+        remedy = (
+            "lessons and `make test` do not need them; pip install -r requirements.lock has all"
+        )
+        yield Diagnosis(None, f"not installed: {', '.join(rest)}", remedy)
     if other:
-        remedy = "usually harmless; for the committed outputs to the letter: make clean setup"
-        yield Finding(None, f"other versions: {', '.join(other)}", remedy)
+        remedy = "usually harmless; for exactly the committed outputs: make clean setup"
+        yield Diagnosis(None, f"other versions: {', '.join(other)}", remedy)
 
 
 def declared() -> set[str]:
-    """Return the packages that lessons and `make test` need: not those for browsers and peers."""
+    """Return the packages that lessons and `make test` need, not those of browsers and peers."""
     beside = re.compile(r"""extra == ['"](browser|bench)['"]""")
     lines = [line for line in metadata.requires("refimpl") or () if not beside.search(line)]
     return {re.split(r"[^\w.-]", line, maxsplit=1)[0].lower() for line in lines}
@@ -107,7 +109,7 @@ def find_lock() -> Path | None:
 
 
 def read_lock(path: Path) -> dict[str, str]:
-    """Return name and version of every package that the lock asks for on any machine.
+    """Return the name and version of every package that the lock names for all machines.
 
     Lines with a marker (`; sys_platform == ...`) are for some machines only and are left out.
     """
@@ -124,28 +126,28 @@ def version_of(name: str) -> str | None:
         return None
 
 
-def mask() -> Finding:
+def mask() -> Diagnosis:
     """Return whether masking is done in C."""
     from refimpl.framing import ACCELERATED
 
     if ACCELERATED:
-        return Finding(True, "masking in C, from the websockets package")
+        return Diagnosis(True, "masking in C, from the websockets package")
     remedy = "run: pip install --force-reinstall websockets (a wheel with its C extension)"
-    return Finding(None, "masking in pure Python: large messages are slower", remedy)
+    return Diagnosis(None, "masking in pure Python: large messages are slower", remedy)
 
 
-def kernel() -> Finding:
+def kernel() -> Diagnosis:
     """Return whether notebooks can run here."""
     missing = [name for name in ("jupyterlab", "ipykernel", "matplotlib") if not find_spec(name)]
     if missing:
-        return Finding(False, f"notebooks need {', '.join(missing)}", "run: make setup")
-    return Finding(True, "JupyterLab with the Python kernel of this environment")
+        return Diagnosis(False, f"notebooks need {', '.join(missing)}", "run: make setup")
+    return Diagnosis(True, "JupyterLab with the Python kernel of this environment")
 
 
-def program(name: str, commands: tuple[str, ...]) -> Finding:
-    """Return whether a program is there that only some tests need."""
+def program(name: str, commands: tuple[str, ...]) -> Diagnosis:
+    """Return whether a program that only some tests need is installed."""
     for command in commands:
         path = shutil.which(command)
         if path:
-            return Finding(True, f"{name}: {path}")
-    return Finding(None, f"{name} not found", "only `make browser` needs it; lessons do not")
+            return Diagnosis(True, f"{name}: {path}")
+    return Diagnosis(None, f"{name} not found", "only `make browser` needs it; lessons do not")

@@ -24,9 +24,9 @@ Examples:
 )
 @click.argument("hex_digits", nargs=-1, metavar="[HEX]...")
 @click.option("--file", "path", metavar="FILE", help="raw bytes, or a capture that ends in .json")
-@click.option("--listen", metavar="[HOST:]PORT", help="be a proxy on this port, 0 for a free one")
+@click.option("--listen", metavar="[HOST:]PORT", help="run a proxy on this port, 0 for a free one")
 @click.option("--to", metavar="URI", help="the server behind the proxy, ws:// or wss://")
-@click.option("--save", metavar="FILE", help="with --listen: keep each connection as a capture")
+@click.option("--save", metavar="FILE", help="with --listen: save each connection as a capture")
 @click.option("--compressed", is_flag=True, help="RSV1 is allowed: permessage-deflate was agreed")
 @click.option("--bits", is_flag=True, help="with a capture or a proxy: every frame bit by bit")
 def inspect(
@@ -54,7 +54,7 @@ def inspect(
 
 
 def watch(listen: str, to: str, save: str | None, bits: bool) -> None:
-    """Be a proxy until Ctrl+C."""
+    """Run a proxy until Ctrl+C."""
     from refimpl.cli.proxy import Proxy
 
     host, _, port = listen.rpartition(":")
@@ -68,7 +68,7 @@ def watch(listen: str, to: str, save: str | None, bits: bool) -> None:
 
 
 def read_stdin() -> str:
-    """Return standard input; a hint first where a person would have to type it."""
+    """Return standard input; on a terminal, print a hint first."""
     if is_terminal(sys.stdin):
         click.echo("Type or paste hex, then Ctrl+D:", err=True)
     return sys.stdin.read()
@@ -97,7 +97,7 @@ def refuse(what: str) -> NoReturn:
 
 
 def explain(data: bytes, compressed: bool) -> str:
-    """Return a head and the frames behind it, or frames alone, annotated."""
+    """Return the bytes annotated: a head and the frames after it, or frames alone."""
     from refimpl.lab.wire.annotate import annotate
     from refimpl.lab.wire.heads import is_head
 
@@ -111,7 +111,7 @@ def explain(data: bytes, compressed: bool) -> str:
 
 
 def show_capture(path: str, bits: bool) -> None:
-    """Print a capture's conversation, and its frames bit by bit where asked to."""
+    """Print a capture's conversation, and with bits each frame bit by bit."""
     from refimpl.lab.wire.annotate import annotate
     from refimpl.lab.wire.capture import Capture
 

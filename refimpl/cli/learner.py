@@ -10,7 +10,7 @@ __all__ = ["progress", "reset", "start"]
 
 
 def shown(path: Path) -> str:
-    """Return a path as it is typed from here, where it lies below."""
+    """Return a path relative to the working directory, if it lies in there."""
     here = Path.cwd()
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
 

@@ -44,7 +44,7 @@ class Lines:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Leave the thread to its read: it ends with the process."""
+        """Let the thread go on reading: it ends with the process."""
 
     def read(self) -> Iterator[str]:
         """Yield lines without their ends; runs in the thread."""
@@ -55,7 +55,7 @@ class Lines:
         raise NotImplementedError
 
     def tell(self, news: str) -> None:
-        """Print what is no message, where a person reads along."""
+        """Print a notice that is not a message, on a terminal only."""
 
     def _read_all(self) -> None:
         try:
@@ -97,7 +97,7 @@ class PipeLines(Lines):
                     raise ValueError(f"line {number} of the input is not UTF-8") from error
 
     def show(self, text: str) -> None:
-        """Print a message; flushed, because who reads may wait for it."""
+        """Print a message and flush it, because the reader may be waiting for it."""
         if is_terminal(sys.stdout):
             say(text)
         elif sys.stdout is not None:  # not click.echo: it takes out what looks like a colour
@@ -149,7 +149,7 @@ class TerminalLines(Lines):
 
 
 class Terminal:
-    """What readline and termios know of the terminal, where there are such modules."""
+    """The terminal's history and settings, on systems that have readline and termios."""
 
     def __init__(self) -> None:
         try:
@@ -173,11 +173,11 @@ class Terminal:
             self._termios = None  # type: ignore[assignment]
 
     def typed(self) -> str:
-        """Return what stands behind the prompt."""
+        """Return what is typed after the prompt."""
         return self._readline.get_line_buffer() if self._readline else ""
 
     def restore(self) -> None:
-        """Undo what readline did to the terminal, which a thread that still reads cannot."""
+        """Undo what readline did to the terminal, since the thread is still blocked in its read."""
         if self._termios:
             self._termios.tcsetattr(sys.stdin.fileno(), self._termios.TCSADRAIN, self._saved)
         if self._readline:

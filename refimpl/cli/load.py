@@ -1,4 +1,4 @@
-"""`refimpl load`: the loads that must hold, and load on any server; a table, a chart, a record."""
+"""`refimpl load`: put our server, or any other, under load; a table, a chart, a record."""
 
 import asyncio
 import json
@@ -11,7 +11,7 @@ import click
 
 from refimpl.bench import Report, churn, closed_loop, idle, open_loop, room, slow_reader
 from refimpl.cli.connect import describe_refusal
-from refimpl.cli.options import reason
+from refimpl.cli.options import error_text
 from refimpl.cli.output import is_terminal, say
 from refimpl.errors import HandshakeError
 
@@ -30,16 +30,16 @@ Examples:
 """
 )
 def load() -> None:
-    """Put a server under load, and say whether it keeps what is promised.
+    """Put a server under load, and say whether it keeps its limits.
 
-    `echo` loads any server. For the others, one of this package runs in a process of its own,
-    pinned to the first core; the load comes from the last. The exit status is 1 where a promise is
+    `echo` loads any server. The other commands start a server of this package in a process of its
+    own, pinned to the first core; the load comes from the last. The exit status is 1 if a limit is
     broken.
     """
 
 
 def outputs(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a load the options for what it leaves behind."""
+    """Add the options for a load's output files."""
     chart = click.option("--chart", type=click.Path(), help="Write a PNG.")
     record = click.option("--json", "record", type=click.Path(), help="Write the numbers.")
     return chart(record(command))
@@ -50,7 +50,7 @@ def outputs(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--seconds", default=300.0, show_default=True, type=click.FloatRange(1))
 @outputs
 def idle_command(connections: int, seconds: float, **files: str | None) -> int:
-    """Hold connections that say nothing, with heartbeats."""
+    """Hold idle connections, with heartbeats."""
     return run(lambda tell: idle(connections, seconds, tell), **files)
 
 
@@ -60,7 +60,7 @@ def idle_command(connections: int, seconds: float, **files: str | None) -> int:
 @click.option("--seconds", default=30.0, show_default=True, type=click.FloatRange(1))
 @outputs
 def room_command(members: int, rate: float, seconds: float, **files: str | None) -> int:
-    """Say messages that everyone in a room must hear, in order."""
+    """Send messages to a room; every member must get all of them, in order."""
     return run(lambda tell: room(members, rate, seconds, tell), **files)
 
 
@@ -69,7 +69,7 @@ def room_command(members: int, rate: float, seconds: float, **files: str | None)
 @click.option("--seconds", default=600.0, show_default=True, type=click.FloatRange(1))
 @outputs
 def churn_command(rate: float, seconds: float, **files: str | None) -> int:
-    """Connect and disconnect, and leave nothing behind."""
+    """Connect and disconnect; nothing may be left behind."""
     return run(lambda tell: churn(rate, seconds, tell), **files)
 
 
@@ -86,10 +86,14 @@ def slow_command(members: int, rate: float, seconds: float, **files: str | None)
 @load.command("echo")
 @click.argument("uri")
 @click.option("--connections", default=10, show_default=True, type=click.IntRange(1))
-@click.option("--rate", type=click.FloatRange(0.1), help="Messages a second, whatever happens.")
-@click.option("--closed", is_flag=True, help="Each connection sends when it was answered.")
-@click.option("--poisson", is_flag=True, help="Gaps as users leave them, not even ones.")
-@click.option("--seed", default=1, show_default=True, help="Of the gaps.")
+@click.option(
+    "--rate", type=click.FloatRange(0.1), help="Messages a second, however late the answers are."
+)
+@click.option("--closed", is_flag=True, help="Each connection sends as soon as it was answered.")
+@click.option(
+    "--poisson", is_flag=True, help="Random gaps, as users leave them, instead of even ones."
+)
+@click.option("--seed", default=1, show_default=True, help="Seed of the random gaps.")
 @click.option("--size", default=125, show_default=True, type=click.IntRange(1))
 @click.option("--seconds", default=10.0, show_default=True, type=click.FloatRange(0.1))
 @outputs
@@ -106,8 +110,8 @@ def echo_command(
 ) -> int:
     """Load any server that echoes, and show how late its answers are.
 
-    With --rate, latency runs from when a message was due: a server that stands still makes all
-    wait that were due meanwhile. --closed knows nothing of those, and looks better than it is.
+    With --rate, latency runs from when a message was due: when the server stands still, all that
+    were due meanwhile wait. --closed sends nothing meanwhile, so its figures are too good.
     """
     if (rate is None) is not closed or (closed and poisson):
         raise click.UsageError("expected either --rate, with or without --poisson, or --closed.")
@@ -134,7 +138,7 @@ def echo_command(
     except OSError as error:
         if error.filename:  # not the network: a file that cannot be written
             raise
-        raise click.ClickException(f"cannot connect to {uri}: {reason(error)}") from error
+        raise click.ClickException(f"cannot connect to {uri}: {error_text(error)}") from error
 
 
 def run(
@@ -154,17 +158,17 @@ def run(
 
 
 def progress(share: float, words: str) -> None:
-    """Say on a terminal how far it is, in one line that is written over."""
+    """Show the progress on a terminal, in one line that is overwritten."""
     click.echo(f"\r\x1b[K{share:4.0%}  {words}", nl=False, err=True)
     if share >= 1:
         click.echo("\r\x1b[K", nl=False, err=True)
 
 
 def table(report: Report, kept: str = "kept", broken: str = "BROKEN") -> str:
-    """Return the rows as text, with a verdict where something was promised."""
+    """Return the rows as text, with a verdict where there is a limit."""
     verdicts = {True: kept, False: broken, None: ""}
     cells = [
-        (row.name, f"{row.value:,.4g}", row.unit, row.promise, verdicts[row.kept])
+        (row.name, f"{row.value:,.4g}", row.unit, row.limits, verdicts[row.kept])
         for row in report.rows
     ]
     widths = [max(len(row[column]) for row in cells) for column in range(5)]

@@ -1,7 +1,7 @@
-"""The `refimpl` command: its sub-commands by name, and what becomes of errors.
+"""The `refimpl` command: its sub-commands by name, and its error messages.
 
-An error is one line on stderr and a non-zero status: 2 for a wrong call, 1 for what failed, 130
-for Ctrl+C. A traceback is for bugs of ours only.
+An error is one line on stderr and a non-zero status: 2 for a wrong call, 1 for a failure, 130 for
+Ctrl+C. Only a bug of ours prints a traceback.
 """
 
 import os
@@ -35,10 +35,10 @@ EXPECTED = (OSError, WebSocketError, LookupError, ValueError, UnicodeError)
 
 
 class Commands(click.Group):
-    """The sub-commands, each loaded when it is called for."""
+    """The sub-commands, each loaded when it is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names, in the order in which one meets them."""
+        """Return the names, in the order in which a newcomer meets them."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -60,7 +60,7 @@ def refimpl() -> None:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run a command line; return the exit status after telling what went wrong, if anything."""
+    """Run a command line and return the exit status; an error is printed in one line."""
     try:
         status = refimpl.main(list(arguments), prog_name="refimpl", standalone_mode=False)
         return status if isinstance(status, int) else 0
@@ -74,7 +74,7 @@ def run(arguments: Sequence[str]) -> int:
         return fail(error.format_message(), error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         return 130
-    except BrokenPipeError:  # the reader of our output has had enough
+    except BrokenPipeError:  # the reader of our output is gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
         return 1
     except EXPECTED as error:

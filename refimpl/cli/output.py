@@ -22,7 +22,7 @@ Kind = tuple[object, ...]
 
 
 def say(text: str = "", *, err: bool = False) -> None:
-    """Print lines that may hold text of a peer: what is not printable is escaped."""
+    """Print text that may come from a peer: what is not printable is escaped."""
     click.echo(printable(text, keep="\n\t"), err=err)
 
 
@@ -34,7 +34,7 @@ def is_terminal(stream: TextIO | None) -> bool:
 def log_to_stderr(name: str = "", label: str = "%(name)s") -> None:
     """Write warnings and errors of a logger to stderr, unless the application has set up a log.
 
-    label: what stands in front of each message.
+    label: printed before each message.
     """
     log = logging.getLogger(name)
     if log.handlers:
@@ -72,10 +72,10 @@ class LogFormatter(logging.Formatter):
 
 
 class Repeats(logging.Filter):
-    """Lets one warning of a kind pass a second; the next one says how many were held back.
+    """Lets one warning of each kind pass a second; the next one says how many were held back.
 
-    Whoever can make a server log something can make it log that a million times: 100 lines for each
-    accept that fails were 1.7 MB in five seconds. Records below a warning always pass.
+    A client that can make a server log something can make it do so a million times: 100 lines for
+    each failed accept were 1.7 MB in five seconds. Records below a warning always pass.
     """
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
@@ -100,7 +100,7 @@ class Repeats(logging.Filter):
 
 
 def kind_of(record: logging.LogRecord) -> Kind:
-    """Return what two records of a kind have in common: the message, the error, and its place."""
+    """Return what all records of a kind have in common: the message, the error, and its place."""
     kind: Kind = record.name, record.levelno, first_line(str(record.msg))
     if not record.exc_info or record.exc_info[1] is None:
         return kind
@@ -112,5 +112,5 @@ def kind_of(record: logging.LogRecord) -> Kind:
 
 
 def first_line(text: str) -> str:
-    """Return the first line of a message: what follows names objects, which are never the same."""
+    """Return the first line of a message: the rest names objects, which differ each time."""
     return text.partition("\n")[0]

@@ -11,7 +11,7 @@ from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_ope
 
 import click
 
-from refimpl.cli.options import reason
+from refimpl.cli.options import error_text
 from refimpl.cli.output import is_terminal, say
 from refimpl.handshake import is_loopback
 from refimpl.handshake.printable import printable
@@ -28,7 +28,7 @@ ENDINGS = {
     ".json": "json",
     ".txt": "text",
 }
-PATIENCE = 150.0  # seconds more than was asked for: a long record of allocations takes its time
+PATIENCE = 150.0  # seconds beyond those asked for: reading a record of allocations takes long
 MOST_BYTES = 256 * 1024 * 1024
 
 
@@ -55,7 +55,7 @@ Examples:
     help="better in $REFIMPL_DEBUG_TOKEN, since others can read a command line",
 )
 def profile(url: str, kind: str, seconds: float, out: str | None, token: str | None) -> None:
-    """Look into the running server whose debug endpoints are at URL."""
+    """Profile the running server whose debug endpoints are at URL."""
     if not (math.isfinite(seconds) and 0 < seconds <= MAX_SECONDS):
         raise click.UsageError(f"--seconds: expected more than 0, at most {MAX_SECONDS:g}.")
     if not token:
@@ -79,7 +79,7 @@ def form_of(file: Path) -> str:
 
 
 def address(url: str, kind: str, seconds: float) -> str:
-    """Return what to fetch; click.UsageError where a token would go over a network in the clear."""
+    """Return the URL to fetch; click.UsageError if the token would cross a network unencrypted."""
     parts = urlsplit(url if "//" in url else f"http://{url}")
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
         raise click.UsageError(f"{url!r}: expected http://127.0.0.1:PORT.")
@@ -93,7 +93,7 @@ class NoRedirect(HTTPRedirectHandler):
     """Follows no redirection: the token is for the server that was named."""
 
     def redirect_request(self, *_: object) -> None:
-        """Return None, which makes an error of the redirection."""
+        """Return None, which makes the redirection an error."""
         return
 
 
@@ -104,7 +104,7 @@ def fetch(url: str, token: str, seconds: float) -> Finding:
     opener = build_opener(ProxyHandler({}), NoRedirect)
     waiting = is_terminal(sys.stderr) and seconds
     if waiting:
-        click.echo(f"looking for {seconds:g} s ...", nl=False, err=True)
+        click.echo(f"profiling for {seconds:g} s ...", nl=False, err=True)
     try:
         with opener.open(request, timeout=seconds + PATIENCE) as response:
             body = response.read(MOST_BYTES)
@@ -113,14 +113,16 @@ def fetch(url: str, token: str, seconds: float) -> Finding:
         with error:
             said = error.read(300).decode(errors="replace").strip()
         if not said.startswith(str(error.code)):  # our refusals do; this is another server
-            said = f"{error.code}: no debug endpoints are there"
+            said = f"{error.code}: it has no debug endpoints"
         raise click.ClickException(f"{where} answered {said}") from error
     except URLError as error:
         cause = error.reason
-        why = reason(cause) if isinstance(cause, OSError) else str(cause)
+        why = error_text(cause) if isinstance(cause, OSError) else str(cause)
         raise click.ClickException(f"cannot reach {where}: {why}") from error
     except (OSError, http.client.HTTPException, json.JSONDecodeError) as error:
-        why = reason(error) if isinstance(error, OSError) else f"no HTTP ({type(error).__name__})"
+        why = (
+            error_text(error) if isinstance(error, OSError) else f"no HTTP ({type(error).__name__})"
+        )
         raise click.ClickException(f"{where} broke off: {why}") from error
     except ValueError as error:
         raise click.ClickException(f"{where} has no debug endpoints: {error}") from error

@@ -1,9 +1,9 @@
 """The live half of `refimpl inspect`: a proxy that prints what passes, frame by frame.
 
 Bytes pass unchanged and at once; what is printed is decoded from a copy. A server behind wss:// is
-reached over TLS while the client speaks ws:// to the proxy, so its frames can be read too. Nothing
-that has passed is kept: a capture goes to its file chunk by chunk, and of a frame larger than
-LIMIT only the header is looked at.
+reached over TLS while the client speaks ws:// to the proxy, so its frames can be read too. No data
+that has passed is kept in memory: a capture is written chunk by chunk, and only the header of a
+frame larger than LIMIT is decoded.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from refimpl.framing import Frame
 from refimpl.handshake import Request, Response, parse_uri
 from refimpl.lab.wire.annotate import annotate
 from refimpl.lab.wire.capture import Capture, CaptureFile
-from refimpl.lab.wire.decode import Chunk, Decoder, Step
+from refimpl.lab.wire.decode import CaptureDecoder, Chunk, Step
 from refimpl.lab.wire.direction import Direction
 from refimpl.lab.wire.heads import head_lines
 from refimpl.lab.wire.transcript import ARROWS, describe
@@ -27,7 +27,7 @@ from refimpl.lab.wire.transcript import ARROWS, describe
 __all__ = ["Proxy"]
 
 READ_SIZE = 64 * 1024
-LIMIT = 4 * 1024 * 1024  # bytes kept of each side, while a frame is not complete
+LIMIT = 4 * 1024 * 1024  # bytes of each direction that are kept while a frame is incomplete
 
 
 class Proxy:
@@ -49,7 +49,7 @@ class Proxy:
         self._over: asyncio.Future[None]
 
     async def run(self) -> None:
-        """Serve until cancelled; OSError where the address cannot be had, or output be written."""
+        """Serve until cancelled; OSError if it cannot listen, or cannot write its output."""
         self._over = asyncio.get_running_loop().create_future()
         host, port = self._address
         server = await asyncio.start_server(self._accept, host, port, limit=READ_SIZE)
@@ -76,17 +76,17 @@ class Proxy:
         link.add_done_callback(end)
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Pass one connection on; whatever breaks it, the others go on."""
+        """Relay one connection; an error in it does not end the others."""
         number = next(self._numbers)
         save = numbered(self._save, number) if self._save else None
         try:
-            with Watched(number, self._bits, save, tell=self._tell) as watched:
-                await self._relay(watched, reader, writer)
-        except* (OSError, UnicodeError) as errors:  # UnicodeError: what can be the name of no host
+            with ProxiedConnection(number, self._bits, save, tell=self._tell) as connection:
+                await self._relay(connection, reader, writer)
+        except* (OSError, UnicodeError) as errors:  # UnicodeError: not a host name
             self._tell(f"#{number} {errors.exceptions[0]}", err=True)
 
     def _tell(self, text: str, *, err: bool = False) -> None:
-        """Print a line; where nobody reads what is printed, there is nothing left to do."""
+        """Print a line; end the proxy if its output cannot be written."""
         try:
             say(text, err=err)
         except OSError as error:
@@ -94,7 +94,10 @@ class Proxy:
                 self._over.set_exception(error)
 
     async def _relay(
-        self, watched: "Watched", reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self,
+        connection: "ProxiedConnection",
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
     ) -> None:
         context = tls.create_default_context() if self._uri.secure else None
         far_reader, far_writer = await asyncio.open_connection(
@@ -102,14 +105,14 @@ class Proxy:
         )
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(pump(watched, "client", reader, far_writer))
-                group.create_task(pump(watched, "server", far_reader, writer))
+                group.create_task(pump(connection, "client", reader, far_writer))
+                group.create_task(pump(connection, "server", far_reader, writer))
         finally:
             far_writer.transport.abort()
 
 
-class Watched:
-    """One connection that passes through: its number, its file, and how far it is decoded."""
+class ProxiedConnection:
+    """One connection through the proxy: its number, its file, and how far it is decoded."""
 
     def __init__(
         self,
@@ -125,7 +128,7 @@ class Watched:
         self._bits = bits
         self._tell = tell
         self._clock = clock
-        self._decoder = Decoder(limit=limit)
+        self._decoder = CaptureDecoder(limit=limit)
         self._file = CaptureFile(save, Capture("refimpl inspect")) if save else None
         self._started = clock()
 
@@ -137,7 +140,7 @@ class Watched:
             self._file.close()
 
     def saw(self, direction: Direction, data: bytes) -> None:
-        """Note what one side said, and print what that completes."""
+        """Record one read, and print the heads and frames that it completes."""
         seconds = self._clock() - self._started
         if self._file is not None:
             self._file.add(seconds, direction, data)
@@ -158,17 +161,17 @@ class Watched:
 
 
 async def pump(
-    watched: Watched,
+    connection: ProxiedConnection,
     direction: Direction,
     reader: asyncio.StreamReader,
     writer: asyncio.StreamWriter,
 ) -> None:
-    """Pass on what one side says until it ends, then end that direction on the other side."""
+    """Copy one direction to its end, then end it on the other side too."""
     while data := await reader.read(READ_SIZE):
-        watched.saw(direction, data)
+        connection.saw(direction, data)
         writer.write(data)
         await writer.drain()
-    watched.saw(direction, b"")
+    connection.saw(direction, b"")
     if writer.can_write_eof() and not writer.is_closing():
         writer.write_eof()
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from refimpl.cli.options import limits, reason
+from refimpl.cli.options import error_text, limits
 from refimpl.cli.output import is_terminal, log_to_stderr, say
 from refimpl.lifecycle import Server, ServerConnection, broadcast
 from refimpl.lifecycle import serve as serve_websockets
@@ -55,6 +55,7 @@ Examples:
   refimpl serve --app chat --host 0.0.0.0 --origins "*"
   refimpl serve --app mymodule:handler    async def handler(websocket) of your own
   refimpl serve --port 0 --compression deflate --max-size 65536
+  refimpl serve --trusted-proxy 127.0.0.1 --allowed-host chat.example --max-memory 500000000
   refimpl serve --debug-port 6060         and: refimpl profile http://127.0.0.1:6060"""
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help='"" for every interface')
@@ -69,9 +70,32 @@ Examples:
     help='Origins that may connect; "*" for any, "none" for clients that send none.'
     "  [default: the server's own, and clients that send none]",
 )
+@click.option(
+    "--allowed-host",
+    "allowed_hosts",
+    multiple=True,
+    metavar="HOST",
+    help='names and addresses to answer to; "*" for any.'
+    "  [default: this machine's own on a loopback address, else any]",
+)
+@click.option(
+    "--trusted-proxy",
+    "trusted_proxies",
+    multiple=True,
+    metavar="NETWORK",
+    help="proxies whose X-Forwarded-* and Forwarded headers are believed: 10.0.0.0/8, say",
+)
 @click.option("--subprotocols", multiple=True, metavar="NAME", help="most wanted first")
 @click.option("--compression", type=click.Choice(["deflate", "none"]), default="none")
 @click.option("--ssl", metavar="FILE", help="PEM file with a certificate and its key: serve wss://")
+@click.option("--reuse-port", is_flag=True, help="share the port with other processes")
+@click.option(
+    "--backlog",
+    type=click.IntRange(1),
+    default=100,
+    show_default=True,
+    help="connections that may wait to be accepted",
+)
 @click.option("--debug-port", type=PORT, help="serve profiles on this port of 127.0.0.1")
 @click.option(
     "--debug-token",
@@ -80,15 +104,17 @@ Examples:
     help="for the profiles, 32 characters or more; better in $REFIMPL_DEBUG_TOKEN, since others can"
     " read a command line.  [default: a new one, shown once]",
 )
-@limits
+@limits(serve_websockets)
 def serve(
     host: str,
     port: int,
     app: str,
     origins: tuple[str, ...],
+    allowed_hosts: tuple[str, ...],
     subprotocols: tuple[str, ...],
     compression: str,
     ssl: str | None,
+    reuse_port: bool,
     debug_port: int | None,
     debug_token: str | None,
     **settings: Any,
@@ -99,9 +125,11 @@ def serve(
         host,
         port,
         origins=[None if origin == "none" else origin for origin in origins] or None,
+        allowed_hosts=allowed_hosts or None,
         subprotocols=subprotocols,
         compression=None if compression == "none" else compression,
         ssl=load_certificate(ssl) if ssl else None,
+        reuse_port=reuse_port or None,
         **settings,
     )
     log_to_stderr()
@@ -112,12 +140,12 @@ def serve(
         where = f"{host or 'any interface'}, port {port}"
         if debug_port:
             where += f" or 127.0.0.1, port {debug_port}"
-        raise click.ClickException(f"cannot listen on {where}: {reason(error)}") from error
+        raise click.ClickException(f"cannot listen on {where}: {error_text(error)}") from error
 
 
 def offer_profiles(port: int, token: str | None) -> AbstractAsyncContextManager[DebugServer]:
-    """Return a debug server to enter, whose uses are logged on stderr."""
-    if token is None and not is_terminal(sys.stderr):  # what is written may be a log, and be kept
+    """Return a debug server that is not started yet; its requests are logged on stderr."""
+    if token is None and not is_terminal(sys.stderr):  # stderr may be a log, and logs are kept
         message = "--debug-port: no terminal to show a new token on; set REFIMPL_DEBUG_TOKEN."
         raise click.UsageError(message)
     log_to_stderr("refimpl.debug", "debug")
@@ -131,7 +159,7 @@ def offer_profiles(port: int, token: str | None) -> AbstractAsyncContextManager[
 async def announced(
     profiles: AbstractAsyncContextManager[DebugServer], shown: bool
 ) -> AsyncIterator[DebugServer]:
-    """Enter a debug server and say where it is; its token too, where it is to be shown."""
+    """Start a debug server and print its address; shown: its token too."""
     async with profiles as debug:
         say(f"Profiles at {debug.url}", err=True)
         if shown:
@@ -144,13 +172,13 @@ async def serve_until_stopped(
     scheme: str,
     beside: AbstractAsyncContextManager[object] | None = None,
 ) -> None:
-    """Serve until the process is told to stop, then say goodbye to every client."""
+    """Serve until the process is told to stop, then close every connection."""
     async with beside or nullcontext():
         await serve_alone(serving, scheme)
 
 
 async def serve_alone(serving: Awaitable[Server], scheme: str) -> None:
-    """Serve, with nothing beside it."""
+    """Serve until SIGINT or SIGTERM, then close every connection."""
     server = await serving
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     try:
@@ -168,7 +196,7 @@ async def serve_alone(serving: Awaitable[Server], scheme: str) -> None:
 
 
 def addresses(server: Server, scheme: str) -> list[str]:
-    """Return the URIs under which a server on this machine is reached."""
+    """Return the URIs at which the server can be reached on this machine."""
     found = []
     for each in server.sockets:
         host, port = each.getsockname()[:2]
@@ -177,7 +205,7 @@ def addresses(server: Server, scheme: str) -> list[str]:
 
 
 def find_app(name: str) -> Handler:
-    """Return the handler that a name stands for; click.BadParameter where there is none."""
+    """Return the handler that a name stands for; click.UsageError for an unknown name."""
     if name.strip() in APPS:
         return APPS[name.strip()]
     module, colon, attribute = name.partition(":")
@@ -198,5 +226,5 @@ def load_certificate(path: str) -> tls.SSLContext:
     try:
         context.load_cert_chain(path)
     except tls.SSLError as error:
-        raise click.UsageError(f"--ssl {path}: no certificate with its key in it.") from error
+        raise click.UsageError(f"--ssl {path}: expected a certificate and its key.") from error
     return context

@@ -1,7 +1,7 @@
 """Many connections at once, and nothing left behind.
 
-`tasks` tells who is still running and why, `deadlines` gives an operation one end, `hub` speaks to
-a crowd without waiting for the slowest, `pool` shares what is costly to open.
+`tasks` reports which tasks still run and why, `deadlines` gives a whole operation one time limit,
+`hub` sends to many without waiting for the slowest, `pool` shares what is costly to open.
 """
 
 from refimpl.concurrency.deadlines import deadline, remaining

@@ -1,8 +1,8 @@
-"""Cancelling a task from outside, and taking the request back when it has done its work.
+"""Cancelling a task from outside, and withdrawing the request once it has done its work.
 
-`Task.cancel` is counted. Whoever asks for it and then swallows the CancelledError has to call
-`uncancel` as often; else the task counts as cancelled for as long as it lives, and a TaskGroup or a
-time limit in it can no longer tell its own cancellation from this one.
+A task counts the calls of `cancel`. Code that swallows the CancelledError has to call `uncancel` as
+often. Otherwise the task counts as cancelled for the rest of its life, and a TaskGroup or a time
+limit in it can no longer tell its own cancellation from this one.
 
 >>> async def main():
 ...     task = asyncio.create_task(asyncio.sleep(3600))
@@ -21,7 +21,7 @@ __all__ = ["Cancellation"]
 
 
 class Cancellation:
-    """What one caller has asked of one task. `asked`: how often, and not taken back."""
+    """One caller's requests to cancel one task. `asked`: how many are not withdrawn."""
 
     __slots__ = ("asked", "task")
 
@@ -30,14 +30,14 @@ class Cancellation:
         self.asked = 0
 
     def ask(self) -> None:
-        """Cancel the task; once more where it swallowed the one before."""
+        """Cancel the task; again if it swallowed the request before."""
         self.asked += 1
         self.task.cancel()
 
     def take_back(self) -> bool:
-        """Take back what was asked; return whether it was, and nobody else asks for it too.
+        """Withdraw the requests; return whether there were any, and none by anybody else.
 
-        The task itself calls it: when it has caught the CancelledError, or ends without one.
+        The task itself calls this, when it has caught the CancelledError or ends without one.
         """
         asked, self.asked = self.asked, 0
         for _ in range(asked):

@@ -1,7 +1,7 @@
-"""One deadline for a whole operation, however many calls and tasks it is made of.
+"""One deadline for a whole operation, however many calls and tasks it takes.
 
-Time limits that are handed down call by call add up: three calls with 5 s each are 15 s. A deadline
-is a point in time. It is set once, every call below sees it, in child tasks too, and a call that
+Time limits that are passed from call to call add up: three calls with 5 s each are 15 s. A deadline
+is a point in time. It is set once, and every call below sees it, in child tasks too. A call that
 asks for more time than is left gets what is left.
 
 >>> async def main():

@@ -1,8 +1,8 @@
-"""A hub: one message to all its members, serialised once, and nobody waits for the slowest.
+"""A hub sends one message to all its members, serialises it once, and never waits for the slowest.
 
-A member is slow when more than its write_limit bytes wait for it already. What then happens is a
-policy that has to be chosen, because the alternative is a buffer without end: leave the message
-out, let it wait up to a limit, or part with the member, who can come back and ask for the rest.
+A member is slow when more than its write_limit bytes wait to be sent to it. Then a policy has to
+decide, because the alternative is a buffer without a limit: skip the message, queue it up to a
+limit, or close the connection; its client can come back and ask for what it missed.
 
 >>> hub = Hub(slow=Slow.SKIP)
 >>> hub.publish("nobody is here")
@@ -30,7 +30,7 @@ class Slow(Enum):
 
 
 class Hub:
-    """A set of connections that hear the same messages.
+    """A set of connections that get the same messages.
 
     limit: bytes that may wait for one member under Slow.QUEUE. counts: messages `delivered`,
     `skipped`, and members `closed`, since the hub was made.
@@ -44,7 +44,7 @@ class Hub:
 
     @contextmanager
     def member(self, connection: WebSocket) -> Iterator[None]:
-        """Let a connection hear the hub inside the block."""
+        """Make a connection a member inside the block."""
         self._members[connection] = None
         try:
             yield

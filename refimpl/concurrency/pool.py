@@ -1,10 +1,10 @@
 """A pool: few costly connections, shared by many tasks that need one for a moment.
 
-Opening a connection costs round trips, and a server allows only so many. The pool opens them when
-they are asked for, one at a time (RFC 6455 section 4.1 asks that of WebSocket clients, and a start
-without a stampede is good for any server), lends them first come, first served, looks at each
-before it goes out again, and lets none grow old: with a little chance in each one's age, so that
-they do not all expire in the same second.
+Opening a connection costs round trips, and a server allows only so many. The pool opens them on
+demand, one at a time: RFC 6455 section 4.1 asks that of WebSocket clients, and it spares any server
+a stampede. It lends them first come, first served, and checks each one before lending it again.
+None grows old; their maximum ages differ a little at random, so that they do not all expire in the
+same second.
 
 >>> async def main():
 ...     async with Pool(open_nothing, max_open=2) as pool:
@@ -30,16 +30,16 @@ T = TypeVar("T")
 
 
 class PoolTimeout(TimeoutError):
-    """Nothing came free in time: more `max_open`, less work inside `acquire`, or fewer askers."""
+    """Nothing came free in time: raise `max_open`, do less in `acquire`, or start fewer tasks."""
 
 
 class PoolClosed(RuntimeError):
-    """The pool is closed: whoever still asks has outlived it."""
+    """The pool is closed: its user must stop before it does."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """What a pool holds now, and has done since it was made."""
+    """What a pool holds now, and its counts since it was made."""
 
     open: int
     in_use: int
@@ -54,7 +54,7 @@ class Stats:
 
 @dataclass(slots=True)
 class _Slot(Generic[T]):
-    """One open resource and the time at which it is too old."""
+    """One open resource and the time at which it expires."""
 
     resource: T
     expires: float
@@ -63,10 +63,10 @@ class _Slot(Generic[T]):
 class Pool(Generic[T]):
     """Resources that `open` makes, lent to one task at a time.
 
-    close: how to end one. check: whether an idle one is still good. max_open: how many exist at
-    most; max_idle: how many of them are kept while nobody uses them. max_lifetime: seconds until
-    one is not lent again, up to a tenth less by chance. acquire_timeout: seconds for the whole of
-    an acquire. random: returns a number from 0 to 1.
+    close: ends one. check: tells whether an idle one is still good. max_open: how many may exist;
+    max_idle: how many of them are kept while unused. max_lifetime: seconds until one is not lent
+    again, less a random part of up to a tenth. acquire_timeout: seconds for a whole acquire.
+    random: returns a number from 0 to 1.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class Pool(Generic[T]):
 
     @asynccontextmanager
     async def acquire(self) -> AsyncIterator[T]:
-        """Lend a resource to the block; askers are served in the order in which they came.
+        """Lend a resource to the block; first come, first served.
 
         Raises PoolTimeout after acquire_timeout, PoolClosed, and what opening raises.
         """
@@ -112,7 +112,7 @@ class Pool(Generic[T]):
         try:
             yield slot.resource
         except BaseException as error:
-            # Stopped in the middle of who knows what: only a check can tell whether it is well.
+            # Its use was interrupted: only a check can tell whether it is still good.
             if self._check is None or not isinstance(error, Exception):
                 await self._end(slot)
             else:
@@ -152,7 +152,7 @@ class Pool(Generic[T]):
             await waiter
         except asyncio.CancelledError:
             if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
-                self._free_place()  # it was given to us in the very moment of our cancellation
+                self._free_place()  # it was given to us at the moment of our cancellation
             raise
 
     def _free_place(self) -> None:
@@ -210,7 +210,7 @@ class Pool(Generic[T]):
             await self._close(slot.resource)
 
     async def close(self) -> None:
-        """Turn new askers away, end what is idle, and wait for what is lent to come back."""
+        """Refuse further acquires, end what is idle, and wait until all that is lent is back."""
         self._closed = True
         for waiter in self._waiters:
             if not waiter.done():

@@ -1,8 +1,8 @@
-"""Who is still running: every live task, where it was made, and what it waits for.
+"""Which tasks still run: every live task, where it was made, and what it waits for.
 
-A task that nobody awaits fails in silence, and one that waits for what never comes lives for ever.
-`trace_tasks` notes where tasks are made, `live_tasks` tells what each is doing, and `leak_check`
-turns a forgotten one into an error. What a goroutine dump is to Go, this is to asyncio.
+A task that nobody awaits fails in silence, and one that waits for something that never comes lives
+for ever. `trace_tasks` notes where tasks are made, `live_tasks` reports what each is doing, and
+`leak_check` makes an error of a forgotten one. It is asyncio's counterpart to Go's goroutine dump.
 
 >>> async def main():
 ...     with trace_tasks():
@@ -28,7 +28,7 @@ from weakref import WeakKeyDictionary
 
 __all__ = ["LeakedTasks", "TaskReport", "birth", "leak_check", "live_tasks", "table", "trace_tasks"]
 
-GRACE = 10  # turns of the loop that a finishing task is given
+GRACE = 10  # turns of the loop for a task to finish
 
 _births: "WeakKeyDictionary[asyncio.Task[Any], tuple[str, float]]" = WeakKeyDictionary()
 
@@ -54,9 +54,9 @@ class LeakedTasks(AssertionError):
 
 
 class _Tracer:
-    """A task factory that notes births while anybody traces, and makes tasks as `before` does.
+    """A task factory that notes where tasks are made while a trace runs; `before` makes them.
 
-    All traces of a loop share one, since the first to begin need not be the last to end.
+    All traces of a loop share one tracer, since the first to begin need not be the last to end.
     """
 
     def __init__(self, before: Any) -> None:
@@ -78,12 +78,12 @@ class _Tracer:
             task = self.before(loop, coroutine, **options)
         if self.traces:
             _births[task] = _caller(sys._getframe(1)), loop.time()
-        else:  # someone put us back who had found us here
+        else:  # another factory restored us after our last trace had ended
             self.remove(loop)
         return task  # type: ignore[no-any-return]
 
     def remove(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Put `before` back, unless another factory stands on top of us: it needs us."""
+        """Restore `before`, unless another factory was set on top of us: it needs us."""
         if loop.get_task_factory() is self:
             loop.set_task_factory(self.before)
 
@@ -92,7 +92,7 @@ class _Tracer:
 def trace_tasks() -> Iterator[None]:
     """Note where and when each task of the running loop is made, until the block ends.
 
-    It costs a stack walk a task, about 1 us, so it is for tests, lessons and a server in trouble.
+    Each task costs a stack walk, about 1 us, so it is for tests, lessons and servers in trouble.
     Blocks of several tasks may overlap.
     """
     loop = asyncio.get_running_loop()
@@ -125,7 +125,7 @@ def birth(task: "asyncio.Task[Any]") -> tuple[str, float] | None:
 
 
 def live_tasks() -> list[TaskReport]:
-    """Return a report on every unfinished task of the running loop but the current one."""
+    """Return a report on every unfinished task of the running loop except the current one."""
     loop, current = asyncio.get_running_loop(), asyncio.current_task()
     tasks = sorted(asyncio.all_tasks(loop) - {current}, key=lambda task: task.get_name())
     return [_report(task, loop.time()) for task in tasks]
@@ -168,10 +168,10 @@ def table(reports: list[TaskReport]) -> str:
 
 @asynccontextmanager
 async def leak_check() -> AsyncIterator[None]:
-    """Raise LeakedTasks where a task made inside the block is still alive behind it.
+    """Raise LeakedTasks if a task made inside the block outlives it.
 
-    Tasks that are about to finish get a few turns of the loop to do so. An error inside the block
-    comes first: then nothing is checked.
+    Tasks that are about to finish get a few turns of the loop to do so. If the block raises,
+    nothing is checked.
     """
     before = asyncio.all_tasks()
     with trace_tasks():

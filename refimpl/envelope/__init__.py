@@ -3,7 +3,7 @@
 `frame` holds the envelope (length, type, payload, CRC-32), its decoder and the registry of types;
 `heartbeat` the record that tells loss, doubling and reordering apart. No I/O.
 
->>> registry = Registry({0x01: Heartbeat.parse, 0x10: bytes.decode})
+>>> registry = TypeRegistry({0x01: Heartbeat.parse, 0x10: bytes.decode})
 >>> decoder = Decoder()
 >>> for envelope in decoder.receive_data(encode_text(0x10, "Hello") + encode(0x10, b"")):
 ...     print(repr(registry.read(envelope)))
@@ -21,9 +21,9 @@ from refimpl.envelope.frame import (
     Envelope,
     EnvelopeError,
     Need,
-    Registry,
     TooLong,
     Truncated,
+    TypeRegistry,
     UnknownType,
     encode,
     encode_text,
@@ -53,10 +53,10 @@ __all__ = [
     "Heartbeat",
     "Need",
     "Observation",
-    "Registry",
     "SequenceTracker",
     "TooLong",
     "Truncated",
+    "TypeRegistry",
     "UnknownType",
     "distance",
     "encode",

@@ -38,9 +38,9 @@ __all__ = [
     "Envelope",
     "EnvelopeError",
     "Need",
-    "Registry",
     "TooLong",
     "Truncated",
+    "TypeRegistry",
     "UnknownType",
     "encode",
     "encode_text",
@@ -216,7 +216,7 @@ class Decoder:
 Read = Callable[[bytes], object]
 
 
-class Registry:
+class TypeRegistry:
     """The types an application knows, each with the function that reads its payload."""
 
     def __init__(self, readers: Mapping[int, Read] = MappingProxyType({})) -> None:

@@ -1,6 +1,6 @@
-"""How the package's objects look in a notebook: told to IPython as `refimpl.lab` is imported.
+"""How the package's objects look in a notebook; registered when `refimpl.lab` is imported.
 
-The core knows nothing of notebooks: `Frame`, `Request` and `Response` get their look from here.
+The core knows nothing of notebooks: this module tells IPython how to show its classes.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ def frame_html(frame: Frame) -> str:
 
 
 def head_html(head: Request | Response) -> str:
-    """Return a head line by line with what each line is for."""
+    """Return a head line by line, each with its purpose."""
     return _BLOCK.format(html.escape(str(annotate_head(head))))
 
 
 def register() -> bool:
-    """Teach the running IPython shell to show frames and heads; tell whether there was one."""
+    """Let the running IPython shell show frames and heads annotated; False without a shell."""
     ipython = sys.modules.get("IPython")
     shell: Any = ipython.get_ipython() if ipython else None
     if shell is None:

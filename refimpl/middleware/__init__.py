@@ -1,9 +1,8 @@
 """What stands between a server and an application: ASGI middlewares, and an engine for uvicorn.
 
-`context` says who is asking, `registry` hands WebSockets to named endpoints, `headers` adds what a
-browser should be told, `hosts` refuses who asks for another server. `static` (needs starlette),
-`engine` and `serving` (need uvicorn) are imported by their own names, so that nobody pays for what
-is not used.
+`context` says who is asking, `registry` hands WebSockets to named endpoints, `headers` adds cache
+and security headers, `hosts` refuses requests for another host. Import `static` (needs starlette),
+`engine` and `serving` (need uvicorn) by their own names: nobody pays for what is not used.
 """
 
 from refimpl.middleware.asgi import App, Message, Receive, Scope, Send, deny, header_values

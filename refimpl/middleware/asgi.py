@@ -45,7 +45,7 @@ def header_values(scope: Scope, name: str) -> list[str]:
 
 
 def route_path(scope: Scope) -> str:
-    """Return the path below the application's root, percent-decoded by the server."""
+    """Return the path below the application's root; the server has percent-decoded it."""
     path: str = scope["path"]
     root: str = scope.get("root_path", "")
     return path[len(root) :] if root and path.startswith(f"{root}/") else path
@@ -57,7 +57,7 @@ def is_secure(scope: Scope) -> bool:
 
 
 def can_deny(scope: Scope) -> bool:
-    """Whether the server lets us refuse a WebSocket with an HTTP answer of our own."""
+    """Whether the server can refuse a WebSocket with an HTTP answer of ours."""
     return DENIAL in (scope.get("extensions") or {})
 
 
@@ -68,10 +68,10 @@ async def respond(
     body: bytes = b"",
     headers: Sequence[tuple[str, str]] = (),
 ) -> None:
-    """Answer with one whole HTTP response: a plain request, or a WebSocket in place of a 101.
+    """Answer with one whole HTTP response: to a plain request, or to a WebSocket instead of 101.
 
-    headers: without a Content-Type among them, a body is plain text. A server without the extension
-    `websocket.http.response` can only say 403 to a WebSocket: it gets `websocket.close`.
+    headers: without a Content-Type, a body is plain text. A server without the extension
+    `websocket.http.response` can answer a WebSocket only with 403: it gets `websocket.close`.
     """
     kind = "http.response" if scope["type"] == "http" else DENIAL
     if kind == DENIAL and not can_deny(scope):
@@ -94,15 +94,15 @@ async def deny(
     body: bytes = b"",
     headers: Sequence[tuple[str, str]] = (),
 ) -> None:
-    """Refuse a request to which nothing was answered yet: `respond`, where a client is left.
+    """Refuse a request that has no answer yet: `respond`, unless the client has left.
 
-    For a WebSocket it waits for `websocket.connect` first, as ASGI asks for.
+    For a WebSocket it waits for `websocket.connect` first, as ASGI demands.
     """
     if scope["type"] == "websocket" and (await receive())["type"] != "websocket.connect":
-        return  # the client is gone already
+        return  # the client has left
     await respond(scope, send, status, body, headers)
 
 
 async def no_such_endpoint(scope: Scope, receive: Receive, send: Send) -> None:
-    """Refuse a WebSocket whose path is nobody's, with 404."""
+    """Refuse a WebSocket with 404: no endpoint has its path."""
     await deny(scope, receive, send, 404, b"There is no such endpoint.\n")

@@ -1,8 +1,8 @@
-"""One connection in an endpoint's hands, with a door for whoever has to end it from outside.
+"""An endpoint's connection that can also be ended from outside.
 
-A `Closable` stands between server and endpoint: it passes ASGI messages both ways, and knows
-from them whether the handshake is answered. `end` tells the client, wakes an endpoint that waits in
-`receive`, and makes its next `send` fail; `cut` cancels an endpoint that does not listen.
+A `Closable` stands between server and endpoint: it passes ASGI messages both ways, and they tell it
+whether the handshake is answered. `end` tells the client, wakes an endpoint that waits in
+`receive`, and makes its next `send` fail. `cut` cancels an endpoint that does not react to that.
 """
 
 import asyncio
@@ -17,18 +17,18 @@ from refimpl.middleware.asgi import DENIAL, App, Message, Receive, Scope, Send, 
 
 __all__ = ["Closable", "Connection", "Ended"]
 
-TELL_TIMEOUT = 10.0  # a client that stopped reading may keep the server from sending
+TELL_TIMEOUT = 10.0  # seconds: a client that does not read may block the server's send
 
 
 class Ended(OSError):
-    """This connection is over and the endpoint goes on with it: stop, there is no client.
+    """The endpoint uses a connection that has ended: it must stop, there is no client.
 
-    An OSError, as ASGI wants it from `send` after a disconnect, so frameworks know what it means.
+    An OSError, as ASGI demands it of `send` after a disconnect, so that frameworks understand it.
     """
 
 
 class Phase(Enum):
-    """How far the handshake is, as the application's messages tell."""
+    """How far the handshake is, by the application's messages."""
 
     CONNECTING = "not answered yet"
     OPEN = "accepted"
@@ -37,7 +37,7 @@ class Phase(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """The WebSocket this code works for: code that got no socket handed down finds it here."""
+    """The WebSocket that this code works for, for code that was not passed the socket itself."""
 
     endpoint: str
     send: Callable[[str | bytes], Awaitable[None]]
@@ -66,7 +66,7 @@ class Closable:
         self._disconnected = False
 
     async def run(self, endpoint: App) -> None:
-        """Let the endpoint have the connection until it returns; what it raises goes on up."""
+        """Run the endpoint on the connection until it returns; raise what it raises."""
         try:
             await self._run_and_tell(endpoint)
         except Ended:
@@ -80,7 +80,7 @@ class Closable:
             self.finished.set()
 
     async def _run_and_tell(self, endpoint: App) -> None:
-        """Run the endpoint; stay until the client is told, or the server would close first."""
+        """Run the endpoint; return once the client is told, or the server would close first."""
         try:
             await endpoint(self.scope, self.receive, self.send)
         except Exception:
@@ -92,7 +92,7 @@ class Closable:
 
     @property
     def ended(self) -> bool:
-        """Whether `end` was called: an endpoint need not begin."""
+        """Whether `end` was called: then an endpoint need not begin."""
         return self._ending is not None
 
     async def receive(self) -> Message:
@@ -123,7 +123,7 @@ class Closable:
         return message
 
     async def send(self, message: Message) -> None:
-        """Pass a message on; Ended when we have ended the connection."""
+        """Pass a message on; Ended if we have ended the connection."""
         if self._ending is not None:
             raise Ended(f"this connection was closed with {self._ending.code}")
         kind = message["type"]
@@ -136,7 +136,7 @@ class Closable:
     async def end(self, close: Close) -> None:
         """Tell the client (Close when open, 404 before), then wake the endpoint.
 
-        Raises LocalProtocolError for a Close that may not be sent, and then ends nothing.
+        Raises LocalProtocolError for a Close that may not be sent; nothing is ended then.
         """
         if self._ending is not None:
             return
@@ -146,14 +146,14 @@ class Closable:
             async with asyncio.timeout(TELL_TIMEOUT):
                 await self._tell(close)
         except (OSError, TimeoutError):
-            pass  # the client left at the same moment, or reads nothing any more
+            pass  # the client has just left, or does not read any more
         finally:
             self._told.set()
             for wake in self._waiting:
                 wake.ask()
 
     def cut(self) -> None:
-        """Cancel an endpoint that has not returned after `end`."""
+        """Cancel an endpoint that did not return after `end`."""
         if not self.finished.is_set():
             self._cut.ask()
 

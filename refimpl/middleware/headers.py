@@ -1,7 +1,7 @@
-"""What a browser is told beside the content: how long to keep it, and what the page may do.
+"""What headers tell a browser: how long to keep an answer, and what a page may do.
 
 Two ASGI middlewares that add headers to HTTP answers, and to refusals of WebSockets, unless the
-application has set them itself. `CACHE_RULES` is the table of what may be kept how long.
+application has set them itself. `CACHE_RULES` is the table of what may be cached for how long.
 
 >>> cache_control("/static/js/app.3f9a1c07.js")
 'public, max-age=31536000, immutable'
@@ -58,7 +58,7 @@ def cache_control(path: str, rules: Iterable[tuple[str, str]] = CACHE_RULES) -> 
 
 
 def check_rules(rules: tuple[tuple[str, str], ...]) -> None:
-    """Raise ValueError for rules that would fail when a request comes."""
+    """Raise ValueError for rules that would fail during a request."""
     if not rules or rules[-1][0] != EVERY_PATH:
         raise ValueError(
             "got rules that leave paths out, expected a last one for every path: "
@@ -73,7 +73,7 @@ def check_rules(rules: tuple[tuple[str, str], ...]) -> None:
 
 
 def check_value(name: str, value: str) -> None:
-    """Raise ValueError for what may not stand in a header line (RFC 9110 5.5)."""
+    """Raise ValueError for a value that may not be in a header line (RFC 9110 5.5)."""
     try:
         Headers([(name, value)])
     except LocalProtocolError as error:
@@ -81,7 +81,7 @@ def check_value(name: str, value: str) -> None:
 
 
 def security_headers(*, secure: bool, csp: str = CONTENT_SECURITY_POLICY) -> dict[str, str]:
-    """Return the headers that every answer gets; secure: it goes over TLS."""
+    """Return the headers that every answer gets. secure: whether it is sent over TLS."""
     headers = {
         "content-security-policy": csp,
         "x-content-type-options": "nosniff",  # an upload named .txt is not run as a script
@@ -97,7 +97,7 @@ def security_headers(*, secure: bool, csp: str = CONTENT_SECURITY_POLICY) -> dic
 
 
 def with_defaults(message: Message, defaults: Mapping[str, str]) -> Message:
-    """Return a response's start with those of the defaults that it does not set itself."""
+    """Return the start of a response, completed by the defaults that it does not set itself."""
     own = list(message.get("headers", ()))
     known = {name.lower() for name, _ in own}
     pairs = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in defaults.items()]
@@ -107,8 +107,8 @@ def with_defaults(message: Message, defaults: Mapping[str, str]) -> Message:
 class SecurityHeaders:
     """ASGI middleware: adds `security_headers` to every answer. Belongs outermost.
 
-    csp: a page's own Content-Security-Policy in place of `CONTENT_SECURITY_POLICY`. Raises
-    ValueError for one that may not stand in a header.
+    csp: a Content-Security-Policy in place of `CONTENT_SECURITY_POLICY`. Raises ValueError for one
+    that may not be in a header.
     """
 
     def __init__(self, app: App, *, csp: str = CONTENT_SECURITY_POLICY) -> None:
@@ -130,9 +130,9 @@ class SecurityHeaders:
 class CacheRules:
     """ASGI middleware: says for each path how long its answer may be kept.
 
-    Only what succeeded (and 304) is cached by path: an error under a fingerprinted name would
-    otherwise stay for a year. rules: pairs of pattern and Cache-Control, first match wins; the last
-    pattern is ".*". Raises ValueError for rules that could fail.
+    Only success (and 304) is cached by path: an error under a fingerprinted name would otherwise be
+    kept for a year. rules: pairs of pattern and Cache-Control, first match wins; the last pattern
+    is ".*". Raises ValueError for rules that could fail.
     """
 
     def __init__(self, app: App, *, rules: Iterable[tuple[str, str]] = CACHE_RULES) -> None:
@@ -144,7 +144,7 @@ class CacheRules:
         """Run the application; complete the start of its answer."""
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        kept = cache_control(route_path(scope), self.rules)  # routers change root_path on the way
+        kept = cache_control(route_path(scope), self.rules)  # before routers change root_path
 
         async def send_completed(message: Message) -> None:
             if message["type"] == "http.response.start":

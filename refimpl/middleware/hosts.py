@@ -1,8 +1,8 @@
-"""Which names a server answers to: against pages that point a name of their own at this machine.
+"""Which host names a server answers to: a defence against DNS rebinding.
 
-A page of evil.example can have its name resolve to 127.0.0.1 a moment after it was loaded (DNS
-rebinding). For the browser our server is then of that page's origin, and Origin and Host agree with
-each other. Only the server knows that it has another name.
+The owner of evil.example can let that name resolve to 127.0.0.1 a moment after a page was loaded
+from it (DNS rebinding). For the browser our server then belongs to the page's origin, and Origin
+and Host agree. Only the server knows that evil.example is not its name.
 
 >>> name_of("LOCALHOST:8000"), name_of("[0:0::1]:8000"), name_of("evil.example@127.0.0.1")
 ('localhost', '::1', '')
@@ -20,7 +20,7 @@ HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::[0-9]{0,5})?")
 
 
 def name_of(host: str) -> str:
-    """Return the name in a Host value as it compares, without brackets and port; "" for none."""
+    """Return the name in a Host value in normal form, without brackets and port; "" for none."""
     match = HOST.fullmatch(host)
     if match is None:
         return ""
@@ -28,7 +28,7 @@ def name_of(host: str) -> str:
 
 
 def _plain(name: str) -> str:
-    """Return a name in lower case, an IPv6 address in its one short form (RFC 5952)."""
+    """Return a name in lower case, an IPv6 address in its short form (RFC 5952)."""
     try:
         return str(ipaddress.IPv6Address(name))
     except ValueError:
@@ -36,10 +36,10 @@ def _plain(name: str) -> str:
 
 
 class AllowedHosts:
-    """ASGI middleware: refuses with 400 what does not ask for one of our names. Belongs outermost.
+    """ASGI middleware: refuses requests for other host names with 400. Belongs outermost.
 
-    names: without port; an IPv6 address without brackets. Raises ValueError for a text where a list
-    of names is wanted.
+    names: without port; an IPv6 address without brackets. Raises ValueError for a str in place of a
+    list of names.
     """
 
     def __init__(self, app: App, names: Iterable[str]) -> None:

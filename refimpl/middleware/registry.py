@@ -4,8 +4,8 @@
 application sees them, looks the name up, asks the endpoint's policy, and hands over. The chain ends
 there. Plain HTTP and everything else go to the application untouched.
 
-The decision is made on the scope's path, which is what the server read from the request line.
-Never on Host and never on an address put together from headers: those are the client's words.
+The decision rests on the scope's path, which the server read from the request line. It never rests
+on Host or on a URL built from headers, which a client can set as it likes.
 
 >>> async def echo(scope, receive, send): ...
 >>> registry = Registry(echo)
@@ -54,7 +54,7 @@ class Endpoint:
 
     origins: as in `Policy`: None for the server's own, "*" for any. subprotocols: the endpoint's,
     most wanted first; empty leaves the choice to it. limit: connections at a time. guard: raises
-    HandshakeError to refuse, returns what to bind while the connection lives.
+    HandshakeError to refuse, returns the values to bind while the connection lives.
     """
 
     app: App
@@ -90,8 +90,8 @@ class Registry:
     ) -> None:
         """Serve an endpoint from now on; its options are those of `Endpoint`.
 
-        Raises ValueError for a name that is taken, or that is not one plain path segment, TypeError
-        for one text where a list is wanted: its letters would be taken for the items.
+        Raises ValueError for a name that is taken or is not one plain path segment, TypeError for a
+        str in place of a list: its letters would be taken for the items.
         """
         if not NAME.fullmatch(name):
             raise ValueError(f"got the name {name!r}, expected 1-64 of A-Z a-z 0-9 _ -")
@@ -113,9 +113,9 @@ class Registry:
         handshake get 404. Endpoints that have not returned after timeout seconds are cancelled.
         Raises KeyError for an unknown name.
         """
-        serialize_close(code, reason)  # a bad code is the caller's mistake: before anything ends
+        serialize_close(code, reason)  # raises for a bad code before anything ends
         ending = list(self._endpoints.pop(name).open)
-        # An endpoint that removes itself is not waited for, and goes on behind this call.
+        # An endpoint that removes itself is not waited for: it goes on after this call.
         others = [each for each in ending if each.task is not asyncio.current_task()]
         try:
             async with asyncio.timeout(timeout):
@@ -124,7 +124,7 @@ class Registry:
                     await each.finished.wait()
         except TimeoutError:
             pass
-        finally:  # cancelled, too: nobody would look after them any more
+        finally:  # when cancelled too: nobody else would end them
             for each in others:
                 each.cut()
         return len(ending)
@@ -156,7 +156,7 @@ class Registry:
             return await _refuse(error, scope, receive, send)
         params = {**scope.get("path_params", {}), "name": name}
         connection = Closable({**scope, "path_params": params}, receive, send)
-        endpoint.open.add(connection)  # before the guard waits: else the limit would leak
+        endpoint.open.add(connection)  # before the guard awaits: else more than limit could get in
 
         async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
             try:
@@ -175,7 +175,7 @@ class Registry:
 
 
 async def _end(connection: Closable, close: Close) -> None:
-    """End one connection of many: what goes wrong with it is not the others' affair."""
+    """End one of several connections; an error with one must not keep the others open."""
     try:
         await connection.end(close)
     except Exception:
@@ -183,7 +183,7 @@ async def _end(connection: Closable, close: Close) -> None:
 
 
 async def _refuse(error: HandshakeError, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer as the error says; raise it where it says nothing, as one of a client of ours does."""
+    """Answer with the error's status; raise an error without one, as a client of ours gets it."""
     if not 200 <= error.status <= 599:
         raise error
     body = error.body or f"{error}\n".encode()
@@ -207,7 +207,7 @@ def endpoint_name(scope: Scope, prefix: str) -> str | None:
 
 
 def check_policy(endpoint: Endpoint, scope: Scope) -> None:
-    """Raise the HandshakeError to answer with where the endpoint takes no such connection."""
+    """Raise a HandshakeError if the endpoint does not accept such a connection."""
     lines = [(name, value) for name in ("Host", "Origin") for value in header_values(scope, name)]
     try:
         headers = Headers(lines)
@@ -226,10 +226,10 @@ def check_policy(endpoint: Endpoint, scope: Scope) -> None:
 
 
 def _with_subprotocol(endpoint: Endpoint, scope: Scope) -> App:
-    """Return the endpoint's app, made to accept with its own first choice among the offers.
+    """Return the endpoint's app, changed to accept with its first choice among the offers.
 
-    A client that offers none is welcome without; one that offers only others is refused, since it
-    would fail the connection itself (WHATWG WebSockets, "establish a WebSocket connection").
+    A client that offers none is accepted without one. A client that offers only others is refused:
+    it would fail the connection itself (WHATWG WebSockets, "establish a WebSocket connection").
     """
     offered: Sequence[str] = scope.get("subprotocols") or ()
     if not endpoint.subprotocols or not offered:
@@ -252,7 +252,7 @@ def _with_subprotocol(endpoint: Endpoint, scope: Scope) -> App:
 
 
 def connection_of(name: str, connection: Closable) -> Connection:
-    """Return the handle by which code anywhere below finds its connection in the context."""
+    """Return the value by which code below finds its connection in the context."""
 
     async def send(message: str | bytes) -> None:
         key = "text" if isinstance(message, str) else "bytes"

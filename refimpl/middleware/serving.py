@@ -1,7 +1,7 @@
-"""An ASGI application served by uvicorn inside the event loop that runs already.
+"""Serve an ASGI application with uvicorn inside an event loop that is running already.
 
-For programs and notebooks that own their loop: the server is one task more, listens on a free port,
-leaves the process's signals and logging as they are, and is gone when the block ends.
+For programs and notebooks with a loop of their own: the server is one more task, listens on a free
+port, leaves the process's signals and logging as they are, and ends with the block.
 
 >>> async def main():
 ...     async with running(app) as server:
@@ -22,13 +22,15 @@ from uvicorn.importer import ImportFromStringError
 
 from refimpl.middleware.asgi import App
 
-__all__ = ["OUR_ENGINE", "Running", "bracketed", "running"]
+__all__ = ["OUR_ENGINE", "OUR_HTTP", "Running", "bracketed", "running"]
 
 OUR_ENGINE = "refimpl.middleware.engine.protocol:Engine"
+OUR_HTTP = "refimpl.middleware.engine.http:HTTP"
+"""uvicorn's `http` with deadlines: `running(app, settings={"http": OUR_HTTP})`."""
 
 
 class Loggers:
-    """What loggers are set to, put back when the last of several blocks that change it ends."""
+    """The settings of loggers, restored when the last of several overlapping blocks ends."""
 
     def __init__(self, *names: str) -> None:
         self._loggers = [logging.getLogger(name) for name in names]
@@ -37,7 +39,7 @@ class Loggers:
 
     @contextmanager
     def kept(self) -> Iterator[None]:
-        """Put levels, handlers and propagation back behind the block, and behind those inside."""
+        """Restore levels, handlers and propagation after the block and all that overlap it."""
         if not self._blocks:
             self._before = [
                 (each.level, list(each.handlers), each.propagate) for each in self._loggers
@@ -55,12 +57,12 @@ class Loggers:
                     logger.handlers, logger.propagate = handlers, propagate
 
 
-# uvicorn sets their levels for the whole process, and takes the handlers of the second away.
+# uvicorn sets their levels for the whole process, and removes the handlers of the second.
 LOGGING = Loggers("uvicorn.error", "uvicorn.access", "uvicorn.asgi")
 
 
 class Running(uvicorn.Server):
-    """A uvicorn server in somebody else's loop; `ready` is set when it serves, or failed to."""
+    """A uvicorn server in its caller's loop; `ready` is set when it serves or has failed to."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -68,32 +70,32 @@ class Running(uvicorn.Server):
         self.host, self.port = config.host, config.port
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start as uvicorn does, then say so."""
+        """Start as uvicorn does, then set `ready`."""
         try:
             await super().startup(sockets)
-        except SystemExit:  # a lifespan that fails: an exit here would take the whole loop along
+        except SystemExit:  # the lifespan failed: an exit here would end the whole loop
             self.should_exit = True
         finally:
             self.ready.set()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave SIGINT and SIGTERM to the program whose loop this is."""
+        """Leave SIGINT and SIGTERM to the program that owns the loop."""
         yield
 
     @property
     def http(self) -> str:
-        """The address for HTTP clients, without a slash at its end."""
+        """The address for HTTP clients, without a final slash."""
         return f"http://{bracketed(self.host)}:{self.port}"
 
     @property
     def ws(self) -> str:
-        """The address for WebSocket clients, without a slash at its end."""
+        """The address for WebSocket clients, without a final slash."""
         return f"ws://{bracketed(self.host)}:{self.port}"
 
 
 def bracketed(host: str) -> str:
-    """Return a host as it stands in a URL: an IPv6 address in brackets (RFC 3986 3.2.2)."""
+    """Return a host as it is written in a URL: an IPv6 address in brackets (RFC 3986 3.2.2)."""
     return f"[{host}]" if ":" in host else host
 
 
@@ -109,9 +111,9 @@ async def running(
     """Serve app while the block runs.
 
     engine: uvicorn's `ws`: our class, "websockets-sansio", "wsproto" or another class. settings:
-    more of uvicorn's own, say `{"ws_max_size": 1000}`. Raises RuntimeError where the application's
-    lifespan does not start, or uvicorn cannot load what is named. Connections that have not ended
-    5 s after the block are cut.
+    more of uvicorn's own, as in `{"ws_max_size": 1000}`. Raises RuntimeError if the application's
+    lifespan fails, or uvicorn cannot load what is named. Connections still open 5 s after the block
+    are cut.
     """
     options = {"log_config": None, "timeout_graceful_shutdown": 5, **(settings or {})}
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -133,7 +135,7 @@ async def running(
 
 
 def _load(config: uvicorn.Config) -> None:
-    """Import what the settings name; uvicorn would end the process where the application is not."""
+    """Import what the settings name; if that fails, uvicorn itself would end the process."""
     try:
         config.load()
     except (SystemExit, ImportFromStringError) as error:

@@ -1,6 +1,6 @@
-"""Files, an API and WebSockets under one address, each path with exactly one owner.
+"""Files, an API and WebSockets under one address, with exactly one owner for each path.
 
-Starlette finds and sends the files, with ETag, 304 and ranges; what may be asked for, and who owns
+Starlette finds and sends the files, with ETag, 304 and ranges. What may be requested, and who owns
 which path, is decided here. The table of `path_table`, first match wins:
 
 ==================  =======================================  ==================================
@@ -65,7 +65,7 @@ class Files(StaticFiles):
     """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one file; a WebSocket is denied with 404, since there is none here."""
+        """Serve one file; a WebSocket is denied with 404, since there are none here."""
         if scope["type"] == "websocket":
             return await no_such_endpoint(scope, receive, send)
         if is_socket_path(scope["path"]):
@@ -80,10 +80,10 @@ class Files(StaticFiles):
         return os.path.normpath(os.path.join(*path.split("/")))
 
     async def get_response(self, path: str, scope: Scope) -> Response:
-        """Return Starlette's answer, with redirects that stay here whatever Host says.
+        """Return Starlette's answer; redirects stay on this server, whatever Host says.
 
-        A file that may not be read is 404 as well: nobody is asked for a name here, so 401 would
-        ask for nothing (RFC 9110 15.5.2).
+        A file without read permission is 404 as well: 401 would have to ask for credentials (RFC
+        9110 15.5.2), and there are none here.
         """
         try:
             response = await super().get_response(path, scope)
@@ -106,7 +106,7 @@ def is_socket_path(path: str) -> bool:
 
 
 async def upgrade_required(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer plain HTTP where only WebSockets live, with 426 (RFC 9110 15.5.22)."""
+    """Answer plain HTTP on a path for WebSockets with 426 (RFC 9110 15.5.22)."""
     if scope["type"] == "websocket":
         return await no_such_endpoint(scope, receive, send)
     body, headers = b"This address speaks WebSocket only.\n", [("upgrade", "websocket")]
@@ -114,7 +114,7 @@ async def upgrade_required(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def not_found(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer what no API route has taken with 404 in JSON, so that no page stands in for data."""
+    """Answer 404 in JSON if no API route matches: a client must not get a page in place of data."""
     if scope["type"] == "websocket":
         return await no_such_endpoint(scope, receive, send)
     headers = [("content-type", "application/json")]

@@ -1,13 +1,12 @@
-"""What a live process does: where its time goes, what it holds, what it waits for, how late it is.
+"""Profiles of a live process: its CPU time, its memory, its tasks and its delays.
 
 `cpu` samples a running loop, `heap` and `allocs` look at memory, `taskdump` at tasks; `stacks` is
 what a profile is, `flame` draws it, and `debug` serves all of them over HTTP. `histogram` keeps
 latencies, `lag` measures how late the loop is.
 
-What a server costs beside its peers, and under load, is measured from outside: `refimpl.bench`.
+`refimpl.bench` measures from outside: what a server costs compared with its peers, and under load.
 
-The public names load what they need when first asked for: a server that is watched should hold no
-more than it needs.
+A public name loads its module on first use, so that a profiled server holds no more than it needs.
 """
 
 from importlib import import_module

@@ -1,8 +1,8 @@
-"""Allocation profiles: what is allocated while a server runs, also what is freed at once.
+"""Allocation profiles: all that is allocated while a server runs, even what is freed at once.
 
-A heap profile shows what stayed. An allocation profile shows the traffic: a buffer that is made and
-dropped for each message holds nothing, and costs time all the same. tracemalloc forgets a block
-that is freed, so this is memray's work: it records each allocation with its stack in a file.
+A heap profile shows what stayed. An allocation profile also shows what came and went: a buffer made
+and dropped for each message holds no memory, but costs time. tracemalloc forgets a freed block, so
+this takes memray, which records each allocation with its stack in a file.
 
 >>> recorder = AllocationRecorder()
 >>> recorder.start()
@@ -13,9 +13,9 @@ that is freed, so this is memray's work: it records each allocation with its sta
 >>> finding.profile.total > 10_000_000
 True
 
-With an echo server of 7 us a message the loop took two to three times the CPU while memray traced
-every object. Reading the file costs more, 1 us an allocation, so a process of its own does that,
-and a recording ends early where the file has grown to MAX_RECORD. memray does not run on Windows.
+The loop of an echo server (7 us a message) took two to three times the CPU while memray traced
+every object. Reading the file costs more, 1 us an allocation, so another process does that, and a
+recording ends early when its file has grown to MAX_RECORD. memray does not run on Windows.
 """
 
 import json
@@ -39,9 +39,9 @@ if TYPE_CHECKING:
 __all__ = ["MAX_RECORD", "AllocationRecorder", "main"]
 
 MAX_RECORD = 32 * 1024 * 1024
-"""Bytes of a recording; a busy server writes 10 MiB a second."""
+"""Bytes at which a recording ends; a busy server writes 10 MiB a second."""
 
-DEEPEST = 48  # calls of a stack
+DEEPEST = 48  # calls kept of a stack
 NAMES = ("allocs", "debug", "debug_request", "profiles")
 OURS = tuple(f"refimpl/profiling/{name}.py" for name in NAMES)
 READ = "import sys; from refimpl.profiling.allocs import main; main(sys.argv[1])"
@@ -51,8 +51,8 @@ READ_LIMIT = 120.0  # seconds for the process that reads a recording
 class AllocationRecorder:
     """Records the allocations of this process between `start` and `stop`.
 
-    Call both in the thread that matters, since memray follows the calls of the thread that starts
-    it. `finding` may be called in any other: it waits for the process that reads the recording.
+    Call both in the thread to be profiled, since memray follows the calls of the thread that starts
+    it. Call `finding` in another one: it waits for the process that reads the recording.
     """
 
     def __init__(self) -> None:
@@ -74,7 +74,7 @@ class AllocationRecorder:
     def start(self) -> None:
         """Begin to record.
 
-        Raises MissingProfiler where memray is not installed, BusyProfiler where it is at work.
+        Raises MissingProfiler if memray is not installed, BusyProfiler if it is recording already.
         """
         if find_spec("memray") is None:
             where = "" if sys.platform != "win32" else ", which does not run on Windows"
@@ -92,13 +92,13 @@ class AllocationRecorder:
         self._tracker, self._started = tracker, monotonic()
 
     def stop(self) -> None:
-        """End the recording; once is enough, and more does no harm."""
+        """End the recording; further calls do nothing."""
         if self._tracker is not None:
             self._tracker.__exit__(None, None, None)
             self._tracker, self._ended = None, monotonic()
 
     def discard(self) -> None:
-        """Delete the recording, and end the process that reads it, if one does."""
+        """Delete the recording, and end the process that is reading it, if any."""
         if self._reader is not None and self._reader.poll() is None:
             self._reader.kill()
         if self._folder is not None:
@@ -108,8 +108,8 @@ class AllocationRecorder:
     def finding(self) -> Finding:
         """Return what was allocated, by stack, and delete the recording.
 
-        Raises TimeoutError where it cannot be read in READ_LIMIT seconds, ConnectionAbortedError
-        where `discard` was called meanwhile.
+        Raises TimeoutError if it cannot be read in READ_LIMIT seconds, ConnectionAbortedError if
+        `discard` was called meanwhile.
         """
         command = [sys.executable, "-c", READ, str(self._file)]
         self._reader = subprocess.Popen(command, stdout=subprocess.PIPE)
@@ -126,7 +126,7 @@ class AllocationRecorder:
 
 
 def _finding(rows: Iterable[tuple[list[tuple[str, str, int]], int, int]], took: float) -> Finding:
-    """Return rows of (stack, bytes, allocations) as a finding, without what the profiler made."""
+    """Return rows of (stack, bytes, allocations) as a finding, without the profiler's own calls."""
     sizes: Counter[tuple[Call, ...]] = Counter()
     counts: Counter[tuple[Call, ...]] = Counter()
     for frames, size, count in rows:
@@ -158,8 +158,8 @@ def _call(function: str, file: str, line: int, inner: bool) -> Call:
 def main(file: str) -> None:
     """Print a recording as JSON: rows of (stack from the inside out, bytes, allocations).
 
-    Runs in a process of its own. Freed blocks are those that memray calls temporary, with no limit
-    to how late they were freed; the others are still held.
+    Runs in a process of its own. The freed blocks are those that memray calls temporary, however
+    late they were freed; the others are still held.
     """
     from memray import FileReader
 

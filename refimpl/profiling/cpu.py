@@ -1,4 +1,4 @@
-"""CPU profiles of a running event loop: where the time of its thread goes, sampled.
+"""CPU profiles of a running event loop: samples of where its thread spends its time.
 
 >>> import asyncio
 >>> async def main():
@@ -10,8 +10,9 @@
 >>> asyncio.run(main())
 True
 
-How to sample decides what is seen. One echo server, looked at in three ways: with a function that
-took 57 % of its processor time (found by taking it away), and with a loop that was busy for 10 %:
+What is seen depends on how it is sampled. One echo server, sampled in three ways: once with a
+function that took 57 % of its processor time (measured by removing it), once with a loop that was
+busy for 10 % of the time:
 
 ============================================  =========  =========  =============================
 the sampler                                   57 % is    10 % is    the server's cost a message
@@ -21,17 +22,17 @@ pyinstrument                                  62 %       0.3 %      1.7 to 2.3 t
 a thread that reads `_current_frames()`       0 %        -          as without
 ============================================  =========  =========  =============================
 
-- pyinstrument counts the time since its last sample for the call at hand, and in a loop with little
-  to do that is nearly always the wait; it looks at its clock in calls, which makes those dearer.
-- A thread of our own gets the interpreter lock when the loop lets go of it, which it does in system
+- pyinstrument counts the time since its last sample for the current call, and in a loop with little
+  to do that is nearly always the wait. It reads its clock in calls, which makes those dearer.
+- A thread of our own gets the interpreter lock when the loop releases it, which happens in system
   calls: the server then seems to do nothing but send and wait.
 - py-spy reads the process from outside, well and at no cost, but needs the right to trace it, which
-  containers and hardened systems withhold.
+  containers and hardened systems deny.
 - cProfile counts every call; a small function called often looks dearer than it is.
 
-The timer is what Go's profiler uses too. Its signal reaches the main thread only, and Windows has
-none: there pyinstrument steps in, good for a loop that is busy. Time in a function written in C
-counts for its caller, and a wait, for data or for the processor, for none.
+Go's profiler uses the timer too. Its signal reaches the main thread only, and Windows has none:
+there pyinstrument takes over, which is good enough for a busy loop. Time in a function written in C
+counts for its caller; waiting, for data or for the processor, counts for nobody.
 """
 
 from collections.abc import Iterator, Sequence
@@ -75,8 +76,8 @@ class CPUSampler:
     def start(self) -> None:
         """Begin to sample this thread.
 
-        Raises BusyProfiler where another profiler is at work in it, MissingProfiler where it needs
-        pyinstrument and that is not installed.
+        Raises BusyProfiler if another profiler is at work in it, MissingProfiler if this takes
+        pyinstrument and it is not installed.
         """
         kind = SignalSampler if can_interrupt() else CallSampler
         sampler = kind(self._interval)
@@ -84,14 +85,14 @@ class CPUSampler:
         self._sampler, self._began = sampler, perf_counter()
 
     def stop(self) -> None:
-        """End it; quick, since the profiled thread must do it. From then on `profile` is there."""
+        """End it, quickly, since the profiled thread must do it. Then `profile` can be read."""
         if self._sampler is not None and self._took is None:
             self._sampler.stop()
             self._took = perf_counter() - self._began
 
     @property
     def profile(self) -> Profile:
-        """What was sampled, made from the raw samples by whoever asks first, in any thread."""
+        """The profile, made from the raw samples on first use, in any thread."""
         if self._profile is None:
             if self._sampler is None or self._took is None:
                 raise BusyProfiler("the sampler has not been stopped: there is no profile yet")
@@ -108,7 +109,7 @@ class CPUSampler:
 
 @contextmanager
 def sample_cpu(interval: float = INTERVAL) -> Iterator[CPUSampler]:
-    """Sample this thread during the block, awaits and other tasks included; see `.profile` then."""
+    """Sample this thread during the block, with its awaits and other tasks; `.profile` has it."""
     sampler = CPUSampler(interval)
     sampler.start()
     try:
@@ -118,14 +119,14 @@ def sample_cpu(interval: float = INTERVAL) -> Iterator[CPUSampler]:
 
 
 def _is_idle(stack: tuple[Call, ...]) -> bool:
-    """Tell whether the loop waits for something to do: it selects, or a loop in C runs nothing."""
+    """Tell whether the loop is waiting: it is in select(), or a loop in C runs no callback."""
     if not stack or stack[-1].file == "asyncio/runners.py":
         return True
     return any(call.file in SELECTS and call.function.endswith(IDLE) for call in stack[-2:])
 
 
 def above_the_loop(stack: Sequence[Call]) -> tuple[Call, ...]:
-    """Return a stack from the callback or task on that the loop runs: what is below is the same.
+    """Return a stack from the loop's callback or task on: the calls below are always the same.
 
     In a notebook the kernel's own calls below those of a cell go too.
     """

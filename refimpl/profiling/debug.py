@@ -2,19 +2,18 @@
 
 >>> import asyncio
 >>> async def main():
-...     async with serve_debug() as debug:  # and beside it the server that is looked at
+...     async with serve_debug() as debug:  # around the server that is to be profiled
 ...         return debug.url.startswith("http://127.0.0.1:"), len(debug.token)
 >>> asyncio.run(main())
 (True, 43)
 
-It is off unless it is asked for, listens on this machine only, and answers only who has the token:
-see `debug_request`. A token that is not given is made and handed to the caller, and never logged:
-logs are kept, copied and read by many. Whoever starts the server shows it once, as `refimpl serve`
-does.
+It is off unless it is asked for, listens on this machine only, and answers only requests with the
+token: see `debug_request`. Where none is given, a token is made and handed to the caller, who may
+show it once, as `refimpl serve` does. It is never logged: logs are kept, copied and read by many.
 
-The server has a thread and a loop of its own; see `profiles` for why. It looks at the loop in which
-`serve_debug` was entered, notes for that loop where each task is made (1 us a task), and ends with
-the block, with whatever profile is under way.
+The server has a thread and a loop of its own; see `profiles` for why. It profiles the loop in which
+`serve_debug` was entered, and notes where each of its tasks is made (1 us a task). It ends with the
+block, and so does a profile under way.
 """
 
 import asyncio
@@ -38,8 +37,8 @@ from refimpl.profiling.debug_request import (
     PROFILES,
     ROOT,
     SEND_TIMEOUT,
+    AccessCheck,
     Answer,
-    Door,
     Refused,
     read_request,
     refusal,
@@ -65,10 +64,10 @@ class DebugServer:
         self.port = port
         """The port listened on; chosen by the system where 0 was asked for."""
         self._ssl = ssl
-        self._door = Door(token, host)
-        self._looks = Profiles(asyncio.get_running_loop(), threading.get_ident())
+        self._access = AccessCheck(token, host)
+        self._profiles = Profiles(asyncio.get_running_loop(), threading.get_ident())
         self._tasks: set[asyncio.Task[None]] = set()
-        # The connections that have not shown the token, the oldest first.
+        # The connections whose token has not been checked, the oldest first.
         self._strangers: dict[asyncio.Task[None], None] = {}
         self._ready: concurrent.futures.Future[None] = concurrent.futures.Future()
         self._loop: asyncio.AbstractEventLoop
@@ -81,16 +80,16 @@ class DebugServer:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http{'s' if self._ssl else ''}://{host}:{self.port}{ROOT}"
 
-    # --- in the thread of the loop that is looked at ---
+    # --- in the thread of the profiled loop ---
 
     async def start(self) -> None:
-        """Listen; OSError where the address cannot be had."""
+        """Listen; OSError if that fails."""
         self._thread.start()
         await asyncio.wrap_future(self._ready)
         logger.info("debug endpoints at %s", self.url)
 
     async def close(self) -> None:
-        """Stop listening, end the profile that is under way, and wait for the thread."""
+        """Stop listening, end a profile under way, and wait for the thread."""
         self._loop.call_soon_threadsafe(self._stop.set)
         await asyncio.to_thread(self._thread.join)  # the loop goes on: samplers are stopped in it
 
@@ -116,19 +115,19 @@ class DebugServer:
             ssl_handshake_timeout=HEAD_TIMEOUT if self._ssl else None,
         )
         self.port = server.sockets[0].getsockname()[1]
-        counting = asyncio.create_task(self._looks.count_tasks())
+        counting = asyncio.create_task(self._profiles.count_tasks())
         self._ready.set_result(None)
         try:
             await self._stop.wait()
         finally:
             server.close()
-            self._looks.end_base()
+            self._profiles.end_base()
             for task in (counting, *self._tasks):
                 task.cancel()
             await asyncio.gather(counting, *self._tasks, return_exceptions=True)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Take a connection; where there is no room, the oldest without the token makes some."""
+        """Accept a connection; at the limit, drop the oldest one that has not sent the token."""
         has_room = len(self._tasks) < MAX_CONNECTIONS
         if not has_room and self._strangers:
             oldest = next(iter(self._strangers))
@@ -155,7 +154,7 @@ class DebugServer:
             answer = await self._answer(reader, f"{address}:{port}", has_room)
             if answer is not None:
                 async with asyncio.timeout(SEND_TIMEOUT):
-                    writer.transport.set_write_buffer_limits(0)  # drain() is to mean: all is out
+                    writer.transport.set_write_buffer_limits(0)  # drain() waits for all of it
                     writer.write(answer.serialize())
                     await writer.drain()
                     if writer.can_write_eof():
@@ -167,7 +166,7 @@ class DebugServer:
     async def _answer(
         self, reader: asyncio.StreamReader, who: str, has_room: bool
     ) -> Answer | None:
-        """Return the answer to what a client asks, None where it left; log what came of it."""
+        """Return the answer to a client's request, None if the client has left; log the outcome."""
         began, what = monotonic(), "a request"
         try:
             if not has_room:
@@ -176,14 +175,14 @@ class DebugServer:
             if request is None:
                 return None
             what = _known(request.path)
-            query = self._door.check(request)
+            query = self._access.check(request)
             self._strangers.pop(asyncio.current_task(), None)  # type: ignore[arg-type]
-            what = f"{query.look or 'index'} as {query.format}"
+            what = f"{query.profile or 'index'} as {query.format}"
             if query.seconds:
                 what += f" for {query.seconds:g} s"
-            if not query.look:
-                return Answer(CONTENT_TYPES["html"], await index(self._looks))
-            finding = await _unless_gone(self._looks.take(query, who), reader)
+            if not query.profile:
+                return Answer(CONTENT_TYPES["html"], await index(self._profiles))
+            finding = await _unless_gone(self._profiles.take(query, who), reader)
             if finding is None:
                 logger.warning("%s left, %s stopped after %.2f s", who, what, monotonic() - began)
                 return None
@@ -193,21 +192,21 @@ class DebugServer:
             return refusal(refused)
         except Exception:
             logger.exception("%s for %s failed", what, who)
-            return refusal(Refused(500, "the look failed; the server's log says why"))
+            return refusal(Refused(500, "the profile failed; the server's log says why"))
         logger.info("%s for %s took %.2f s", what, who, monotonic() - began)
         return answer
 
 
 def _known(path: str) -> str:
-    """Return a path for the log: one that is not ours may hold what no log should."""
+    """Return a path for the log; an unknown one might hold a secret."""
     return path if path.startswith(ROOT) and path[len(ROOT) :] in PROFILES else "an unknown path"
 
 
 async def _unless_gone(
-    look: Coroutine[Any, Any, Finding], reader: asyncio.StreamReader
+    profiling: Coroutine[Any, Any, Finding], reader: asyncio.StreamReader
 ) -> Finding | None:
-    """Return what a look finds; cancel it and return None where the client leaves before."""
-    working, leaving = asyncio.create_task(look), asyncio.create_task(_left(reader))
+    """Return the finding of a profile; cancel it and return None if the client leaves first."""
+    working, leaving = asyncio.create_task(profiling), asyncio.create_task(_left(reader))
     try:
         await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
         return working.result() if working.done() else None
@@ -218,7 +217,7 @@ async def _unless_gone(
 
 
 async def _linger(reader: asyncio.StreamReader) -> None:
-    """Wait a moment for the client to hang up: closing on what it still sends drops the answer."""
+    """Wait a moment for the client to hang up: closing while it still sends drops the answer."""
     try:
         async with asyncio.timeout(LINGER):
             await _left(reader)
@@ -227,7 +226,7 @@ async def _linger(reader: asyncio.StreamReader) -> None:
 
 
 async def _left(reader: asyncio.StreamReader) -> None:
-    """Return when the client has hung up; what it says until then is dropped."""
+    """Return when the client has hung up; drop what it sends until then."""
     try:
         while await reader.read(4096):
             pass
@@ -250,8 +249,8 @@ async def serve_debug(
     port: 0 for a free one; see `.port`. token: at least MIN_TOKEN characters; None for a new one;
     see `.token`. host: an address of this machine only, unless allow_remote is set, which needs ssl
     and is refused in production. environment: what this is, $REFIMPL_ENV where None; "prod" and
-    "production" are production. Raises ValueError for a token or an address that would leave the
-    door open, OSError where the address cannot be had.
+    "production" are production. Raises ValueError for an unsafe token or address, OSError if it
+    cannot listen.
     """
     if environment is None:
         environment = os.environ.get("REFIMPL_ENV", "")
@@ -279,7 +278,7 @@ def _check_token(token: str) -> None:
 
 
 def _check_host(host: str, ssl: tls.SSLContext | None, allow_remote: bool, prod: bool) -> None:
-    """Raise ValueError where others than this machine could reach the door, and should not."""
+    """Raise ValueError if other machines could reach the server without being allowed to."""
     if is_loopback(host):
         return
     where = f"got host={host!r} for the debug endpoints"

@@ -1,16 +1,16 @@
-"""The door of the debug server: who may ask, what may be asked, and what is answered.
+"""A request to the debug server: who may send it, what it may ask for, and how it is answered.
 
-A profile shows code, paths and timing, and taking one costs the server CPU: an open door is a leak
-and a way to slow the service down. So each request passes these checks, in this order, and what
-fails one is told why, in one line, and logged:
+A profile shows code, paths and timing, and taking one costs the server CPU: without checks it would
+be a leak and a way to slow the service down. Each request passes these, in this order; one that
+fails is logged, and answered with the reason in one line:
 
 1. `Host` is this machine (a page elsewhere can point its own name at 127.0.0.1: DNS rebinding);
-2. no browser sent it on behalf of a page (`Origin`, `Sec-Fetch-Site`);
+2. no page of another site made a browser send it (`Origin`, `Sec-Fetch-Site`);
 3. it is a GET without a body;
-4. `Authorization: Bearer` holds the token, which never stands in the URL, because URLs are logged;
+4. `Authorization: Bearer` holds the token, which must not be in the URL, because URLs are logged;
 5. the path and each parameter are known, and the parameters are sane.
 
->>> Door("x" * 32).check(Request("/", Headers([("Host", "evil.example")])))
+>>> AccessCheck("x" * 32).check(Request("/", Headers([("Host", "evil.example")])))
 Traceback (most recent call last):
 refimpl.profiling.debug_request.Refused: got a Host that is not this machine
 """
@@ -34,15 +34,15 @@ from refimpl.handshake import (
 )
 from refimpl.profiling.render import CONTENT_TYPES
 
-__all__ = ["MAX_SECONDS", "MIN_TOKEN", "ROOT", "Answer", "Door", "Query", "Refused"]
+__all__ = ["MAX_SECONDS", "MIN_TOKEN", "ROOT", "AccessCheck", "Answer", "Query", "Refused"]
 
 ROOT = "/debug/pprof/"
-MIN_TOKEN = 32  # characters, all of which count: 190 bits where they come from token_urlsafe
+MIN_TOKEN = 32  # characters: 190 bits if they come from token_urlsafe
 MAX_HEAD = 16 * 1024
 LIMITS = HeadLimits(max_header_line=8 * 1024, max_head=MAX_HEAD)
 MAX_SECONDS = 30.0
 HEAD_TIMEOUT = 5.0  # seconds for a whole request
-SEND_TIMEOUT = 10.0  # seconds for a client to take the answer
+SEND_TIMEOUT = 10.0  # seconds for a client to read the answer
 SECONDS = re.compile(r"[0-9]{1,3}(\.[0-9]{1,6})?")  # no sign, no exponent, no nan
 HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::([0-9]{0,5}))?")  # RFC 9110 7.2
 PROFILES = {
@@ -63,11 +63,11 @@ HEADERS = (
     ("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
 )
-"""On each answer: nothing is kept, guessed, run, loaded or shown to another site."""
+"""Headers of every answer: it is not stored, sniffed, run or framed, and loads nothing."""
 
 
 class Refused(Exception):
-    """A request that is answered with an error. headers: to add to the answer."""
+    """A request that is answered with an error. headers: added to the answer."""
 
     def __init__(self, status: int, message: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(message)
@@ -77,9 +77,9 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What is asked for. look: a key of PROFILES; seconds: None where not given."""
+    """What a request asks for. profile: a key of PROFILES; seconds: None where not given."""
 
-    look: str
+    profile: str
     seconds: float | None = None
     format: str = "text"
     base: bool | None = None
@@ -87,7 +87,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A body and what it is."""
+    """The body of an answer, its type, and its status."""
 
     content_type: str
     body: str
@@ -95,15 +95,15 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
 
     def serialize(self) -> bytes:
-        """Return the answer as it goes over the wire."""
+        """Return the answer as bytes to send."""
         body = self.body.encode(errors="backslashreplace")
         lines = [("Content-Type", self.content_type), ("Content-Length", str(len(body)))]
         headers = Headers([*lines, *HEADERS, *self.headers.items()])
         return Response(self.status, headers, body).serialize()
 
 
-class Door:
-    """Checks requests against one token. host: the name or address that is listened on."""
+class AccessCheck:
+    """Checks requests against one token. host: the name or address that the server listens on."""
 
     def __init__(self, token: str, host: str = "127.0.0.1") -> None:
         self._token = token.encode()
@@ -115,7 +115,7 @@ class Door:
             raise Refused(403, "got a Host that is not this machine")
         site = _one(request.headers, "sec-fetch-site")
         if "origin" in request.headers or site not in (None, "none", "same-origin"):
-            raise Refused(403, "got a request that a page made: another site's is not answered")
+            raise Refused(403, "got a request that a page of another site made")
         if request.method != "GET":
             raise Refused(405, "expected GET", {"Allow": "GET"})
         length = _one(request.headers, "content-length")
@@ -125,9 +125,9 @@ class Door:
         return _query(request)
 
     def _is_ours(self, host: str) -> bool:
-        """Tell whether a Host is the address listened on; the port may differ, behind a tunnel.
+        """Tell whether a Host is the server's address; the port may differ, behind a tunnel.
 
-        Behind a door that is open to a network any address will do, since a rebound name is a name.
+        On a server that is open to a network any address will do: DNS rebinding takes a name.
         """
         match = HOST.fullmatch(host)  # not urlsplit: it finds a host in "x@host" and in "host/x"
         if match is None or int(match[3] or 0) > 65535 or (match[1] and ":" not in match[1]):
@@ -164,16 +164,16 @@ def _one(headers: Headers, name: str) -> str | None:
 def _query(request: Request) -> Query:
     """Return what a target asks for: 404 for an unknown path, 400 for a wrong parameter."""
     path, _, text = request.target.partition("?")
-    look = path.removeprefix(ROOT) if path.startswith(ROOT) else None
-    if look is None or look not in PROFILES:
+    profile = path.removeprefix(ROOT) if path.startswith(ROOT) else None
+    if profile is None or profile not in PROFILES:
         known = ", ".join(ROOT + name for name in PROFILES)
         raise Refused(404, f"no such path; expected one of {known}")
     pairs = parse_qsl(text, keep_blank_values=True)
     given = dict(pairs)
     if "token" in given or "access_token" in given:
         raise Refused(400, "the token goes into the Authorization header: URLs are logged")
-    if len(given) < len(pairs) or not given.keys() <= set(PROFILES[look]):
-        allowed = ", ".join(PROFILES[look]) or "none"
+    if len(given) < len(pairs) or not given.keys() <= set(PROFILES[profile]):
+        allowed = ", ".join(PROFILES[profile]) or "none"
         raise Refused(400, f"got an unknown or repeated parameter, expected: {allowed}")
     form = given.get("format", "text")
     if form not in FORMATS:
@@ -184,11 +184,11 @@ def _query(request: Request) -> Query:
     seconds = _seconds(given["seconds"]) if "seconds" in given else None
     if base is not None and seconds is not None:
         raise Refused(400, "got base and seconds, expected one of them")
-    return Query(look, seconds, form, None if base is None else base == "1")
+    return Query(profile, seconds, form, None if base is None else base == "1")
 
 
 def _seconds(text: str) -> float:
-    """Return a number of seconds that may be waited for."""
+    """Return a number of seconds within the limit, or raise Refused."""
     seconds = float(text) if SECONDS.fullmatch(text) else 0.0
     if not 0 < seconds <= MAX_SECONDS:
         shown = repr(text[:12])
@@ -197,7 +197,7 @@ def _seconds(text: str) -> float:
 
 
 async def read_request(reader: asyncio.StreamReader) -> Request | None:
-    """Return the request that a client sends, None where it leaves; Refused for what is none."""
+    """Return a client's request, None if it leaves first; Refused if it is not a whole request."""
     buffer, searched = bytearray(), 0
     try:
         async with asyncio.timeout(HEAD_TIMEOUT):
@@ -214,7 +214,7 @@ async def read_request(reader: asyncio.StreamReader) -> Request | None:
     except HandshakeError as error:
         raise Refused(error.status, str(error)) from error
     if len(buffer) > parsed[1]:
-        raise Refused(400, "got bytes behind the request, expected one request a connection")
+        raise Refused(400, "got bytes after the request, expected one request a connection")
     return parsed[0]
 
 

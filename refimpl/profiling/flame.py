@@ -1,8 +1,8 @@
-"""Flame graphs: a profile as a picture in which the widest way up is the hot path.
+"""Flame graphs: a profile as a picture in which the widest boxes lead up the hot path.
 
 Each box is a function, on top of the one that called it, as wide as its share of the profile. Left
-to right is no time line: boxes that stand on the same one are sorted, the widest first. The SVG
-holds no script and loads nothing; a pointer on a box shows the whole name, and the figures.
+to right is no time line: the boxes on one caller are sorted, the widest first. The SVG holds no
+script and loads nothing; a pointer on a box shows its whole name and its figures.
 
 >>> profile = Profile.folded({"serve;handle;encode": 6, "serve;handle;send": 3, "serve": 1})
 >>> for box in boxes(profile):
@@ -29,13 +29,13 @@ COLOURS = dict(zip(ORIGINS, ("#F2B84B", "#86C5EE", "#7FD1B4", "#D9D9D9", "#F3EA8
 WIDTH, MARGIN = 1200, 10
 ROW, FONT, LETTER = 20, 12, 7.3  # pixels; LETTER: the width of one in a monospaced font
 HEAD, FOOT = 74, 14
-NARROW = 0.4  # pixels; what is narrower cannot be seen, and would make the file large
+NARROW = 0.4  # pixels; narrower boxes cannot be seen, and would make the file large
 DEEPEST = 200  # boxes on top of one another; above that a picture says nothing
 
 
 @dataclass(slots=True)
 class Box:
-    """A function in its place. start, width: shares of the whole, 0 to 1; own: of it, its own."""
+    """One function in the graph. start, width, own: shares of the whole profile, 0 to 1."""
 
     call: Call
     depth: int
@@ -52,7 +52,7 @@ class _Node:
 
 
 def boxes(profile: Profile) -> list[Box]:
-    """Return every function of every stack in its place; a caller stands before its callees."""
+    """Return a box for every function of every stack; a caller stands before its callees."""
     root = _Node()
     for stack, weight in profile.samples:
         node = root
@@ -97,7 +97,7 @@ def escape(text: str) -> str:
 
 
 def flame_graph(profile: Profile, title: str = "") -> str:
-    """Return the profile as an SVG document that needs nothing beside it."""
+    """Return the profile as an SVG document that stands alone."""
     drawn = [box for box in boxes(profile) if box.width * (WIDTH - 2 * MARGIN) >= NARROW]
     rows = max((box.depth for box in drawn), default=0) + 1
     height, whole = HEAD + rows * ROW + FOOT, profile.total
@@ -118,7 +118,7 @@ def flame_graph(profile: Profile, title: str = "") -> str:
 
 
 def _in_words(profile: Profile) -> str:
-    """Return what the picture shows, for those who do not see it."""
+    """Return the picture's text alternative."""
     hottest = [hot for hot in profile.hottest(3) if hot.own]
     if not hottest:
         return "A flame graph without samples."
@@ -152,7 +152,7 @@ def _head(profile: Profile, title: str) -> list[str]:
 
 
 def _draw(box: Box, whole: float, unit: str, height: int) -> str:
-    """Return one box with its label, and what a pointer on it shows. whole: the weight of all."""
+    """Return one box with its label and its tooltip. whole: the weight of all samples."""
     x = MARGIN + box.start * (WIDTH - 2 * MARGIN)
     y = height - FOOT - (box.depth + 1) * ROW
     width = box.width * (WIDTH - 2 * MARGIN)

@@ -1,4 +1,4 @@
-"""Heap profiles: what holds memory, line by line, and what grew between two looks.
+"""Heap profiles: what holds memory, line by line, and what grew between two snapshots.
 
 >>> watch = HeapWatch()
 >>> watch.start()
@@ -9,14 +9,14 @@
 True
 
 The profiler is tracemalloc, of the standard library: it knows the line of every block that was
-allocated since it was started and still lives. Blocks from before are not seen, so the question it
-answers best is "what came since?", and that is the one that finds a leak. What it costs, with an
-echo server of 7 us a message: 2.7 times the CPU while it is on, and one stop of everything of 0.3 s
-for a million blocks when a snapshot is taken.
+allocated since it was started and still lives. It does not see older blocks, so the question it
+answers best is "what came since?", which is the one that finds a leak. Its cost for an echo server
+of 7 us a message: 2.7 times the CPU while it is on, and a pause of the whole process, 0.3 s for a
+million blocks, when a snapshot is taken.
 
-For what was there before, `census` counts the objects that the garbage collector knows, by type,
-with no tracing: 0.1 us an object, in slices between which the loop runs, and one stop of 30 ms for
-a million. It sees no bytes and no str; their holders it does see.
+For older objects, `census` counts what the garbage collector knows, by type, with no tracing: 0.1
+us an object, in slices between which the loop runs, and one pause of 30 ms for a million objects.
+It does not see bytes and str, only the objects that hold them.
 """
 
 import gc
@@ -39,7 +39,7 @@ BATCH = 10_000  # objects counted before other threads are let in
 
 @dataclass(frozen=True, slots=True)
 class Heap:
-    """One look. lines: (bytes, blocks) by file and line; types: objects by type."""
+    """One snapshot. lines: (bytes, blocks) by file and line; types: objects by type."""
 
     lines: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
     types: Counter[str] = field(default_factory=Counter)
@@ -48,9 +48,9 @@ class Heap:
 
 
 class HeapWatch:
-    """Two looks at the heap of this process, and the tracing between them.
+    """Two snapshots of the heap of this process, and the tracing between them.
 
-    Any thread may call it, one at a time. A trace that someone else has started is used, and left
+    Any thread may call it, one at a time. A trace that is running already is used, and left
     running.
     """
 
@@ -60,27 +60,27 @@ class HeapWatch:
 
     @property
     def base_age(self) -> float | None:
-        """Seconds since `start`; None where there is no first look."""
+        """Seconds since `start`; None where there is no base snapshot."""
         return None if self._base is None else monotonic() - self._base.taken
 
     def start(self) -> None:
-        """Begin to trace, and take the first look."""
+        """Begin to trace, and take the base snapshot."""
         if not tracemalloc.is_tracing():
             tracemalloc.start(1)
             self._started = True
-        self._base = look()
+        self._base = measure_heap()
 
     def stop(self) -> None:
-        """Forget the first look, and end the tracing where `start` began it."""
+        """Drop the base snapshot, and end the tracing if `start` began it."""
         if self._started:
             tracemalloc.stop()
         self._base, self._started = None, False
 
     def difference(self) -> Finding:
-        """Return what lives now and did not at the first look; ValueError without one."""
+        """Return what is alive now and was not at the base snapshot; ValueError without one."""
         if self._base is None:
-            raise ValueError("there is no first look to compare with")
-        base, now = self._base, look()
+            raise ValueError("there is no base snapshot to compare with")
+        base, now = self._base, measure_heap()
         grown = {
             line: (size - base.lines.get(line, (0, 0))[0], count - base.lines.get(line, (0, 0))[1])
             for line, (size, count) in now.lines.items()
@@ -102,8 +102,8 @@ class HeapWatch:
         return Finding("heap", f"Heap: what {seconds:.3g} s added", profile, text)
 
     def snapshot(self) -> Finding:
-        """Return what lives now: by line where a trace runs, by type in any case."""
-        now = look()
+        """Return what is alive now: by type, and by line if a trace runs."""
+        now = measure_heap()
         lines = [f"RSS {measured(now.rss, 'bytes')}"]
         if tracemalloc.is_tracing():
             lines += _line_table(now.lines, "held, of what was allocated since tracing began:")
@@ -113,8 +113,8 @@ class HeapWatch:
         return Finding("heap", "Heap", Profile(_samples(now.lines), "bytes"), "\n".join(lines))
 
 
-def look() -> Heap:
-    """Return the heap of now; without lines where no trace runs."""
+def measure_heap() -> Heap:
+    """Return the heap as it is now; without lines if no trace runs."""
     lines: dict[tuple[str, int], tuple[int, int]] = {}
     if tracemalloc.is_tracing():
         for statistic in tracemalloc.take_snapshot().statistics("lineno"):
@@ -137,9 +137,9 @@ def census() -> Counter[str]:
 
 
 def rss() -> int:
-    """Return the memory of this process that is in RAM, in bytes; 0 where nothing tells.
+    """Return the memory of this process that is in RAM, in bytes; 0 where it is unknown.
 
-    Outside Linux it is the most that it ever was, which is what POSIX tells.
+    Outside Linux it is the highest value so far, which is all that POSIX tells.
     """
     try:
         with open("/proc/self/statm", encoding="ascii") as file:
@@ -155,7 +155,7 @@ def rss() -> int:
 
 
 def _samples(lines: dict[tuple[str, int], tuple[int, int]]) -> list[Sample]:
-    """Return lines as stacks of two: the file, and the line in it; what shrank is left out."""
+    """Return lines as stacks of two calls, file and line; lines that shrank are left out."""
     samples: list[Sample] = []
     for (path, number), (size, _) in lines.items():
         file, origin = place(path)

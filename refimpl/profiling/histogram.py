@@ -1,8 +1,8 @@
-"""A histogram of latencies: as precise at a microsecond as at an hour, in little memory.
+"""A histogram of latencies: little memory, and equally precise at a microsecond and at an hour.
 
-After HdrHistogram: buckets are linear within each power of two, so that every value is known to the
-same share of itself, not to the same number of microseconds. With 7 bits a value is off by at most
-0.4 %, and a million samples between 10 us and 10 s take at most 2,600 numbers.
+After HdrHistogram: buckets are linear within each power of two, so that the error of a value is a
+fixed share of it, not a fixed number of microseconds. With 7 bits it is at most 0.4 %, and a
+million samples between 10 us and 10 s take at most 2,600 numbers.
 
 >>> histogram = Histogram()
 >>> for milliseconds in range(1, 1001):
@@ -27,7 +27,7 @@ QUANTILES: Mapping[str, float] = {
     "p99.9": 0.999,
     "max": 1.0,
 }
-"""What a table of latencies shows, by name."""
+"""The quantiles in a table of latencies, by name."""
 
 
 class Histogram:
@@ -61,7 +61,7 @@ class Histogram:
     # --- recording ---
 
     def record(self, seconds: float, count: int = 1) -> None:
-        """Count a duration, count times. Raises ValueError for one below 0 or without end."""
+        """Count a duration, count times. Raises ValueError for one below 0 or not finite."""
         if not 0 <= seconds < math.inf:
             raise ValueError(f"got a duration of {seconds} s, expected 0 or more")
         self._counts[self._index(round(seconds * NANO))] += count
@@ -71,7 +71,7 @@ class Histogram:
         self.highest = max(self.highest, seconds)
 
     def merge(self, other: "Histogram") -> None:
-        """Add what another one counted. Raises ValueError where its buckets are others."""
+        """Add the counts of another one. Raises ValueError if its buckets differ."""
         if other.bits != self.bits:
             raise ValueError(f"got a histogram of {other.bits} bits, expected {self.bits}")
         self._counts.update(other._counts)
@@ -97,13 +97,13 @@ class Histogram:
         """Return the seconds that a share of the samples does not exceed; 0 where there are none.
 
         Off by at most `error` of itself; 0 and 1 give the lowest and the highest exactly. Raises
-        ValueError for a share that is none.
+        ValueError for a share outside 0 to 1.
         """
         if not 0 <= share <= 1:
             raise ValueError(f"got a share of {share}, expected 0 to 1")
         if not self.count:
             return 0.0
-        rank = max(1, math.ceil(self.count * share - 1e-9))  # 0.07 * 100 is 7 and a little
+        rank = max(1, math.ceil(self.count * share - 1e-9))  # 0.07 * 100 is a little over 7
         seen = 0
         for index in sorted(self._counts):
             seen += self._counts[index]

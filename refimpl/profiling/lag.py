@@ -1,9 +1,9 @@
-"""How late the event loop is: a beat that should come on time, and notes when it does not.
+"""How late the event loop is: a callback that is due at fixed times, and how late each comes.
 
-One callback that computes for 200 ms holds up every connection of the process for 200 ms, and no
-profile of CPU time says so: it knows how much was spent, not who had to wait. The monitor does. It
-notes every beat that a pause swallowed, not only the first one behind it, so a share of its samples
-is a share of *time*: what a message meets that arrives at any moment.
+A callback that computes for 200 ms holds up every connection of the process for 200 ms. A profile
+of CPU time does not show that: it knows how much was spent, not who had to wait. The monitor does.
+It notes every beat that was due during a pause, not only the first one after it. So a share of its
+samples is a share of *time*: what a message meets that arrives at any moment.
 
 >>> import time
 >>> async def main():

@@ -1,10 +1,9 @@
 """Profiles of a running loop, taken from another thread: CPU, heap, allocations, tasks.
 
-Whoever profiles must not be the one who is profiled: the looks run in a thread of their own, beside
-the loop they look at, so that they work, and answer, while that loop is busy or blocked. Only what
-has to sit in the profiled thread, the start and the stop of a sampler, is done by the loop itself,
-in a callback of well under a millisecond. The thread shares the interpreter lock with the loop,
-though: while it draws or counts, a turn of the loop may wait 5 ms for it.
+A profiler must not run in the loop that it profiles. It has a thread of its own, so that it works,
+and answers, while that loop is busy or blocked. Only a sampler has to be started and stopped in the
+profiled thread; the loop does that, in a callback of well under a millisecond. Both threads share
+the interpreter lock: while this one draws or counts, a turn of the loop may wait 5 ms for it.
 """
 
 import asyncio
@@ -23,9 +22,9 @@ from refimpl.profiling.taskdump import History, dump_tasks, tasks_finding
 
 __all__ = ["Profiles"]
 
-USUAL_SECONDS = 5.0  # where a request names none
-BASE_LIMIT = 600.0  # seconds after which a first look at the heap is given up, and its tracing ends
-START_LIMIT = 5.0  # seconds for the loop to take a callback; a loop that is this late is blocked
+USUAL_SECONDS = 5.0  # if a request names none
+BASE_LIMIT = 600.0  # seconds after which a base snapshot of the heap is dropped, and tracing ends
+START_LIMIT = 5.0  # seconds for the loop to run a callback; a loop that is this late is blocked
 STOP_LIMIT = 30.0
 LAG_LIMIT = 0.25
 COUNT_EVERY = 5.0
@@ -33,7 +32,7 @@ POLL = 0.1
 
 
 class Profiles:
-    """Profiles of a loop that runs in another thread. thread: that thread's identity."""
+    """Takes profiles of a loop that runs in another thread. thread: that thread's identity."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, thread: int) -> None:
         self._loop = loop
@@ -45,22 +44,22 @@ class Profiles:
 
     @property
     def busy(self) -> str:
-        """Who looks at the moment, what at and for how long still; "" where nobody does."""
+        """The profile under way, for whom, and the seconds left; "" where there is none."""
         if self._busy is None:
             return ""
         what, end = self._busy
         return f"{what}, {max(0.0, end - monotonic()):.0f} s left"
 
     async def take(self, query: Query, who: str) -> Finding:
-        """Return what was found; Refused where it cannot be looked at, or not now."""
-        if query.look == "tasks":
+        """Return a profile; Refused if it cannot be taken, or not now."""
+        if query.profile == "tasks":
             lag = await self.lag()
             return tasks_finding(dump_tasks(self._loop, self._thread), self.history, lag)
         if self._busy is not None:
             wait = {"Retry-After": f"{max(1.0, self._busy[1] - monotonic()):.0f}"}
             raise Refused(429, f"one at a time: {self.busy}", wait)
         seconds = query.seconds or USUAL_SECONDS
-        self._busy = f"a {query.look} look for {who}", monotonic() + seconds
+        self._busy = f"/{query.profile} for {who}", monotonic() + seconds
         try:
             return await self._take_alone(query, seconds)
         except MissingProfiler as error:
@@ -71,9 +70,9 @@ class Profiles:
             self._busy = None
 
     def _take_alone(self, query: Query, seconds: float) -> Awaitable[Finding]:
-        if query.look == "profile":
+        if query.profile == "profile":
             return self._cpu(seconds)
-        if query.look == "allocs":
+        if query.profile == "allocs":
             return self._allocations(seconds)
         return self._heap(query)
 
@@ -126,13 +125,13 @@ class Profiles:
         self._watch.start()
         self._ending = asyncio.get_running_loop().call_later(BASE_LIMIT, self.end_base)
         words = (
-            "The first look is taken, and each allocation is traced from now on. Ask for the heap\n"
+            "The base snapshot is taken, and each allocation is traced from now on. Ask for heap\n"
             f"again to see what came since, with base=0 to end it; it ends in {BASE_LIMIT:.0f} s."
         )
         return Finding("heap", "Heap", Profile([], "bytes"), words)
 
     def end_base(self) -> None:
-        """Give up the first look at the heap, where there is one, and its tracing."""
+        """Drop the base snapshot of the heap, if there is one, and end its tracing."""
         if self._ending is not None:
             self._ending.cancel()
             self._ending = None
@@ -141,11 +140,11 @@ class Profiles:
     async def count_tasks(self) -> None:
         """Count the tasks now and every COUNT_EVERY seconds, until cancelled."""
         while True:
-            self.history.look(self._loop)
+            self.history.record(self._loop)
             await asyncio.sleep(COUNT_EVERY)
 
     async def lag(self) -> float | None:
-        """Return how many seconds the loop takes to answer; None for more than LAG_LIMIT."""
+        """Return how many seconds the loop takes to answer, None if more than LAG_LIMIT."""
         asked = monotonic()
         try:
             await self._on_loop(lambda: None, LAG_LIMIT)
@@ -154,9 +153,10 @@ class Profiles:
         return monotonic() - asked
 
     async def _on_loop(self, function: Callable[[], None], limit: float) -> None:
-        """Have the loop call a function; Refused where it does not get to it in time.
+        """Have the loop call a function; Refused if it does not do so in time.
 
-        It will be called in any case, later then, and in order: a stop comes after its start.
+        The function is called in any case, if need be later, and in order: a stop comes after its
+        start.
         """
         done: concurrent.futures.Future[None] = concurrent.futures.Future()
 
@@ -182,7 +182,7 @@ class Profiles:
 
 
 def _settle(done: "concurrent.futures.Future[None]", error: BaseException | None) -> None:
-    """Tell the one who waits how it went, unless it waits no more."""
+    """Set the result or the error of a future, unless its waiter has given up."""
     if done.set_running_or_notify_cancel():
         if error is None:
             done.set_result(None)
@@ -191,8 +191,8 @@ def _settle(done: "concurrent.futures.Future[None]", error: BaseException | None
 
 
 def _load(module: str) -> None:
-    """Import a profiler in this thread, so that the loop need not wait for it."""
+    """Import a profiler in this thread, so that the loop does not wait for it."""
     try:
         import_module(module)
     except ImportError:
-        pass  # its start says how to get it
+        pass  # starting it says how to install it

@@ -1,4 +1,4 @@
-"""A finding and the documents it becomes: text, SVG, an HTML page, speedscope, our own JSON.
+"""A finding and its formats: text, SVG, an HTML page, speedscope, our own JSON.
 
 Every profile over HTTP is a Finding: what it is, a Profile that can be drawn, and a text that says
 the same in words. speedscope (speedscope.app) is a viewer for large profiles; it reads its format
@@ -28,7 +28,7 @@ CONTENT_TYPES = {
     "speedscope": "application/json",
     "json": "application/json",
 }
-"""The formats, and what each is called on the wire."""
+"""The formats and their media types."""
 
 LARGEST = 1e18  # bytes, seconds or samples: more than any process has
 SCHEMA = "https://www.speedscope.app/file-format-schema.json"
@@ -50,7 +50,7 @@ code { font: 14px ui-monospace, Menlo, Consolas, monospace; white-space: nowrap 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one look into a process found. kind: cpu, heap, allocs or tasks; text: for a person."""
+    """The outcome of one profile. kind: cpu, heap, allocs or tasks; text: for a person."""
 
     kind: str
     title: str
@@ -74,7 +74,7 @@ class Finding:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "Finding":
-        """Return what `to_json` wrote; ValueError where it is something else."""
+        """Return the finding that `to_json` wrote; ValueError for anything else."""
         try:
             document: dict[str, Any] = json.loads(text)
             calls = [
@@ -94,7 +94,7 @@ class Finding:
 
 
 def _index(number: object) -> int:
-    """Return the number of a call; ValueError for what else would find one in a list."""
+    """Return the number of a call; ValueError for anything else that a list could be indexed by."""
     if type(number) is not int or number < 0:
         raise ValueError("expected the number of a call")
     return number
@@ -148,7 +148,7 @@ def speedscope(finding: Finding) -> dict[str, Any]:
 
 
 def page(title: str, body: str) -> str:
-    """Return an HTML page without script around a body that is HTML already."""
+    """Return an HTML page without scripts around a body of HTML."""
     return (
         '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'

@@ -1,9 +1,8 @@
-"""Two ways to note, some hundred times a second, where a thread stands.
+"""Two ways to sample the stack of a thread some hundred times a second.
 
 `SignalSampler` has the system interrupt the main thread, by the processor time that it uses.
-`CallSampler`, for other threads and for Windows, lets pyinstrument look at a clock at each call.
-Both hand on raw samples: the calls from the outermost in, and the seconds that the sample stands
-for.
+`CallSampler`, for other threads and for Windows, lets pyinstrument read a clock at each call.
+Both yield raw samples: the calls, the outermost first, and the seconds that the sample stands for.
 """
 
 import asyncio
@@ -34,31 +33,31 @@ __all__ = [
 
 RawSample = tuple[Sequence[Call], float]
 
-MOST_SAMPLES = 200_000  # minutes of full load; what comes later is not noted
+MOST_SAMPLES = 200_000  # minutes of full load; later samples are dropped
 RELAY_EVERY = 64  # samples; the socket of a loop holds the bytes of 278 signals on Linux
 PIPE_SIZE = 64 * 1024
 
 
 class MissingProfiler(LookupError):
-    """A profiler is not installed here; the message says how to get it."""
+    """A profiler is not installed here; the message says how to install it."""
 
 
 class BusyProfiler(RuntimeError):
-    """A profiler is at work already, or still: two would measure each other."""
+    """Another profiler is at work, or this one still is: two would measure each other."""
 
 
 def can_interrupt() -> bool:
-    """Tell whether this thread can be sampled by signals: it is the main one, and not Windows."""
+    """Tell whether signals can sample this thread: the main one, on systems other than Windows."""
     return hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
 
 
 class SignalRelay:
-    """Stands between signals and the event loop, and hands on all but the profiling timer's.
+    """Stands between signals and the event loop, and passes on all but the profiling timer's.
 
-    asyncio hears of a signal by a byte in a socket of its own. Nobody reads there while the loop
-    is blocked, so the timer's bytes fill it: then the byte of a SIGTERM is lost, and every further
+    asyncio learns of a signal by a byte in a socket of its own. While the loop is blocked nobody
+    reads it, and the timer's bytes fill it: then the byte of a SIGTERM is lost, and every further
     signal prints a traceback. The relay has the bytes written to a pipe instead. The loop reads the
-    pipe, and so does the sampler now and then; the other signals go on to the loop's socket.
+    pipe, and so does the sampler now and then; other signals go on to the loop's socket.
     """
 
     def __init__(self) -> None:
@@ -69,10 +68,11 @@ class SignalRelay:
         self._theirs = -1  # the descriptor that the loop listens to
 
     def take_over(self) -> None:
-        """Get the bytes in the place of the running loop; do nothing where there is none.
+        """Receive the bytes in place of the running loop, if there is one.
 
-        A signal may arrive at any moment, so the descriptor is changed in one step. Callable at any
-        time, from a signal handler too: the loop may have begun to listen meanwhile, or stopped.
+        A signal may arrive at any moment, so the descriptor is changed in one step. May be called
+        at any time, also from a signal handler: the loop may have begun to listen meanwhile, or
+        stopped.
         """
         try:
             loop = asyncio.get_running_loop()
@@ -92,7 +92,7 @@ class SignalRelay:
             loop.add_reader(self._from, self.hand_on)
 
     def hand_on(self) -> None:
-        """Hand on what came since the last call, but for the timer's signals."""
+        """Pass on the signals that came since the last call, except the timer's."""
         try:
             came = os.read(self._from, PIPE_SIZE)
         except BlockingIOError:
@@ -102,7 +102,7 @@ class SignalRelay:
             self._pass_on(self._loop, others)
 
     def _pass_on(self, loop: asyncio.AbstractEventLoop, numbers: bytes) -> None:
-        """Write to the loop's socket, in the loop's next turn where that is full now."""
+        """Write to the loop's socket, or if that is full, in the loop's next turn."""
         if loop.is_closed():
             return
         try:
@@ -111,15 +111,15 @@ class SignalRelay:
             loop.call_soon_threadsafe(self._pass_on, loop, numbers)
 
     def end(self) -> None:
-        """Give the loop its descriptor back, unless somebody has set another."""
+        """Give the loop its descriptor back, unless another one was set meanwhile."""
         loop = self._loop
         if loop is not None:
             current = signal.set_wakeup_fd(-1 if loop.is_closed() else self._theirs)
             if current != self._to:
                 signal.set_wakeup_fd(current)
-            loop.remove_reader(self._from)  # of a closed loop too: it does nothing then
+            loop.remove_reader(self._from)  # on a closed loop it does nothing
             self.hand_on()
-            self._loop = None  # `_watch` may still be on its way
+            self._loop = None  # `_watch` may still be scheduled
         os.close(self._from)
         os.close(self._to)
 
@@ -127,9 +127,10 @@ class SignalRelay:
 class SignalSampler:
     """Samples the main thread as it uses the processor, by the profiling interval timer (SIGPROF).
 
-    The timer runs with the processor time of the process, so a loop that waits, or that another
-    process has pushed aside, is not sampled; each sample weighs what the thread used since the one
-    before. The kernel looks at the timer at its own tick, 250 times a second on many a Linux.
+    The timer counts the processor time of the process, so a loop that waits, or that another
+    process keeps off the processor, is not sampled. Each sample weighs what the thread used since
+    the last one. The kernel checks the timer at its own tick, 250 times a second on many Linux
+    systems.
     """
 
     def __init__(self, interval: float) -> None:
@@ -141,7 +142,7 @@ class SignalSampler:
         self._relay: SignalRelay | None = None
 
     def start(self) -> None:
-        """Begin; BusyProfiler where someone else handles the signal."""
+        """Begin; BusyProfiler if the signal has another handler."""
         if signal.getsignal(signal.SIGPROF) not in (signal.SIG_DFL, signal.SIG_IGN):
             raise BusyProfiler("another profiler has the timer signal: stop that one first")
         self._relay = SignalRelay()
@@ -152,7 +153,7 @@ class SignalSampler:
         signal.setitimer(signal.ITIMER_PROF, self._interval, self._interval)
 
     def stop(self) -> None:
-        """End. The signal stays ignored: what it does otherwise is to end the process."""
+        """End. The signal stays ignored, since by default it ends the process."""
         if self._relay is not None:
             signal.setitimer(signal.ITIMER_PROF, 0)
             signal.signal(signal.SIGPROF, signal.SIG_IGN)
@@ -179,7 +180,7 @@ class SignalSampler:
         self._noting = False
 
     def samples(self) -> Iterator[RawSample]:
-        """Yield what was noted."""
+        """Yield the samples."""
         for codes, seconds in self._raw:
             yield [_call_of(code) for code in reversed(codes)], seconds
 
@@ -199,10 +200,10 @@ class CallSampler:
         self._records: list[tuple[list[str], float]] = []
 
     def start(self) -> None:
-        """Begin; MissingProfiler without pyinstrument, BusyProfiler where one is at work."""
+        """Begin; MissingProfiler without pyinstrument, BusyProfiler if another one is at work."""
         if find_spec("pyinstrument") is None:
             raise MissingProfiler("CPU profiles need pyinstrument here: pip install pyinstrument")
-        from pyinstrument import Profiler  # tens of milliseconds, for those who profile only
+        from pyinstrument import Profiler  # takes tens of milliseconds
 
         if sys.getprofile() is not None:
             raise BusyProfiler("another profiler is at work in this thread: stop that one first")
@@ -216,7 +217,7 @@ class CallSampler:
             self._profiler = None
 
     def samples(self) -> Iterator[RawSample]:
-        """Yield what was noted, each sample for all the time since the one before."""
+        """Yield the samples, each for the time since the one before."""
         for records, seconds in self._records:
             calls = [_call_in(record) for record in records if "\0<thread>\0" not in record]
             yield calls, seconds

@@ -1,4 +1,4 @@
-"""What a profiler hands on: stacks, each with what it cost, and who stood where in them.
+"""A profile as data: call stacks, each with its cost.
 
 A profile is a list of samples; a sample is a stack, outermost call first, and a weight: seconds for
 CPU, bytes for memory. Everything that draws or tabulates a profile works from this.
@@ -21,7 +21,7 @@ from typing import NamedTuple
 __all__ = ["ORIGINS", "Call", "Hot", "Profile", "Sample", "hottest_table", "measured", "place"]
 
 ORIGINS = ("application", "refimpl", "library", "standard library", "built-in")
-"""Whose code a call is in; `place` tells."""
+"""Whose code a call belongs to; see `place`."""
 
 NOT_IN_FILES = {
     "<built-in>": "built-in",
@@ -98,7 +98,7 @@ class Profile:
         return sorted(found, key=lambda hot: (-hot.own, -hot.total, hot.call))[:count]
 
     def share(self, function: str) -> float:
-        """Return the share of the weight that is in a function or in what it called, 0 to 1.
+        """Return the share of the weight in a function and all that it called, 0 to 1.
 
         function: its name, with its class as in "Hub.broadcast" or without.
         """
@@ -132,7 +132,7 @@ def hottest_table(profile: Profile, count: int = 10) -> str:
 
 
 def measured(amount: float, unit: str) -> str:
-    """Return an amount in the unit that a person reads it in.
+    """Return an amount in a unit that is easy to read.
 
     >>> measured(0.0123, "seconds"), measured(2.5e6, "bytes"), measured(3, "samples")
     ('12.3 ms', '2.38 MiB', '3')
@@ -151,9 +151,9 @@ def measured(amount: float, unit: str) -> str:
 
 @lru_cache(4096)
 def place(file: str) -> tuple[str, str]:
-    """Return a source file's path as short as it can be told apart, and its origin.
+    """Return a source file's path, shortened as far as it stays distinct, and its origin.
 
-    A path is cut where the import path ends: a profile tells nothing of the machine it is from.
+    The folder on the import path is cut off, so that a profile tells nothing about the machine.
     """
     path = file.replace("\\", "/")
     if path.startswith("<"):

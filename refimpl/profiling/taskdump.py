@@ -1,8 +1,8 @@
 """A dump of every task of a loop: its stack, its age, where it was made, what it waits for.
 
-Taken from any thread, so that a loop that is blocked can be looked at too; the loop itself does no
-work for it. Tasks that stand at the same place are one group: ten thousand that wait for a message
-are one line, and the one that waits for what never comes is another.
+It can be taken in any thread, so that a blocked loop can be examined too; the loop itself does no
+work for it. Tasks that stand at the same place form one group: ten thousand that wait for a message
+are one line, and one that waits for something that never comes is another.
 
 >>> import asyncio
 >>> async def main():
@@ -34,7 +34,7 @@ __all__ = ["Group", "History", "TaskState", "dump_tasks", "grouped", "tasks_find
 Loop = asyncio.AbstractEventLoop
 NAMES = 3  # tasks of a group that are named
 GROUPS = 50  # groups in a text
-KINDS = 20  # coroutines told apart in a count
+KINDS = 20  # coroutines with a count of their own
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class TaskState:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Tasks with the same stack that wait for the same. names: of a few; oldest: seconds."""
+    """Tasks with the same stack that wait for the same thing. names: of a few; oldest: seconds."""
 
     stack: tuple[Call, ...]
     waits_for: str
@@ -64,8 +64,8 @@ class Group:
 def dump_tasks(loop: Loop, thread: int | None = None) -> list[TaskState]:
     """Return the state of every unfinished task of a loop.
 
-    thread: the identity of the thread that runs the loop, where it is not this one: then the
-    running task's stack is read from it. The tasks go on meanwhile, so this is no single moment.
+    thread: the identity of the thread that runs the loop, if it is not this one: the running task's
+    stack is read from it. The tasks go on meanwhile, so the states are not all of one moment.
     """
     running = asyncio.current_task(loop)
     frame = sys._current_frames().get(thread) if thread is not None else sys._getframe()
@@ -106,7 +106,7 @@ def _waits_for(task: asyncio.Task[Any], stack: tuple[Call, ...]) -> str:
 
 
 def _awaits(awaited: object) -> Iterator[Call]:
-    """Yield the coroutines of a chain of awaits, outermost first, each at the line it stands at."""
+    """Yield the coroutines of a chain of awaits, outermost first, each with its current line."""
     while True:
         frame: FrameType | None
         if isinstance(awaited, CoroutineType):
@@ -122,7 +122,7 @@ def _awaits(awaited: object) -> Iterator[Call]:
 
 
 def _running_stack(frame: FrameType | None) -> tuple[Call, ...]:
-    """Return the calls of a thread from what its loop runs on, outermost first."""
+    """Return the calls of a thread above its loop, outermost first."""
 
     def frames() -> Iterator[FrameType]:
         here = frame
@@ -144,7 +144,7 @@ def _placed(code: CodeType, line: int) -> tuple[str, int, str]:
 
 
 def grouped(states: Iterable[TaskState]) -> list[Group]:
-    """Return tasks with the same stack as one, the largest group first."""
+    """Return groups of tasks with the same stack, the largest first."""
     members: dict[tuple[tuple[Call, ...], str], list[TaskState]] = {}
     for state in states:
         members.setdefault((state.stack, state.waits_for), []).append(state)
@@ -159,25 +159,25 @@ def grouped(states: Iterable[TaskState]) -> list[Group]:
 
 
 class History:
-    """How many tasks of each coroutine there were, look by look; the last hour at 5 s a look."""
+    """Samples of how many tasks each coroutine had; the last hour at a sample every 5 s."""
 
-    def __init__(self, looks: int = 720) -> None:
-        self.looks: deque[tuple[float, Counter[str]]] = deque(maxlen=looks)
-        """(the loop's time, tasks by coroutine) of each look, the oldest first."""
+    def __init__(self, samples: int = 720) -> None:
+        self.samples: deque[tuple[float, Counter[str]]] = deque(maxlen=samples)
+        """(the loop's time, tasks by coroutine), the oldest first."""
 
-    def look(self, loop: Loop) -> None:
+    def record(self, loop: Loop) -> None:
         """Count the unfinished tasks now; 10,000 take some milliseconds of the calling thread."""
         names = Counter(
             getattr(task.get_coro(), "__qualname__", "?") for task in asyncio.all_tasks(loop)
         )
-        self.looks.append((loop.time(), Counter(dict(names.most_common(KINDS)))))
+        self.samples.append((loop.time(), Counter(dict(names.most_common(KINDS)))))
 
     def lines(self, columns: int = 6) -> list[str]:
-        """Return the counts as a table: a row a coroutine, columns from the oldest look on."""
-        if not self.looks:
+        """Return the counts as a table: a row a coroutine, the oldest column first."""
+        if not self.samples:
             return []
-        step = max(1, -(-len(self.looks) // columns))
-        chosen = list(self.looks)[::-1][::step][::-1]
+        step = max(1, -(-len(self.samples) // columns))
+        chosen = list(self.samples)[::-1][::step][::-1]
         latest = chosen[-1][0]
         head = "".join(f"{f'-{latest - when:.0f} s':>9}" for when, _ in chosen[:-1])
         lines = ["tasks over time:", f"{head}{'now':>9}  coroutine"]
@@ -187,7 +187,7 @@ class History:
 
 
 def tasks_finding(states: list[TaskState], history: History, lag: float | None) -> Finding:
-    """Return a dump as a finding. lag: seconds the loop took to answer, None where it did not."""
+    """Return a dump as a finding. lag: seconds the loop took to answer, None if it did not."""
     groups = grouped(states)
     answer = "the loop has not answered: it is blocked" if lag is None else (
         f"the loop answered in {lag * 1000:.3g} ms"
@@ -202,7 +202,7 @@ def tasks_finding(states: list[TaskState], history: History, lag: float | None) 
 
 
 def _group_lines(group: Group) -> list[str]:
-    """Return a group as text: how many, what they wait for, who they are, the stack."""
+    """Return a group as text: how many, what they wait for, their names, the stack."""
     names = ", ".join(group.names) + (", ..." if group.count > len(group.names) else "")
     oldest = "" if group.oldest is None else f"; the oldest is {group.oldest:.3g} s old"
     noun = "task waits" if group.count == 1 else "tasks wait"

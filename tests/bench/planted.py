@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from refimpl.bench.peers import Peer
-from refimpl.bench.peers.standing import LIMIT, announce
+from refimpl.bench.peers.common import LIMIT, announce
 from refimpl.lifecycle import ServerConnection, serve
 
 BURNT = 300e-6

@@ -22,9 +22,9 @@ from refimpl.auth import (
     Authenticate,
     AuthError,
     Credential,
-    Doorkeeper,
     Key,
     Redact,
+    ServeAuth,
     Source,
     find_credential,
     redact,
@@ -233,7 +233,7 @@ async def test_no_canary_in_a_first_message(ear: Ear) -> None:
 
 
 async def test_no_canary_from_the_refimpls_own_server(ear: Ear) -> None:
-    keeper = Doorkeeper(authenticator())
+    auth = ServeAuth(authenticator())
 
     async def handler(connection: Any) -> None:
         raise RuntimeError("the handler failed")
@@ -241,7 +241,7 @@ async def test_no_canary_from_the_refimpls_own_server(ear: Ear) -> None:
     secrets = [marked(canary("good")), marked(canary("bad"), secret=bytes(32))]
     texts: list[str] = []
     async with serve(
-        keeper.guard(handler), "127.0.0.1", 0, process_request=keeper.process_request
+        auth.protect(handler), "127.0.0.1", 0, process_request=auth.process_request
     ) as server:
         uri = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
         for secret in secrets:

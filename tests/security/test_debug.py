@@ -22,7 +22,7 @@ from refimpl.profiling.debug_request import (
     MAX_HEAD,
     MIN_TOKEN,
     PROFILES,
-    Door,
+    AccessCheck,
     Refused,
 )
 from tests.certificates import HERE as CERTIFICATES
@@ -203,7 +203,7 @@ class TestOtherSites:
     async def test_what_is_no_host_and_port_is_refused(self, around: str, name: str) -> None:
         host = around.format(name)
         with pytest.raises(Refused, match="got a Host"):
-            Door("x" * MIN_TOKEN).check(Request("/", Headers([("Host", host)])))
+            AccessCheck("x" * MIN_TOKEN).check(Request("/", Headers([("Host", host)])))
 
     @pytest.mark.parametrize(
         "host",
@@ -212,14 +212,14 @@ class TestOtherSites:
     )  # fmt: skip
     async def test_other_spellings_of_this_machine_are_refused(self, host: str) -> None:
         with pytest.raises(Refused, match="got a Host"):
-            Door("x" * MIN_TOKEN).check(Request("/", Headers([("Host", host)])))
+            AccessCheck("x" * MIN_TOKEN).check(Request("/", Headers([("Host", host)])))
 
     @given(st.text(st.characters(max_codepoint=255, exclude_characters="\r\n"), max_size=30))
     def test_any_other_host_is_refused(self, host: str) -> None:
         """Whatever is let in is an address of this machine and a port, and nothing else."""
         try:
             headers = Headers([("Host", host), ("Authorization", f"Bearer {'x' * MIN_TOKEN}")])
-            Door("x" * MIN_TOKEN).check(Request("/debug/pprof/", headers))
+            AccessCheck("x" * MIN_TOKEN).check(Request("/debug/pprof/", headers))
         except (Refused, LocalProtocolError):
             return
         this_machine = r"(?i:127(\.\d+){3}|localhost|\[[0:]*:0*1\]|\[[0:]*:ffff:[^]]+\])(:\d{0,5})?"

@@ -15,7 +15,6 @@ def quickest(action: Callable[[], object], times: int = 5) -> float:
     """
     spent = []
     for _ in range(times):
-        gc.collect()
         gc.disable()
         try:
             began = time.process_time()

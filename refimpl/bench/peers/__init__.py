@@ -1,9 +1,9 @@
 """The servers that are measured side by side: how each is started, and how to install it.
 
-Each is one small file beside this one and runs as a process of its own. All echo, or broadcast in
-the mode `bcast`, without compression and with the same limit of a message; each through the API its
-users write: awaited messages where there is such an API. Heartbeats are as the library sets them in
-the mode `idle`, where their memory counts, and off elsewhere.
+Each is a small file in this folder and runs as a process of its own. All echo, or broadcast in the
+mode `bcast`, without compression and with the same limit on a message. Each uses the API that its
+users write against: awaited messages if there is such an API. Heartbeats have the library's default
+in the mode `idle`, where their memory counts, and are off elsewhere.
 
 >>> list(PEERS)[:4]
 ['refimpl', 'refimpl-pure', 'refimpl-uvloop', 'websockets']
@@ -22,7 +22,7 @@ from refimpl.bench.peers import gorilla, node
 __all__ = ["OURS", "PEERS", "SUBJECT", "Peer", "find_peers", "is_ours"]
 
 SUBJECT = "refimpl"
-"""The peer that ratios are taken to."""
+"""The peer that the others are compared with."""
 
 Command = Callable[[str, Path], list[str]]
 
@@ -32,8 +32,8 @@ class Peer:
     """One server under test.
 
     command: called with a mode and a folder for what it builds; returns what to run. missing:
-    returns how to install what is not there, or None. handshake: False for a server of plain TCP,
-    whose frames come back as they were sent.
+    returns how to install what is missing, or None. handshake: False for a server of plain TCP,
+    which sends frames back unchanged.
     """
 
     name: str
@@ -55,9 +55,9 @@ def in_python(
 
 
 def in_checkout(name: str) -> Peer:
-    """Return one of ours as another checkout has it: "refimpl@../before".
+    """Return a peer of ours from another checkout: "refimpl@../before".
 
-    Raises LookupError for a name that is not ours, or a folder without a package.
+    Raises LookupError for a name that is not ours, or a folder without the package.
     """
     variant, _, folder = name.partition("@")
     package = Path(folder).absolute() / "refimpl"
@@ -65,14 +65,14 @@ def in_checkout(name: str) -> Peer:
         raise LookupError(f"got peer {name!r}, expected one of ours, @, and a checkout's folder")
     module, function, before = OURS[variant]
     path = f"import sys; sys.path.insert(0, {str(package.parent)!r}); "
-    # Checkouts from before the bench was a package have the servers on a floor of the stack.
+    # Older checkouts, in which the bench is no package of its own, have the servers in the stack.
     floor = "bench" if (package / "bench").is_dir() else "profiling"
     command = in_python(module, function, path + before, f"refimpl.{floor}.peers")
     return Peer(name, command, PEERS[variant].missing)
 
 
 def packages(*names: str, remedy: str = "") -> Callable[[], str | None]:
-    """Return a function that tells how to install the packages, where one is not there."""
+    """Return a function that tells how to install the packages, or None if all are there."""
 
     def missing() -> str | None:
         if all(map(installed, names)):
@@ -86,11 +86,11 @@ def installed(name: str) -> bool:
     """Return whether a module can be imported, without importing it."""
     try:
         return find_spec(name) is not None
-    except ModuleNotFoundError:  # not even the package it would be in
+    except ModuleNotFoundError:  # its parent package is missing too
         return False
 
 
-# An import of a module that is None in sys.modules fails: the core then takes its pure mask.
+# Importing a module that is None in sys.modules fails: the core then uses its mask in Python.
 WITHOUT_C_MASK = "import sys; sys.modules['websockets.speedups'] = None; "
 NO_ENGINE = "pip install uvicorn, and a refimpl that has refimpl.middleware.engine"
 
@@ -126,10 +126,10 @@ PEERS = {
 
 
 def find_peers(names: list[str]) -> tuple[list[Peer], dict[str, str]]:
-    """Return the peers of those names that are there, and how to install the others.
+    """Return the peers of those names that are installed, and how to install the others.
 
-    Ours comes first, asked for or not. Raises LookupError for a name that is none; one of ours may
-    be of another checkout, as in "refimpl@../before".
+    Ours comes first, and always. Raises LookupError for an unknown name; one of ours may be from
+    another checkout, as in "refimpl@../before".
     """
     unknown = [name for name in names if name not in PEERS and "@" not in name]
     if unknown:
@@ -140,5 +140,5 @@ def find_peers(names: list[str]) -> tuple[list[Peer], dict[str, str]]:
 
 
 def is_ours(name: str) -> bool:
-    """Return whether a peer is this package, in any variant and of any checkout."""
+    """Return whether a peer is this package, in any variant and from any checkout."""
     return name.partition("@")[0] in OURS

@@ -4,7 +4,7 @@ import asyncio
 
 from aiohttp import WSMsgType, web
 
-from refimpl.bench.peers.standing import BACKLOG, JOINED, LIMIT, announce, listen, named
+from refimpl.bench.peers.common import BACKLOG, JOINED, LIMIT, announce, listen, named
 
 __all__ = ["main"]
 
@@ -24,7 +24,7 @@ async def echo(request: web.Request) -> web.WebSocketResponse:
 
 
 async def bcast(request: web.Request) -> web.WebSocketResponse:
-    """Tell everyone what one says; there is no broadcast of its own."""
+    """Send every message to everyone; aiohttp has no broadcast of its own."""
     websocket = web.WebSocketResponse(compress=False, max_msg_size=LIMIT)
     await websocket.prepare(request)
     members.add(websocket)

@@ -1,10 +1,10 @@
-"""The peer `picows`: a Cython core that calls back for every frame, where others are awaited."""
+"""The peer `picows`: a Cython core that calls back for every frame, instead of being awaited."""
 
 import asyncio
 
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, WSUpgradeRequest, ws_create_server
 
-from refimpl.bench.peers.standing import BACKLOG, JOINED, LIMIT, announce, named
+from refimpl.bench.peers.common import BACKLOG, JOINED, LIMIT, announce, named
 
 __all__ = ["main"]
 
@@ -24,10 +24,10 @@ class Echo(WSListener):
 
 
 class Bcast(WSListener):
-    """Tells everyone what one says."""
+    """Sends every message to everyone."""
 
     def on_ws_connected(self, transport: WSTransport) -> None:
-        """Take a newcomer into the crowd."""
+        """Add a newcomer to the room, and greet it."""
         members.add(transport)
         transport.send(WSMsgType.TEXT, JOINED.encode())
 

@@ -1,12 +1,12 @@
-"""The peer `raw`: asyncio moves bytes, and nobody looks at them. The floor under every server.
+"""The peer `raw`: asyncio moves bytes, and nothing else. No server can cost less.
 
-It does not shake hands and does not know frames: what comes back is what was sent, still masked.
+It has no handshake and knows no frames: it sends back what it was sent, still masked.
 """
 
 import asyncio
 import platform
 
-from refimpl.bench.peers.standing import BACKLOG, JOINED, announce
+from refimpl.bench.peers.common import BACKLOG, JOINED, announce
 
 __all__ = ["main"]
 
@@ -34,7 +34,7 @@ class Bcast(Echo):
     """Sends every byte to all."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take a newcomer into the crowd."""
+        """Add a newcomer to the room, and greet it."""
         super().connection_made(transport)
         members.add(self.transport)
         self.transport.write(HELLO)

@@ -1,12 +1,12 @@
-"""The peer `refimpl`: this package's own server, alone, without its C mask, or on uvloop.
+"""The peer `refimpl`: this package's own server, as it is, without its C mask, or on uvloop.
 
-The parent takes the C mask away before this module is imported; see `peers.without_c_mask`.
+The parent removes the C mask before this module is imported; see `peers.WITHOUT_C_MASK`.
 """
 
 import asyncio
 
 from refimpl import __version__
-from refimpl.bench.peers.standing import BACKLOG, JOINED, LIMIT, announce, heartbeat, named
+from refimpl.bench.peers.common import BACKLOG, JOINED, LIMIT, announce, heartbeat, named
 from refimpl.framing import ACCELERATED
 from refimpl.lifecycle import ServerConnection, broadcast, serve
 
@@ -22,7 +22,7 @@ async def echo(websocket: ServerConnection) -> None:
 
 
 async def bcast(websocket: ServerConnection) -> None:
-    """Tell everyone what one says."""
+    """Send every message to everyone."""
     members.add(websocket)
     await websocket.send(JOINED)
     async for message in websocket:

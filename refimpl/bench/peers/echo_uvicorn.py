@@ -5,7 +5,7 @@ from typing import Any
 
 import uvicorn
 
-from refimpl.bench.peers.standing import (
+from refimpl.bench.peers.common import (
     BACKLOG,
     JOINED,
     LIMIT,
@@ -17,7 +17,7 @@ from refimpl.bench.peers.standing import (
 
 __all__ = ["main", "main_with_engine"]
 
-ENGINE = "refimpl.middleware.engine:Engine"  # by name: it lives a floor above
+ENGINE = "refimpl.middleware.engine:Engine"  # by name, for uvicorn to import
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -39,7 +39,7 @@ async def echo(scope: Message, receive: Receive, send: Send) -> None:
 
 
 async def bcast(scope: Message, receive: Receive, send: Send) -> None:
-    """Tell everyone what one says; ASGI knows one connection at a time."""
+    """Send every message to everyone, one by one: ASGI has no broadcast."""
     await receive()
     await send({"type": "websocket.accept"})
     members.add(send)

@@ -4,7 +4,7 @@ import asyncio
 
 from websockets.asyncio.server import ServerConnection, broadcast, serve
 
-from refimpl.bench.peers.standing import BACKLOG, JOINED, LIMIT, announce, heartbeat, named
+from refimpl.bench.peers.common import BACKLOG, JOINED, LIMIT, announce, heartbeat, named
 
 __all__ = ["main"]
 
@@ -18,7 +18,7 @@ async def echo(websocket: ServerConnection) -> None:
 
 
 async def bcast(websocket: ServerConnection) -> None:
-    """Tell everyone what one says."""
+    """Send every message to everyone."""
     members.add(websocket)
     await websocket.send(JOINED)
     async for message in websocket:

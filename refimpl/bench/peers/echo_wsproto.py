@@ -1,7 +1,7 @@
-"""The peer `wsproto`: a protocol core without a server, in the leanest one asyncio can give it.
+"""The peer `wsproto`: a protocol core without a server, in the simplest one that asyncio allows.
 
-It has no API of its own to wait for a message, so messages are answered as they come, all answers
-to one read in one write.
+It has no API that awaits a message, so messages are answered as they come, and all answers to one
+read go out in one write.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from wsproto.events import (
     TextMessage,
 )
 
-from refimpl.bench.peers.standing import BACKLOG, JOINED, announce, named
+from refimpl.bench.peers.common import BACKLOG, JOINED, announce, named
 
 __all__ = ["main"]
 
@@ -73,10 +73,10 @@ class Echo(asyncio.Protocol):
 
 
 class Bcast(Echo):
-    """Tells everyone what one says."""
+    """Sends every message to everyone."""
 
     def on_open(self) -> bytes:
-        """Accept everyone, and say so once this one belongs to the crowd."""
+        """Add a newcomer to the room, accept it and greet it."""
         members.add(self)
         return super().on_open() + bytes(self.core.send(TextMessage(data=JOINED)))
 

@@ -1,7 +1,7 @@
-"""The peer `gorilla`: gorilla/websocket in Go, built when it is first asked for.
+"""The peer `gorilla`: gorilla/websocket in Go, built on first use.
 
-With Debian's package of it no network is needed; else Go downloads the module, whose checksum its
-own database vouches for.
+With Debian's package of it no network is needed. Otherwise Go downloads the module, and checks it
+against its checksum database.
 """
 
 import os
@@ -17,22 +17,22 @@ SOURCES = Path(__file__).with_name("gorilla")
 DEBIAN_PACKAGE = "golang-github-gorilla-websocket-dev"
 DEBIAN = Path("/usr/share/gocode")
 IN_DEBIAN = DEBIAN / "src/github.com/gorilla/websocket"
-BUILD_LIMIT = 300  # seconds; Go compiles its HTTP server the first time
+BUILD_LIMIT = 300  # seconds; the first time, Go compiles its HTTP server too
 
 
 class BuildFailed(WebSocketError):
-    """The peer's program could not be built: the compiler's own first words say why."""
+    """The peer's program could not be built: the compiler's first words say why."""
 
 
 def missing() -> str | None:
-    """Return how to install Go, where there is none."""
+    """Return how to install Go, or None if it is there."""
     if shutil.which("go"):
         return None
     return f"install Go 1.19 or newer; on Debian: apt install golang {DEBIAN_PACKAGE}"
 
 
 def command(mode: str, folder: Path) -> list[str]:
-    """Return the command that runs the peer, built in that folder if it is not there yet."""
+    """Return the command that runs the peer; build it in that folder if need be."""
     program = folder / "gorilla"
     if not program.exists():
         build(program)
@@ -65,7 +65,7 @@ def build(program: Path) -> None:
 
 
 def wanted_version() -> str:
-    """Return the version that will be built in: Debian's, or the one that go.mod asks for."""
+    """Return the version that will be used: Debian's, or the one that go.mod asks for."""
     if not IN_DEBIAN.is_dir():
         return (SOURCES / "go.mod").read_text(encoding="utf-8").split()[-1].removeprefix("v")
     try:

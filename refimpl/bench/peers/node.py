@@ -20,7 +20,7 @@ def missing() -> str | None:
 
 
 def find() -> Path | None:
-    """Return where `ws` is: on NODE_PATH, in this folder, or in the checkout that it is."""
+    """Return where `ws` is: on NODE_PATH, or below the working directory."""
     named = [Path(each) for each in os.environ.get("NODE_PATH", "").split(os.pathsep) if each]
     for folder in (*named, Path.cwd() / "node_modules", Path.cwd() / CHECKOUT):
         if (folder / "ws" / "package.json").is_file():

@@ -1,5 +1,5 @@
-"""What keeps notebooks true: `weave` fills cells from the package, `notebooks` executes them.
+"""Keeps notebooks in step with the package: `weave` fills cells, `notebooks` executes them.
 
-`generate` makes exercises out of solutions (with `stubs`); `notebook_file` is the one form that a
-notebook has as a file, `definitions` finds code in the package by its name.
+`generate` makes exercises from solutions (with `stubs`); `notebook_file` reads and writes notebooks
+in one normal form, `definitions` finds code in the package by its name.
 """

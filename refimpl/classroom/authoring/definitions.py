@@ -1,11 +1,11 @@
-"""Where a name of the package is defined: its source, found by `ast`, never by importing it.
+"""The source of a name of the package, found with `ast`, never by importing it.
 
 A name is qualified relative to the package: "framing.mask_int" (a function), "framing.Frame" (a
 class), "framing.Frame.serialize" (a method), "messages.protocol.TRANSITIONS" (an assignment). Names
 that a package only re-exports ("handshake.accept_key") are followed to the module that defines
-them. What belongs to a definition: its decorators, the comment lines directly above it, and an
-assignment's docstring below it; of a name that is bound inside a top-level `if` or `try`, the whole
-statement, because half of it would not run.
+them. A definition includes its decorators, the comment lines directly above it, and an assignment's
+docstring below it. For a name bound inside a top-level `if` or `try`, it is the whole statement,
+because half of it would not run.
 """
 
 import ast
@@ -28,7 +28,7 @@ class Definition(NamedTuple):
 
 
 def find_definition(name: str, *, package: Path = PACKAGE) -> Definition:
-    """The definition that a qualified name means. Raises LookupError where there is none."""
+    """The definition that a qualified name means. Raises LookupError if there is none."""
     path, inner = _split(name, package)
     if not inner:
         raise LookupError(f"{name} is a module; name a definition in it")
@@ -71,7 +71,7 @@ def _split(name: str, package: Path) -> tuple[Path, list[str]]:
 
 
 def _bound_names(statement: ast.stmt) -> Iterator[str]:
-    """The names a statement binds, also inside `if` and `try`, not in functions and classes."""
+    """The names that a statement binds, also in `if` and `try`, not in functions and classes."""
     if isinstance(statement, DEFINITIONS):
         yield statement.name
     elif isinstance(statement, ast.Assign):

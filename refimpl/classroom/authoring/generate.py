@@ -1,9 +1,8 @@
 """Generates exercises/ from solutions/, and stamps nbgrader's metadata on both.
 
-An exercise is a cell with a solution in it (see `stubs`) and, below it, a cell that holds nothing
-but its check: `check(parse_frame)`, `await check(read_head)` or `check("broken_frame",
-broken_frame)`. Its points come from `lookup`. A cell tagged `solution` stays out of the
-exercises.
+An exercise is a cell with a solution in it (see `stubs`) and, below it, a cell with its check
+alone: `check(parse_frame)`, `await check(read_head)` or `check("broken_frame", broken_frame)`. Its
+points come from `lookup`. A cell tagged `solution` is left out of the exercises.
 
     python -m refimpl.classroom.authoring.generate           write exercises/, stamp solutions/
     python -m refimpl.classroom.authoring.generate --check   change nothing; exit 1 and say what
@@ -11,9 +10,9 @@ exercises.
     python -m refimpl.classroom.authoring.generate solutions/02_framing.ipynb
     python -m refimpl.classroom.authoring.generate --nbgrader course/source
 
-The last is for a teacher: each chapter an assignment, as nbgrader wants its source. The stamps are
-nbgrader's own (schema 3), so solutions/ itself will do as well; what the last form leaves out is
-the cells tagged `solution`, which nbgrader would hand out.
+The last form is for a teacher: it writes each chapter as an assignment in nbgrader's source format.
+The stamps are nbgrader's own (schema 3), so solutions/ itself can serve too; but the last form
+leaves out the cells tagged `solution`, which nbgrader would hand out.
 """
 
 import argparse
@@ -35,7 +34,7 @@ SOLUTION_ONLY = "solution"
 
 
 class Check(NamedTuple):
-    """What a check cell checks."""
+    """The call in a check cell."""
 
     name: str
     awaited: bool
@@ -43,7 +42,7 @@ class Check(NamedTuple):
 
 
 def find_check(source: str) -> Check | None:
-    """The check that a cell makes, or None. Raises StubError where it is not alone in it."""
+    """The check in a cell, or None. Raises StubError if the cell holds anything else."""
     try:
         body = ast.parse(source).body
     except SyntaxError:  # a cell with a magic command
@@ -87,7 +86,7 @@ def checks_in(book: Notebook) -> Iterator[tuple[int, Cell, Check]]:
 
 
 def _stamp(grade_id: str, *, points: int | None = None) -> Cell:
-    """nbgrader's metadata: with points for a check cell, without for a solution cell."""
+    """nbgrader's metadata: with points for a check cell, without points for a solution cell."""
     stamp: Cell = {
         "grade": points is not None,
         "grade_id": grade_id,
@@ -102,7 +101,7 @@ def _stamp(grade_id: str, *, points: int | None = None) -> Cell:
 def stamped(book: Notebook, stem: str) -> Notebook:
     """A copy of a solutions notebook with the right metadata on each solution and check cell.
 
-    Raises StubError where cells, checks and the exercises of the chapter do not fit together.
+    Raises StubError if the cells and checks do not fit the exercises of the chapter.
     """
     result = notebook_file.normalise(copy.deepcopy(book))
     for cell in result["cells"]:
@@ -144,7 +143,7 @@ def stamped(book: Notebook, stem: str) -> Notebook:
 
 
 def without_explanations(book: Notebook) -> Notebook:
-    """A copy of a solutions notebook without the cells that only belong there."""
+    """A copy of a solutions notebook without the cells tagged `solution`."""
     kept = [cell for cell in book["cells"] if SOLUTION_ONLY not in notebook_file.tags(cell)]
     return copy.deepcopy(book | {"cells": kept})
 
@@ -158,7 +157,7 @@ def exercise_of(solutions: Notebook) -> Notebook:
     reads: frozenset[str] = frozenset()
     for cell in reversed(
         book["cells"]
-    ):  # backwards: a check cell says which names its answer cell must keep
+    ):  # backwards: a check cell names what its answer cell must assign
         if cell["cell_type"] != "code":
             continue
         cell["execution_count"], cell["outputs"] = None, []
@@ -177,9 +176,9 @@ def exercise_of(solutions: Notebook) -> Notebook:
 
 
 def generate(path: Path, *, check_only: bool = False) -> list[str]:
-    """Stamp one solutions notebook and write its exercises; the names of the files that changed.
+    """Stamp one solutions notebook, write its exercises, return the names of changed files.
 
-    check_only: change nothing, and name what would.
+    check_only: change nothing, and return what would change.
     """
     book = notebook_file.read(path)
     solutions = stamped(book, path.stem)

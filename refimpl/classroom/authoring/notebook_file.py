@@ -1,9 +1,9 @@
-"""A notebook as a file: read, put in the one normal form, write, and say what is wrong with it.
+"""A notebook as a file: read it, normalise it, write it, and list its faults.
 
 The normal form keeps what a reader needs (cells, ids, tags, nbgrader's metadata, outputs) and drops
-what an editor, a clock or a machine leaves behind, so that a second run changes nothing but
-outputs. Plain JSON: no notebook package is needed to read or check, only to execute
-(`refimpl.classroom.authoring.notebooks`).
+what an editor, a clock or a machine adds, so that a second run changes only outputs. It is plain
+JSON: a notebook package is needed only to execute (`refimpl.classroom.authoring.notebooks`), not to
+read or check.
 """
 
 import json
@@ -17,9 +17,9 @@ Cell = dict[str, Any]
 
 KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 KEPT_METADATA = ("deletable", "editable", "nbgrader", "slideshow", "tags")
-MAX_SIZE = 1_000_000  # bytes; a notebook that is larger opens slowly and reviews badly
+MAX_SIZE = 1_000_000  # bytes; a larger notebook opens slowly and is hard to review
 
-# What a machine leaves in an output: it differs elsewhere, so nbval would fail there.
+# Traces of a machine in an output: they differ on another one, so nbval would fail there.
 MACHINE_MARKS = (
     (re.compile(r"\bat 0x[0-9a-fA-F]{6,}"), "a memory address"),
     (
@@ -30,7 +30,7 @@ MACHINE_MARKS = (
 
 
 def read(path: Path) -> Notebook:
-    """The notebook in a file. Raises ValueError, naming the file, where it is none."""
+    """The notebook in a file. Raises ValueError, naming the file, if it is not one."""
     try:
         book = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -50,7 +50,7 @@ def dump(book: Notebook) -> str:
 
 
 def write(path: Path, book: Notebook) -> bool:
-    """Write a notebook in its normal form; False where the file already says just that."""
+    """Write a notebook in its normal form; False if the file is already like that."""
     text = dump(normalise(book))
     if path.is_file() and path.read_text(encoding="utf-8") == text:
         return False
@@ -59,7 +59,7 @@ def write(path: Path, book: Notebook) -> bool:
 
 
 def source(cell: Cell) -> str:
-    """A cell's text, whichever of its two forms the file uses."""
+    """A cell's text, whether the file has it as a string or as a list of lines."""
     held = cell.get("source", "")
     return held if isinstance(held, str) else "".join(held)
 
@@ -70,14 +70,14 @@ def tags(cell: Cell) -> list[str]:
 
 
 def code_cells(book: Notebook) -> Iterator[tuple[int, Cell]]:
-    """The code cells that hold any code, with their place in the notebook."""
+    """The code cells that are not empty, with their index in the notebook."""
     for index, cell in enumerate(book["cells"]):
         if cell["cell_type"] == "code" and source(cell).strip():
             yield index, cell
 
 
 def name_of(index: int, cell: Cell) -> str:
-    """How a message calls a cell."""
+    """The name of a cell in messages."""
     return f"cell {index} ({cell.get('id', 'no id')})"
 
 
@@ -113,12 +113,12 @@ def _normal_cell(cell: Cell) -> Cell:
 
 
 def _lines(text: str | list[str]) -> list[str]:
-    """Multi-line text as the format stores it: a list of lines, their ends kept."""
+    """Multi-line text as the format stores it: a list of lines with their ends."""
     return (text if isinstance(text, str) else "".join(text)).splitlines(keepends=True)
 
 
 def _normal_outputs(outputs: list[Cell], count: int | None) -> list[Cell]:
-    """Outputs with neighbouring pieces of one stream joined: how they were cut is chance."""
+    """Outputs with adjacent pieces of one stream joined: where they were cut is chance."""
     normal: list[Cell] = []
     for output in outputs:
         kind = output["output_type"]
@@ -145,7 +145,7 @@ def _normal_outputs(outputs: list[Cell], count: int | None) -> list[Cell]:
 
 
 def _data(mime: str, value: Any) -> Any:
-    """One representation: text as lines, a picture's base64 as one string, JSON as it is."""
+    """The data of one media type: text as lines, base64 as one string, JSON as it is."""
     if mime.startswith("image/") and mime != "image/svg+xml":
         return value if isinstance(value, str) else "".join(value)
     is_text = isinstance(value, str) or (
@@ -155,9 +155,9 @@ def _data(mime: str, value: Any) -> Any:
 
 
 def faults(book: Notebook, text: str, *, executed: bool = True) -> list[str]:
-    """What keeps a committed notebook from being sound, one sentence each.
+    """The faults of a committed notebook, a sentence each.
 
-    executed: it is committed with its outputs; otherwise (exercises) it must have none.
+    executed: it must have outputs; otherwise (exercises) it must have none.
     """
     found = [] if dump(normalise(book)) == text else ["not in normal form (make notebooks)"]
     if len(text.encode()) > MAX_SIZE:

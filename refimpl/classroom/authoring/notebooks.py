@@ -23,7 +23,7 @@ from refimpl.classroom.authoring import notebook_file, weave
 from refimpl.classroom.chapters import notebook_paths
 
 CELL_LIMIT = 120  # seconds; a whole notebook should take less than 60
-# What a user's terminal sets, and a debugger's remark: neither may show in an output.
+# Variables of a user's terminal, and a debugger's warning: they must not change an output.
 NOT_INHERITED = ("COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "MPLBACKEND", "PYTHONWARNINGS")
 ADDED = {"PYDEVD_DISABLE_FILE_VALIDATION": "1"}
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -32,7 +32,7 @@ Step = Callable[[int, int], None]
 
 
 class ExecutionError(Exception):
-    """A cell of a notebook failed; the text names it and shows its error."""
+    """A cell of a notebook failed; the message names it and shows its error."""
 
 
 def execute(
@@ -44,9 +44,9 @@ def execute(
 ) -> notebook_file.Notebook:
     """The notebook in a file, woven and executed in a fresh kernel, in the notebook's folder.
 
-    step: told the number of each code cell that starts, and how many there are. keep_going: cells
-    may fail and are not woven; their errors stay in their outputs. Raises ExecutionError
-    otherwise, and where the kernel dies.
+    step: called with the number of each code cell that starts, and how many there are. keep_going:
+    cells may fail and are not woven; their errors stay in their outputs. Raises ExecutionError for
+    a cell that fails otherwise, and for a kernel that dies.
     """
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
@@ -69,7 +69,9 @@ def execute(
         kernel_name="python3",
         allow_errors=keep_going,
         record_timing=False,
-        extra_arguments=["--IPKernelApp.log_level=40"],  # not its remarks on TCP and encryption
+        extra_arguments=[
+            "--IPKernelApp.log_level=40"
+        ],  # without its warnings on TCP and encryption
         resources={"metadata": {"path": str(path.parent.resolve())}},
         on_cell_start=on_start,
     )
@@ -84,16 +86,16 @@ def execute(
 
 
 def _environment(home: str) -> dict[str, str]:
-    """A kernel's environment: the user's start-up files and history are not the notebook's."""
+    """A kernel's environment, without the user's start-up files and history."""
     kept = {key: value for key, value in os.environ.items() if key not in NOT_INHERITED}
     return kept | ADDED | {"IPYTHONDIR": home}
 
 
 def _prepared(path: Path, *, fill: bool) -> Any:
-    """A notebook without outputs and, to fill, with its woven cells filled, as nbclient wants it.
+    """A notebook for nbclient, without outputs; fill: with its woven cells filled.
 
-    Without the old outputs, because a kernel that dies would leave them standing. Raises
-    ExecutionError where a woven cell asks for what the package has not.
+    The old outputs go, because a kernel that dies would leave them in place. Raises ExecutionError
+    if a woven cell names what the package does not have.
     """
     import nbformat
 
@@ -113,19 +115,19 @@ def _prepared(path: Path, *, fill: bool) -> Any:
 
 
 def refresh(path: Path, *, step: Step | None = None) -> bool:
-    """Weave, execute and write a notebook; whether its file changed. Raises ExecutionError."""
+    """Weave, execute and write a notebook; tell whether its file changed. Raises ExecutionError."""
     book = execute(path, step=step)
     return notebook_file.write(path, book)
 
 
 def check(path: Path) -> list[str]:
-    """What is wrong with a committed notebook, without executing it."""
+    """The faults of a committed notebook, found without executing it."""
     text = path.read_text(encoding="utf-8")
     return notebook_file.faults(notebook_file.read(path), text)
 
 
 def _progress(path: Path, place: str) -> Step | None:
-    """A line that counts cells on a terminal; nothing in a log."""
+    """A function that shows the progress in one line of a terminal; None otherwise."""
     if not sys.stderr.isatty():
         return None
     start = time.monotonic()

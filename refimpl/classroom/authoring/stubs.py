@@ -1,10 +1,9 @@
-"""From the source of a solution to the stub that a learner gets.
+"""Makes the stub that a learner gets from the source of a solution.
 
-Everything between `### BEGIN SOLUTION` and `### END SOLUTION` goes. In its place: `return ...`
-inside a function, a bare `...` inside a class or a constructor, `name = ...` for each answer
-assigned outside of both. All three say "write here" in Python's own way, and `check` knows each as
-*not attempted*. Lines between `### BEGIN BROKEN` and `### END BROKEN`, comments in the solution,
-come to life: a function to be mended.
+Everything between `### BEGIN SOLUTION` and `### END SOLUTION` is removed. It is replaced by `return
+...` inside a function, by `...` inside a class or a constructor, and by `name = ...` for each
+answer assigned outside of both. `check` knows all three as *not attempted*. The lines between `###
+BEGIN BROKEN` and `### END BROKEN`, comments in the solution, become code: a function to mend.
 
 >>> print(stub('''def double(number):
 ...     ### BEGIN SOLUTION
@@ -26,7 +25,7 @@ RETURNS_NOTHING = ("__init__", "__post_init__")
 
 
 class StubError(ValueError):
-    """A solution cell from which no stub can be made; the text says what to change."""
+    """A solution cell from which no stub can be made; the message says what to change."""
 
 
 def has_solution(source: str) -> bool:
@@ -37,10 +36,10 @@ def has_solution(source: str) -> bool:
 def stub(source: str, *, answers: Collection[str] = ()) -> str:
     """The source with its solutions taken out.
 
-    answers: names that the check reads, where it is about values. Raises StubError.
+    answers: the names that a check of values reads. Raises StubError.
     """
     lines, made = source.splitlines(), []
-    # A statement in the marker's place shows which function or class the marker stands in.
+    # A statement in place of the marker shows which function or class the marker is in.
     tree = _parse("\n".join(BEGIN.sub(r"\1pass", line) for line in lines))
     will_be_mended = "### BEGIN BROKEN" in source
     begin: tuple[int, str, str] | None = None  # line number, indentation, kind
@@ -89,7 +88,7 @@ def _revived(line: str, number: int) -> str:
 def _placeholders(
     tree: ast.Module, begin: int, end: int, answers: Collection[str], mend: bool
 ) -> list[str]:
-    """What stands in place of the lines from begin to end."""
+    """The lines that replace those from begin to end."""
     around = _innermost(tree, begin)
     comment = "# broken below: mend it, then delete this line" if mend else "# your code here"
     if isinstance(around, ast.ClassDef) or (around is not None and around.name in RETURNS_NOTHING):
@@ -112,7 +111,7 @@ def _innermost(tree: ast.Module, begin: int) -> Scope | None:
     found = None
     for node in ast.walk(tree):
         if isinstance(node, Scope) and node.lineno < begin <= (node.end_lineno or 0):
-            found = node  # ast.walk goes from the outside in
+            found = node  # ast.walk visits outer nodes first
     return found
 
 

@@ -1,15 +1,15 @@
-"""Fills notebook cells with source from the package, so that no second copy of it can drift.
+"""Fills notebook cells with source from the package, so that the two cannot differ.
 
-A code cell tagged `refimpl:framing.mask_int` holds, to the letter, the source of that definition
-(how names are found: `definitions`). Several such tags in one cell give several definitions, two
-blank lines apart; constants of one line each stand below one another.
+A code cell tagged `refimpl:framing.mask_int` holds exactly the source of that definition
+(`definitions` finds it). Several such tags in one cell give several definitions, two blank lines
+apart, or without blank lines if each is one line long.
 
     python -m refimpl.classroom.authoring.weave           fill the cells of notebooks/, solutions/
     python -m refimpl.classroom.authoring.weave --check   change nothing; exit 1 naming each cell
                                                           that differs
     python -m refimpl.classroom.authoring.weave notebooks/02_framing.ipynb
 
-A cell that changes loses its outputs; `notebooks` makes them anew.
+A cell that changes loses its outputs; `notebooks` makes new ones.
 """
 
 import argparse
@@ -25,7 +25,7 @@ PREFIX = "refimpl:"
 
 
 def woven_source(cell: notebook_file.Cell, *, package: Path = PACKAGE) -> str | None:
-    """The source that a cell's tags ask for; None where it is not woven. Raises LookupError."""
+    """The source that a cell's tags name; None if it is not woven. Raises LookupError."""
     names = [tag.removeprefix(PREFIX) for tag in notebook_file.tags(cell) if tag.startswith(PREFIX)]
     if not names or cell["cell_type"] != "code":
         return None
@@ -35,7 +35,7 @@ def woven_source(cell: notebook_file.Cell, *, package: Path = PACKAGE) -> str | 
 
 
 def differences(book: notebook_file.Notebook, *, package: Path = PACKAGE) -> list[str]:
-    """What differs from the package, for each such cell: its tag and the first differing line."""
+    """The cells that differ from the package: for each its tags and the first differing line."""
     found = []
     for index, cell in enumerate(book["cells"]):
         try:
@@ -64,7 +64,7 @@ def _first_difference(held: str, wanted: str) -> tuple[int, str, str]:
 
 
 def fill(book: notebook_file.Notebook, *, package: Path = PACKAGE) -> int:
-    """Put the package's source into each woven cell; how many changed. Raises LookupError."""
+    """Fill each woven cell from the package; return how many changed. Raises LookupError."""
     changed = 0
     for cell in book["cells"]:
         wanted = woven_source(cell, package=package)

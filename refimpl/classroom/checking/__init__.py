@@ -1,5 +1,6 @@
-"""How an answer is checked: `check` asks, `judge` runs the cases, `verdicts` and `reports` say why.
+"""Checks answers: `check` is what learners call, `judge` runs the cases, `reports` explain.
 
-`cases` is what an exercise consists of and `lookup` finds it; `difference`, `rendering` and
-`frame_report` put a wrong value beside the right one; `limits` stops what takes too long.
+`cases` defines an exercise and `lookup` finds it; `verdicts` holds the results; `difference`,
+`rendering` and `frame_report` compare a wrong value with the right one; `limits` stops what takes
+too long.
 """

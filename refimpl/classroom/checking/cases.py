@@ -21,22 +21,22 @@ from typing import Any, Final
 from refimpl.classroom.checking.rendering import render
 
 Row = tuple[str, str]
-"""One entry of a report: a label ("expected") and a text, which may have several lines."""
+"""One entry of a report: a label such as "expected", and a text of one line or several."""
 
 
 class Wrong(Exception):
-    """Raised by a case's `drive` or `holds`: the result is wrong; the text says what was got."""
+    """Raised by a case's `drive` or `holds`: the result is wrong; the message says what was got."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """The arguments of one call. Every check passes copies, so no answer can spoil the next."""
+    """The arguments of one call. Each check passes copies, so that no answer can spoil the next."""
 
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
 
     def text(self, name: str) -> str:
-        """The call as a reader would write it, long bytes cut."""
+        """The call as source text, with long bytes cut."""
         named = [f"{key}={render(value)}" for key, value in self.kwargs.items()]
         return f"{name}({', '.join([*map(render, self.args), *named])})"
 
@@ -60,7 +60,7 @@ class Raises:
 
 
 def raises(error: type[BaseException], **attributes: object) -> Raises:
-    """The expectation of an error of this class (or of one below it) with these attributes."""
+    """The expectation of an error of this class, or a subclass, with these attributes."""
     return Raises(error, attributes)
 
 
@@ -75,12 +75,12 @@ UNSET: Final = _Unset()
 class Case:
     """One thing that an answer must get right.
 
-    name: what is special about it, read after "case 4 of 11:". What is done: `call`, or `drive`,
+    name: what is special about it, read after "case 4 of 11:". The action: `call`, or `drive`,
     which gets the learner's function and returns what to judge (an `async def` for an async
-    exercise); `shown` is then the text of the report's "call". What is expected, exactly one of:
-    `expect` (an equal value of the same kind), `error` (see `raises`), `holds` (a function of the
-    result that returns whether it is right, or raises `Wrong`), for which `wanted` says it in
-    words. why: one sentence for whoever fails here. mutates: the function may change its arguments.
+    exercise), with `shown` as the text of the report's "call". The expectation, exactly one of:
+    `expect` (an equal value of the same type), `error` (see `raises`), `holds` (a function of the
+    result that returns whether it is right, or raises `Wrong`), with `wanted` as its words. why:
+    one sentence for those who fail here. mutates: the function may change its arguments.
     """
 
     name: str
@@ -114,9 +114,8 @@ class Exercise:
     read after "rule". hints: the idea; the RFC section with worked bytes; the outline in words.
     show: a result in words, in place of its repr. explain: more entries for the report of a wrong
     result, from the case and the result ("expected" and "got" replace the usual ones); see
-    `frame_report` for frames and `difference` for the rest, which is what happens without it.
-    limit: seconds for one case. replaces: the definition that `graft` puts the learner's in place
-    of ("framing.parse_frame").
+    `frame_report` for frames; without it `difference` is used. limit: seconds for one case.
+    replaces: the definition that `graft` replaces by the learner's ("framing.parse_frame").
     """
 
     name: str
@@ -137,10 +136,9 @@ class Exercise:
 class Answer:
     """An exercise whose answer is a value: `check("broken_frame", broken_frame)`.
 
-    accepts: the right value, or a function of a value that says whether it is right. The report
-    never shows it. mistakes: for wrong values that one comes to by a likely error, what that error
-    was. kind: the type wanted, where it is not that of `accepts`. otherwise: what any other wrong
-    value gets to read.
+    accepts: the right value, or a function that tells whether a value is right. The report never
+    shows it. mistakes: for wrong values that come from a likely error, what that error was. kind:
+    the expected type, if not that of `accepts`. otherwise: the report for any other wrong value.
     """
 
     name: str

@@ -12,13 +12,13 @@ from refimpl.classroom.checking.rendering import quantity, render
 from refimpl.classroom.checking.reports import HINTS, CheckFailed, report
 from refimpl.classroom.checking.verdicts import State, Verdict
 
-_hints_given: dict[str, int] = {}  # in this kernel; a restart forgives
+_hints_given: dict[str, int] = {}  # in this kernel; a restart resets them
 
 KINDS = ("the idea", "the rule, on an example", "the outline")
 
 
 class PendingCheck:
-    """The check of an async exercise: to be awaited, and it says so where it was not."""
+    """The check of an async exercise, to be awaited; its repr says so."""
 
     def __init__(self, exercise: Exercise, answer: object) -> None:
         self._exercise = exercise
@@ -38,18 +38,18 @@ class PendingCheck:
 
 
 def examine(exercise: Exercise | Answer, answer: object) -> Verdict:
-    """The verdict on an answer, reached here and now; inside an event loop await `check`."""
+    """The verdict on an answer, computed at once; inside an event loop await `check`."""
     if isinstance(exercise, Answer):
         return judge_value(exercise, answer)
     return judge(exercise, answer)
 
 
 def check(answer: object, value: object = ...) -> PendingCheck | None:
-    """Check an answer and print one line when it passes; raise CheckFailed, the report, otherwise.
+    """Check an answer: print one line if it passes, else raise CheckFailed with the report.
 
     `check(parse_frame)` checks a function, found by its name; `await check(read_head)` a coroutine
-    function; `check("broken_frame", broken_frame)` a value, or a function under another name. Time
-    limits and errors of the answer are the report's business: a check neither hangs nor crashes.
+    function; `check("broken_frame", broken_frame)` a value, or a function under another name. The
+    report covers time limits and errors of the answer: a check neither hangs nor crashes.
     """
     name = name_of(answer)
     _, exercise = find_exercise(name)
@@ -61,7 +61,7 @@ def check(answer: object, value: object = ...) -> PendingCheck | None:
 
 
 def name_of(answer: object) -> str:
-    """The exercise that a learner's object is the answer to: by its name, or the name itself.
+    """The name of the exercise for a learner's object: that of a function, or a str itself.
 
     Raises UnknownExercise for a value, which has no name of its own.
     """
@@ -97,7 +97,7 @@ def hint(answer: object) -> None:
 
 
 def forget_hints() -> None:
-    """Begin again with the first hints, as a restart of the kernel does."""
+    """Start again with the first hints, as a restart of the kernel does."""
     _hints_given.clear()
 
 

@@ -20,9 +20,9 @@ SHOWN = 20  # characters on each side of a difference in text
 def same(expected: object, got: object) -> bool:
     """Whether a result is the expected one: equal, and of the same kind.
 
-    Stricter than ==: True is not 1, a bytearray is not bytes, and an object whose own == says yes
-    to anything is none of it. Looser in one thing: a dataclass or an enum that was defined again in
-    the notebook, under the same name, counts as the package's.
+    Stricter than ==: True is not 1, a bytearray is not bytes, and an answer's own __eq__ does not
+    count. Less strict in one thing: a dataclass or an enum that the notebook defines again under
+    the same name counts as the package's.
     """
     if dataclasses.is_dataclass(expected) and not isinstance(expected, type):
         return _same_fields(expected, got)
@@ -38,7 +38,7 @@ def same(expected: object, got: object) -> bool:
             and expected.keys() == got.keys()
             and all(same(expected[key], got[key]) for key in expected)
         )
-    # Asked of the expected value's class: an answer's own __eq__ may say yes to anything.
+    # The expected value's class decides: an answer's own __eq__ may always be true.
     return type(expected).__eq__(expected, got) is True and _same_kind(expected, got)
 
 
@@ -62,7 +62,7 @@ def _same_kind(expected: object, got: object) -> bool:
 
 
 def differences(expected: object, got: object) -> list[Row]:
-    """The entry on the first difference of two unequal values; none where showing them says it."""
+    """The entry on the first difference of two unequal values; empty if their texts show it."""
     text = _difference(expected, got)
     return [("differs", text)] if text else []
 

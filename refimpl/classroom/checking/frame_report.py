@@ -1,8 +1,8 @@
 """Frames field by field, for reports about bytes: which bit of which byte (RFC 6455 section 5.2).
 
-`frame_result` explains a wrong result of a function that parses, `frame_bytes` one of a function
+`frame_result` explains a wrong result of a function that parses, `frame_bytes` that of a function
 that serialises; both fit `Exercise.explain`. The fields are those that `refimpl.lab.wire.dissect`
-finds in the bytes, broken ones too, put into whole bytes and a learner's words.
+finds, in broken frames too, but in whole bytes and simpler words.
 
     >>> [field.text for field in fields(bytes.fromhex("81fe012c37fa213d"))][1]
     'bit 0 is MASK; the other seven say 126, and 126 means: the length is in the next two bytes'
@@ -18,7 +18,7 @@ from refimpl.framing import Frame
 from refimpl.lab.wire.dissect import OPCODES, Dissection, dissect
 from refimpl.lab.wire.dissect import Field as BitField
 
-NAMES = {  # as a report calls the fields behind the first two bytes
+NAMES = {  # a report's names for the fields after the first two bytes
     "extended length": "length",
     "masking key": "key",
     "masked payload": "payload",
@@ -28,7 +28,7 @@ SHOWN_PAYLOAD = 8  # bytes
 
 
 class Field(NamedTuple):
-    """One field of a frame: where it lies (from the frame's first byte), and what its bytes say."""
+    """One field of a frame: its place from the frame's first byte, and what its bytes say."""
 
     name: str
     start: int
@@ -37,7 +37,7 @@ class Field(NamedTuple):
 
 
 def fields(data: bytes) -> list[Field]:
-    """The fields of one frame's bytes, as far as they are there."""
+    """The fields of one frame's bytes, as far as they have come."""
     frame = dissect(data)
     found = []
     if data:
@@ -63,11 +63,11 @@ def _second_byte(frame: Dissection) -> str:
 
 
 def _whole_bytes(frame: Dissection, each: BitField) -> Field:
-    """A field behind the first two bytes, in a learner's words."""
+    """A field after the first two bytes, in simpler words."""
     start, size = each.start // 8, each.bits // 8
     name = NAMES[each.name]
     if name == "payload":
-        size = frame.length or 0  # that of which some bytes are there
+        size = frame.length or 0  # a payload of which some bytes are there
         return Field(name, start, start + size, f"the payload, {size} bytes")
     if name == "key":
         words = "the masking key: payload byte i was XORed with key byte i % 4"
@@ -78,7 +78,7 @@ def _whole_bytes(frame: Dissection, each: BitField) -> Field:
 
 
 def draw(data: bytes, *, mark: str = "", note: str = "") -> str:
-    """A frame's bytes in hex, by fields; the marked one underlined, with what it says beside it."""
+    """A frame's bytes in hex, by fields; the marked one is underlined and explained."""
     text, line = "", ""
     for field in fields(data):
         shown = data[field.start : field.stop]
@@ -95,10 +95,9 @@ def draw(data: bytes, *, mark: str = "", note: str = "") -> str:
 
 
 def frame_result(case: Case, got: Any) -> list[Row]:
-    """What a report on a function that parses adds: what differs, and the field that decides it.
+    """The entries for a function that parses: what differs, and the field that decides it.
 
-    The case's first argument is the bytes, the second, where there is one, the frame's position in
-    them.
+    The case's first argument is the bytes, the second, if any, the frame's position in them.
     """
     position = case.call.args[1] if len(case.call.args) > 1 else case.call.kwargs.get("position", 0)
     data = bytes(case.call.args[0])[position:]
@@ -145,7 +144,7 @@ def _is_result(got: Any) -> bool:
 
 
 def _describe(expected: tuple[Frame, int], got: tuple[Frame, int]) -> tuple[str, str]:
-    """Two results in words, but only what differs."""
+    """Two results in words: only what differs."""
     texts: tuple[list[str], list[str]] = ([], [])
     for (frame, end), (other, other_end), words in (
         (expected, got, texts[0]),
@@ -176,7 +175,7 @@ def _describe(expected: tuple[Frame, int], got: tuple[Frame, int]) -> tuple[str,
 
 
 def _deciding_field(data: bytes, expected: tuple[Frame, int], got: tuple[Frame, int]) -> str:
-    """The name of the field that was read wrongly, as the first of the differences shows it."""
+    """The name of the field that was read wrongly, by the first of the differences."""
     (frame, _), (other, _) = expected, got
     if any(
         not same(getattr(frame, name), getattr(other, name)) for name in ("opcode", "fin", "rsv1")
@@ -201,7 +200,7 @@ def _has(data: bytes, name: str) -> bool:
 
 
 def _refused_field(data: bytes) -> str:
-    """The field for which a head is refused: the first byte, unless that one is sound."""
+    """The field for which a head is refused: the first byte, unless that one is valid."""
     frame = dissect(data)
     opcode = frame.value("opcode")
     reserved = opcode not in OPCODES or any(frame.value(f"RSV{bit}") for bit in (1, 2, 3))
@@ -211,7 +210,7 @@ def _refused_field(data: bytes) -> str:
 
 
 def frame_bytes(case: Case, got: object) -> list[Row]:
-    """What a report on a function that serialises adds: both frames, the first wrong bit named."""
+    """The entries for a function that serialises: both frames, with the first wrong bit named."""
     expected = case.expect
     if not isinstance(expected, bytes) or not isinstance(got, bytes | bytearray) or not expected:
         return differences(expected, got)

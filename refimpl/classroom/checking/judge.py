@@ -1,6 +1,6 @@
-"""Runs an exercise's cases against an answer, and says how the first that fails failed.
+"""Runs an exercise's cases against an answer, and reports the first one that fails.
 
-Every case runs under a time limit of its own (`limits`), and is judged there too, because comparing
+Every case has a time limit (`limits`). The limited thread also judges the result, because comparing
 and showing an object runs code of its class. Verdicts are plain data; `reports` turns them into
 text.
 """
@@ -21,11 +21,11 @@ from refimpl.classroom.checking.verdicts import (
     crash,
     is_empty,
     shorten_output,
-    watched,
+    with_placeholder_check,
 )
 from refimpl.errors import WebSocketError
 
-# Seconds that a coroutine has to clean up after its own limit, before its thread is ended.
+# Seconds for a coroutine to clean up after its own limit, before its thread is ended.
 THREAD_GRACE = 0.5
 
 
@@ -51,12 +51,12 @@ def judge(exercise: Exercise, answer: object) -> Verdict:
 
 
 def wrong(got: str, *rows: Row) -> Verdict:
-    """The verdict on a wrong answer, with what was got and whatever stands before it."""
+    """The verdict on a wrong answer: the rows, then what was got."""
     return Verdict(State.WRONG, rows=[*rows, ("got", got)])
 
 
 def _misfit(exercise: Exercise, answer: Any) -> str:
-    """Why an answer cannot even be tried; nothing where it can."""
+    """Why an answer cannot even be called; "" if it can."""
     if not callable(answer):
         outcome = run_limited(lambda: render(answer), exercise.limit)
         shown = outcome.value or f"a value of type {type(answer).__name__}"
@@ -96,7 +96,7 @@ def _attempt(exercise: Exercise, case: Case, answer: Any) -> Verdict:
     args, kwargs = _copies(case)
 
     def act() -> Any:
-        return case.drive(watched(answer)) if case.drive else answer(*args, **kwargs)
+        return case.drive(with_placeholder_check(answer)) if case.drive else answer(*args, **kwargs)
 
     try:
         result = run_coroutine(act, exercise.limit) if exercise.is_async else act()
@@ -106,7 +106,7 @@ def _attempt(exercise: Exercise, case: Case, answer: Any) -> Verdict:
         return wrong(str(complaint), *_expected(exercise, case))
     except TimeLimitReached:
         raise
-    except BaseException as error:  # SystemExit and KeyboardInterrupt too: mistakes like any other
+    except BaseException as error:  # SystemExit and KeyboardInterrupt count as mistakes too
         return _judge_error(exercise, case, error, answer)
     if result is ... or result is NotImplemented:
         return Verdict(State.NOT_ATTEMPTED)
@@ -128,7 +128,7 @@ def _attempt(exercise: Exercise, case: Case, answer: Any) -> Verdict:
 def _copies(case: Case) -> tuple[list[Any], dict[str, Any]]:
     try:
         return copy.deepcopy(list(case.call.args)), copy.deepcopy(dict(case.call.kwargs))
-    except (TypeError, copy.Error):  # a stream, a lock: nothing that a copy could be made of
+    except (TypeError, copy.Error):  # a stream or a lock, which cannot be copied
         return list(case.call.args), dict(case.call.kwargs)
 
 
@@ -161,29 +161,29 @@ def _judge_result(exercise: Exercise, case: Case, result: object) -> Verdict:
 
 
 def _complaint(holds: Callable[[Any], object], result: object) -> str:
-    """What was got, where a result has not the property that the case wants."""
+    """What was got, if the result lacks the property that the case wants; else ""."""
     try:
         return "" if holds(result) else render(result)
     except Wrong as complaint:
         return str(complaint)
-    except (AttributeError, TypeError, ValueError, LookupError):  # not the kind of thing at all
+    except (AttributeError, TypeError, ValueError, LookupError):  # a result of an unexpected type
         return f"{render(result)}, of type {type(result).__name__}"
 
 
 def _explained(exercise: Exercise, case: Case, result: object) -> Iterable[Row]:
-    """The entries that explain a wrong result, or an error that was raised in its place."""
+    """The entries that explain a wrong result, or an error raised instead."""
     try:
         if exercise.explain is not None:
             return list(exercise.explain(case, result))
     except (AttributeError, TypeError, ValueError, LookupError):
-        pass  # an explanation for the usual wrong results may stumble over an odd one
+        pass  # an explanation may fail on an unusual result
     if case.expect is UNSET or isinstance(result, BaseException):
         return []
     return differences(case.expect, result)
 
 
 def _shown(exercise: Exercise, result: object) -> str:
-    """A result in the exercise's words, or its repr where those words do not fit it."""
+    """A result in the exercise's words, or its repr if they do not fit it."""
     try:
         return exercise.show(result)
     except (AttributeError, TypeError, ValueError, LookupError):
@@ -191,7 +191,7 @@ def _shown(exercise: Exercise, result: object) -> str:
 
 
 def _judge_error(exercise: Exercise, case: Case, error: BaseException, answer: object) -> Verdict:
-    """The verdict on a call that raised: the expected error, a refusal that is none, or a crash."""
+    """The verdict on a call that raised: the expected error, a wrong refusal, or a crash."""
     if isinstance(error, NotImplementedError):
         return Verdict(State.NOT_ATTEMPTED)
     if case.error is not None and _is_kind(error, case.error):
@@ -209,7 +209,7 @@ def _judge_error(exercise: Exercise, case: Case, error: BaseException, answer: o
 
 
 def _is_kind(error: BaseException, wanted: Raises) -> bool:
-    """Whether an error is of the wanted class, or of one that the notebook gave the same name."""
+    """Whether an error is of the wanted class, or of the notebook's class of the same name."""
     return any(
         base is wanted.error or base.__name__ == wanted.error.__name__
         for base in type(error).__mro__
@@ -217,7 +217,7 @@ def _is_kind(error: BaseException, wanted: Raises) -> bool:
 
 
 def judge_value(exercise: Answer, value: object) -> Verdict:
-    """The verdict on a value; the report never says what was expected, for that is the exercise."""
+    """The verdict on a value; the report never says what was expected: that is the exercise."""
     if value is ... or value is NotImplemented:
         return Verdict(State.NOT_ATTEMPTED)
     shown = f"a value of type {type(value).__name__}"
@@ -241,7 +241,7 @@ def judge_value(exercise: Answer, value: object) -> Verdict:
 
 
 def _accepts(exercise: Answer, value: object) -> str:
-    """What to say about a value; nothing where it is right."""
+    """What is wrong with a value; "" if it is right."""
     right = exercise.accepts(value) if callable(exercise.accepts) else same(exercise.accepts, value)
     if right:
         return ""

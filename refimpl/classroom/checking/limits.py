@@ -1,10 +1,10 @@
-"""Runs a learner's code so that an endless loop, a flood of output or an exit stays its own affair.
+"""Runs a learner's code safe from endless loops, floods of output and exits.
 
 The code runs in a daemon thread of its own. When its time is up, `TimeLimitReached` is raised
 inside that thread (`PyThreadState_SetAsyncExc`: every platform, no signals), which ends any loop of
 Python code. A call that blocks in C, such as `time.sleep(999)`, cannot be ended from outside: its
-thread is left behind and dies with its next line of Python. Left out: stopping code that means
-harm. A learner's own machine needs no sandbox.
+thread is left running and ends with its next line of Python. Left out: stopping malicious code. A
+learner's own machine needs no sandbox.
 
     >>> def endless():
     ...     while True:
@@ -29,7 +29,7 @@ T = TypeVar("T")
 MAX_PRINTED = (
     64 * 1024
 )  # characters kept; a loop that prints would fill memory before its time is up
-# Seconds between attempts to end a thread: an event loop needs the first of them to clean up.
+# Seconds between attempts to end a thread; after the first, an event loop cleans up.
 GRACE = (0.1, 0.1, 0.2, 0.3)
 WAKE = 0.05  # seconds between the turns of a loop that is late
 
@@ -37,13 +37,12 @@ WAKE = 0.05  # seconds between the turns of a loop that is late
 class TimeLimitReached(SystemExit):
     """The time limit, raised inside the code that reached it.
 
-    A SystemExit, so that `except Exception` lets it pass and a thread that it ends does so without
-    a word.
+    A SystemExit, so that `except Exception` lets it pass and a thread that it ends prints nothing.
     """
 
 
 class Printed:
-    """What code printed: the first 64 Ki characters, and how many there were in all."""
+    """The output of code: its first 64 Ki characters, and its whole length."""
 
     def __init__(self) -> None:
         self.text = ""
@@ -83,9 +82,7 @@ def run_limited(work: Callable[[], T], limit: float) -> Outcome[T]:
                 outcome.value = work()
         except TimeLimitReached:
             outcome.timed_out = True
-        except (
-            BaseException
-        ) as error:  # SystemExit and KeyboardInterrupt are a learner's mistakes like any other
+        except BaseException as error:  # SystemExit and KeyboardInterrupt count as mistakes too
             outcome.error = error
         finally:
             done.set()
@@ -105,16 +102,16 @@ def run_limited(work: Callable[[], T], limit: float) -> Outcome[T]:
 
 
 def _is_traced() -> bool:
-    """Whether a debugger or a coverage tool traces, in a Python where that and interrupts clash.
+    """Whether a debugger or a coverage tool traces, in a Python where interrupts then hang.
 
-    In 3.11 a traced thread that makes a call hangs while another has an interrupt to come, which
-    lasts as long as that other blocks.
+    In 3.11 a traced thread hangs at a call while another thread has a pending interrupt, which
+    lasts as long as that thread blocks.
     """
     return sys.version_info < (3, 12) and (threading.gettrace() or sys.gettrace()) is not None
 
 
 def _tracer(deadline: float) -> Callable[[FrameType, str, Any], Any]:
-    """The second best way to end a thread: a trace function that raises once it is late."""
+    """The second best way to end a thread: a trace function that raises after the deadline."""
 
     def trace(frame: FrameType, event: str, argument: Any) -> Any:
         if time.monotonic() > deadline:
@@ -143,7 +140,7 @@ async def wait_in_thread(work: Callable[[], T]) -> T:
             value = work()
         except Exception as caught:
             error = caught
-        with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile: no one waits
+        with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile: nobody waits
             loop.call_soon_threadsafe(deliver, value, error)
 
     threading.Thread(target=body, daemon=True, name="refimpl-check").start()
@@ -153,18 +150,19 @@ async def wait_in_thread(work: Callable[[], T]) -> T:
 def run_coroutine(start: Callable[[], Coroutine[Any, Any, T]], limit: float) -> T:
     """What a coroutine returns, run in a new event loop. Raises TimeLimitReached after `limit` s.
 
-    For use inside `run_limited`, with the shorter limit here: a coroutine that waits is cancelled
-    and cleans up, one that blocks the loop or will not be cancelled is ended by the thread's limit.
+    For use inside `run_limited`, with a shorter limit here. A coroutine that waits is cancelled and
+    cleans up; one that blocks the loop, or swallows the cancellation, is ended by the thread's
+    limit.
     """
 
     async def limited() -> T:
         loop = asyncio.get_running_loop()
 
-        def wake() -> None:  # a loop that sleeps would not notice that its thread is interrupted
+        def wake() -> None:  # a sleeping loop would not notice the interrupt of its thread
             loop.call_later(WAKE, wake)
 
         loop.call_later(limit, wake)
-        # What a loop has to say about tasks that were ended by force would reach the notebook.
+        # A loop's messages about tasks ended by force would appear in the notebook.
         loop.set_exception_handler(lambda loop, context: None)
         timer = asyncio.timeout(limit)
         try:
@@ -179,7 +177,7 @@ def run_coroutine(start: Callable[[], Coroutine[Any, Any, T]], limit: float) -> 
 
 
 def interrupt(thread_id: int) -> bool:
-    """Raise TimeLimitReached in a thread at its next line; False where this interpreter cannot."""
+    """Raise TimeLimitReached in a thread at its next line; False if the interpreter cannot."""
     return _set_async_exception(thread_id, ctypes.py_object(TimeLimitReached))
 
 
@@ -190,16 +188,16 @@ def withdraw_interrupt(thread_id: int) -> None:
 
 
 def _set_async_exception(thread_id: int, exception: Any) -> bool:
-    api = getattr(ctypes, "pythonapi", None)  # CPython only; elsewhere threads are left behind
+    api = getattr(ctypes, "pythonapi", None)  # CPython only; elsewhere threads are left running
     if api is None:
         return False
     return bool(api.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread_id), exception) == 1)
 
 
 def end_thread(thread: threading.Thread) -> bool:
-    """Interrupt a thread until it ends; False where it does not within about a second.
+    """Interrupt a thread until it ends; False if it does not within about a second.
 
-    More than once, because a bare `except:` inside the learner's loop swallows the first.
+    Repeatedly, because a bare `except:` inside the learner's loop swallows one.
     """
     if _is_traced():
         thread.join(sum(GRACE))
@@ -219,18 +217,18 @@ class Settled(Exception):
 
 
 def settle_interrupts() -> None:
-    """Take an interrupt ourselves, so that none counts as yet to come.
+    """Raise an interrupt in this thread, so that none counts as pending.
 
-    One that reached a thread at its end stays "to come" for all the others in 3.11, and there any
-    thread under a profiler or debugger then hangs at its next call.
+    In 3.11 an interrupt that reached a thread at its end stays pending for all others, and a thread
+    under a profiler or debugger then hangs at its next call.
     """
     with contextlib.suppress(Settled):
         while _set_async_exception(threading.get_ident(), ctypes.py_object(Settled)):
-            pass  # it is raised at one of the next turns
+            pass  # it is raised in one of the next turns
 
 
 class _Router:
-    """Stands in for a standard stream: captured threads write to their buffer, others through."""
+    """Replaces a standard stream: captured threads write to their buffer, others to the stream."""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
@@ -256,7 +254,7 @@ _routing = threading.Lock()
 
 @contextlib.contextmanager
 def capture(printed: Printed) -> Iterator[None]:
-    """Collect what the current thread prints, while the other threads print as ever."""
+    """Collect what the current thread prints; other threads print as before."""
     here = threading.get_ident()
     with _routing:
         if not isinstance(sys.stdout, _Router):

@@ -23,7 +23,7 @@ class UnknownExercise(LookupError):
     """No exercise has this name: the learner's function was renamed, or the name mistyped."""
 
     def _render_traceback_(self) -> list[str]:
-        """What IPython shows in place of a traceback."""
+        """The lines that IPython shows in place of a traceback."""
         return [str(self)]
 
 
@@ -34,7 +34,7 @@ def chapters_with_exercises() -> list[Chapter]:
 
 
 def exercises_of(chapter: Chapter) -> tuple[Task, ...]:
-    """The exercises of one chapter, in the order of its notebook; none where it has no module."""
+    """The exercises of one chapter, in the order of its notebook; empty if it has no module."""
     if chapter not in chapters_with_exercises():
         return ()
     return tuple(importlib.import_module(f"{checks.__name__}.{chapter.stem}").EXERCISES)

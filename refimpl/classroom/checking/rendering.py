@@ -1,4 +1,4 @@
-"""Values as text for a report: short, on one line, and safe even for objects whose repr is broken.
+"""Values as text for a report: short, on one line, and safe for objects whose repr fails.
 
 >>> render(bytes.fromhex("81fe012c37fa213d7f9f"))
 "b'\\\\x81\\\\xfe\\\\x01\\\\x2c\\\\x37\\\\xfa\\\\x21\\\\x3d...'"
@@ -9,10 +9,10 @@
 import re
 import reprlib
 
-MAX_BYTES = 8  # of binary data in a call or a result: a head and a masking key's beginning
+MAX_BYTES = 8  # of binary data in a call or a result: a head and the start of a masking key
 MAX_TEXT = 60  # characters
 LARGEST = 200  # characters of any other object's repr
-ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")  # never the same twice, and of no use to a reader
+ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")  # differs each time, and is of no use to a reader
 
 
 class _Short(reprlib.Repr):
@@ -37,7 +37,7 @@ class _Short(reprlib.Repr):
 
 
 def render(value: object) -> str:
-    """A value's repr on one line, cut; of an object that cannot be shown, its type."""
+    """A value's repr on one line, cut; if its repr fails, its type."""
     try:
         text = _Short().repr(value)
     except Exception as error:
@@ -46,7 +46,7 @@ def render(value: object) -> str:
 
 
 def show_bytes(data: bytes, *, most: int = MAX_BYTES) -> str:
-    """Bytes as a literal: what begins as text as text, anything else all in hex."""
+    """Bytes as a literal: as text if they begin with text, otherwise all in hex."""
     if all(32 <= byte < 127 or byte in b"\r\n\t" for byte in data[: MAX_TEXT + 1]):
         return repr(data) if len(data) <= MAX_TEXT else repr(data[:MAX_TEXT])[:-1] + "...'"
     shown = "".join(f"\\x{byte:02x}" for byte in data[:most])
@@ -54,7 +54,7 @@ def show_bytes(data: bytes, *, most: int = MAX_BYTES) -> str:
 
 
 def show_error(error: BaseException) -> str:
-    """An error's class and message on one line, cut; its message may be broken too."""
+    """An error's class and message on one line, cut, even if its __str__ fails."""
     try:
         text = " ".join(str(error).split())
     except Exception:

@@ -26,14 +26,14 @@ ORDER = (
 
 
 class CheckFailed(AssertionError):
-    """An exercise is not solved yet. Its text is the report, and all that a notebook shows."""
+    """An exercise is not solved yet. Its message is the report, which is all a notebook shows."""
 
     def __init__(self, report: str, state: State = State.WRONG) -> None:
         super().__init__(report)
         self.state = state
 
     def _render_traceback_(self) -> list[str]:
-        """What IPython shows in place of a traceback."""
+        """The lines that IPython shows in place of a traceback."""
         return str(self).splitlines()
 
 
@@ -48,7 +48,7 @@ def lay_out(rows: Iterable[Row]) -> str:
 
 
 def report(exercise: Exercise | Answer, verdict: Verdict, *, hints_left: int = HINTS) -> str:
-    """The report of a check: one line when it passed, otherwise the failing case and the way on."""
+    """The report of a check: one line if it passed, else the failing case and what to do next."""
     if isinstance(exercise, Answer):
         target, passed = f'"{exercise.name}"', "passed"
     else:

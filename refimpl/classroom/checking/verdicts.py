@@ -1,4 +1,4 @@
-"""Verdicts: what a check can find, as plain data, and how to read one off code or an error."""
+"""Verdicts: the results of a check as plain data, and how to derive one from code or an error."""
 
 import dis
 import functools
@@ -12,7 +12,7 @@ from typing import Any
 from refimpl.classroom.checking.cases import Row
 from refimpl.classroom.checking.rendering import show_error
 
-# What the compiler puts around an empty body, in one version of Python or another.
+# Instructions around an empty body, in the various versions of Python.
 FRAMEWORK = (
     "RESUME",
     "RETURN_GENERATOR",
@@ -26,7 +26,7 @@ FRAMEWORK = (
 
 
 class State(Enum):
-    """What a check can find."""
+    """The possible results of a check."""
 
     PASSED = "passed"
     NOT_ATTEMPTED = "not attempted"
@@ -37,7 +37,7 @@ class State(Enum):
 
 @dataclass(slots=True)
 class Verdict:
-    """What a check found, with the failing case's number (from 1), name and report entries."""
+    """The result of a check, with the failing case's number (from 1), name and report entries."""
 
     state: State
     number: int = 0
@@ -46,26 +46,26 @@ class Verdict:
 
 
 class NotAttempted(BaseException):
-    """An answer returned the placeholder, somewhere inside a case's `drive`."""
+    """An answer returned the placeholder inside a case's `drive`."""
 
 
-def watched(answer: Any) -> Any:
-    """A function that raises NotAttempted where it would return `...`; a class as it is."""
+def with_placeholder_check(answer: Any) -> Any:
+    """A function that raises NotAttempted instead of returning `...`; a class unchanged."""
     if inspect.iscoroutinefunction(answer):
 
         @functools.wraps(answer)
-        async def watched_coroutine(*args: Any, **kwargs: Any) -> Any:
+        async def checked_coroutine(*args: Any, **kwargs: Any) -> Any:
             return _attempted(await answer(*args, **kwargs))
 
-        return watched_coroutine
+        return checked_coroutine
     if not inspect.isfunction(answer):
         return answer
 
     @functools.wraps(answer)
-    def watched_function(*args: Any, **kwargs: Any) -> Any:
+    def checked_function(*args: Any, **kwargs: Any) -> Any:
         return _attempted(answer(*args, **kwargs))
 
-    return watched_function
+    return checked_function
 
 
 def _attempted(result: Any) -> Any:
@@ -75,7 +75,7 @@ def _attempted(result: Any) -> Any:
 
 
 def crash(error: BaseException, answer: object) -> Verdict:
-    """The verdict on an answer that raised what it should not have, with the place in its code."""
+    """The verdict on an answer that raised an unexpected error, with the place in its code."""
     rows = [("raised", show_error(error))]
     place = _place(error.__traceback__, answer)
     return Verdict(State.CRASHED, rows=[*rows, ("at", place)] if place else rows)
@@ -95,7 +95,7 @@ def _place(traceback: TracebackType | None, answer: object) -> str:
 
 
 def _file_of(answer: object) -> str:
-    """The file, or notebook cell, that a function or class was written in."""
+    """The file or notebook cell in which a function or class is defined."""
     if isinstance(answer, type):
         functions = [value for value in vars(answer).values() if inspect.isfunction(value)]
         return functions[0].__code__.co_filename if functions else ""
@@ -104,12 +104,12 @@ def _file_of(answer: object) -> str:
 
 
 def shorten_output(text: str, length: int) -> str:
-    """What an answer printed, as one line; length: of all of it, for only its beginning is kept."""
+    """What an answer printed, as one line. length: of all of it; only the beginning is kept."""
     return repr(text) if length <= 200 else f"{text[:200]!r}... ({length:,} characters in all)"
 
 
 def is_empty(answer: object) -> bool:
-    """Whether a function does nothing at all: `pass`, `...` or a docstring is its whole body."""
+    """Whether a function does nothing: its whole body is `pass`, `...` or a docstring."""
     if not inspect.isfunction(answer):
         return False
     steps = [step for step in dis.get_instructions(answer) if step.opname not in FRAMEWORK]

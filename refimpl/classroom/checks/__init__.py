@@ -1,4 +1,4 @@
-"""The exercises of the series: a module for each chapter, of its name, with a tuple `EXERCISES`.
+"""The exercises of the series: a module for each chapter, by its name, with a tuple `EXERCISES`.
 
 How to write one; `framing.parse_frame` is the worked example.
 
@@ -26,9 +26,9 @@ How to write one; `framing.parse_frame` is the worked example.
                otherwise="count the frames from 0"),
     )
 
-- Order the cases from plain to hard, the first one plain: a learner reads only the first that
-  fails. Name what is special about each. `why` is the sentence that a teacher would say to someone
-  who fails just there.
+- Order the cases from plain to hard: a learner reads only the first that fails. Name what is
+special
+  about each. `why` is the sentence that a teacher would say to someone who fails just there.
 - Compute what is expected by hand or with the package, never with a copy of the solution.
 - Results are compared strictly (a bytearray is not bytes, True is not 1); a class that the notebook
   defined again under the same name counts as the package's. Arguments are copied for each call and
@@ -36,15 +36,15 @@ How to write one; `framing.parse_frame` is the worked example.
 - `drive` gets the learner's function and may do anything: feed byte by byte, build an object, start
   a server (write an `async def` and set `is_async=True`; each case runs in an event loop of its
   own). Raise `Wrong("what was got")` there.
-- For bytes of frames set `explain=wire.frame_result` (parsing) or `wire.frame_bytes` (serialising);
-  other bytes, HTTP heads, text, lists and dataclasses get their first difference without it. Your
-  own `explain(case, result)` returns pairs ("label", "text"). `show` puts a result in words.
-- Seed whatever is random. A case has 5 s; set `limit` lower where a likely mistake is an endless
-  loop.
-- `replaces="framing.mask"` names the definition that `graft(mask)` puts the learner's in place of;
-  keywords that theirs does not take are left out. `adapt` where that is not enough: see `adapters`.
+- For bytes of frames set `explain` to `frame_report.frame_result` (parsing) or
+  `frame_report.frame_bytes` (serialising). Without it, other bytes, HTTP heads, text, lists and
+  dataclasses get their first difference. Your own `explain(case, result)` returns pairs ("label",
+  "text"). `show` puts a result in words.
+- Seed all randomness. A case has 5 s; set a lower `limit` if a likely mistake is an endless loop.
+- `replaces="framing.mask"` names the definition that `graft(mask)` replaces by the learner's;
+  keywords that their function does not take are left out. If that is not enough, see `adapters`.
 - Names are unique in the whole series: `check` finds an exercise by its function's name.
 
-A chapter whose module would outgrow 350 lines becomes a package of the same name that joins its
-parts' tuples.
+A chapter whose module would be longer than 350 lines becomes a package of the same name that joins
+the tuples of its parts.
 """

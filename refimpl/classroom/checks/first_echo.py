@@ -22,7 +22,7 @@ REPLY_TO = Exercise(
         "front of it.",
         "RFC 6455 5.6: a text frame (opcode 1) carries text, a binary frame (opcode 2) any bytes. "
         'For "Hello" the reply is "echo: Hello", eleven letters, of which "echo: " is six: there '
-        "is a blank behind the colon. For b'\\x89PNG' the reply is b'\\x89PNG'.",
+        "is a space after the colon. For b'\\x89PNG' the reply is b'\\x89PNG'.",
         "1. isinstance(message, str) says whether it is text.\n"
         '2. If so, return "echo: " + message.\n'
         "3. If not, return the message.",
@@ -32,7 +32,7 @@ REPLY_TO = Exercise(
             "one word",
             call("Hello"),
             expect="echo: Hello",
-            why='returned is "echo: ", with a blank behind the colon, then the message',
+            why='returned is "echo: ", with a space after the colon, then the message',
         ),
         Case("a message without a letter", call(""), expect="echo: "),
         Case(
@@ -69,7 +69,7 @@ SIZE_OF_ANSWER = Answer(
     kind=tuple,
     mistakes={
         (46, 48): "the other way round: all bytes first, then the letters",
-        (46, 46): "46 letters, and none of them is the head that stands in front of them",
+        (46, 46): "46 letters, and none of them is the head before them",
         (48, 48): "two of the 48 bytes are the frame's head: they are no letters",
         (48, 40): 'the client sent 40 letters; the answer has "echo: " in front of them',
         (46, 40): "those are the client's frame and its letters; the question is for the answer",
@@ -95,8 +95,8 @@ NEWS_SINCE = Exercise(
     hints=(
         "The client says how many messages it has. What it lacks is all the others, not the last "
         "one.",
-        "Messages are numbered from 0. Who has 1 of 3 has number 0, and lacks numbers 1 and 2. "
-        "Who has 3 of 3 lacks none, and the answer is an empty list, as the polling server's was: "
+        "Messages are numbered from 0. A client with 1 of 3 has number 0, and lacks 1 and 2. One "
+        "with 3 of 3 lacks none, and the answer is an empty list, as the polling server's was: "
         "Content-Length: 0.",
         "1. items[a:] are the items from number a on, to the end.\n"
         "2. The first that the client lacks has the very number that it sends.",
@@ -115,7 +115,7 @@ NEWS_SINCE = Exercise(
             NEWS,
             3,
             [],
-            "who has all of them is told nothing twice: an empty list",
+            "a client that has all of them gets nothing twice: an empty list",
         ),
         _since("the last one missing", NEWS, 2, ["no school today"]),
         _since("nothing happened at all", (), 0, []),
@@ -189,7 +189,7 @@ NUMBERED_ECHO = Exercise(
         "variable inside it belongs to one visitor.",
         "RFC 6455 5.4 keeps messages in order and gives them no numbers, so the count is yours. A "
         "visitor who sends Hello and again gets '1: Hello' and '2: again'; the next visitor's "
-        "first answer begins with 1 once more.",
+        "first answer begins with 1 again.",
         "1. number = 0, in front of the loop and inside the function.\n"
         "2. async for message in websocket: add one to it.\n"
         '3. await websocket.send(f"{number}: {message}").',

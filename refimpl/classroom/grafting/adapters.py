@@ -1,7 +1,7 @@
-"""Fits functions of the exercises to the places where `graft` puts them.
+"""Makes functions of the exercises fit the places where `graft` puts them.
 
-The package's `Protocol` runs a loop over `parse_frame`, but small messages, and large ones that lie
-in one read, go ways of their own. Whoever grafts a `parse_frame` closes those ways.
+The package's `Protocol` runs a loop over `parse_frame`, but has short cuts for small messages and
+for large ones in one read. A graft of `parse_frame` closes them.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,13 +13,13 @@ from refimpl.framing import Buffer, Frame
 def parse_frame_only(
     parse_frame: Callable[[Buffer, int], tuple[Frame, int] | None],
 ) -> Mapping[str, Any]:
-    """What stands in for `parse_frame` and the ways past it, made of one `parse_frame`.
+    """Replacements for `parse_frame` and the short cuts around it, made from one `parse_frame`.
 
-    The mask bit, RSV1 and the size limit are left to `parse_frame`, if it cares.
+    The learner's `parse_frame` may check the mask bit, RSV1 and the size limit, or not.
     """
 
     def parse(buffer: Buffer, position: int = 0, **_: Any) -> tuple[Frame, int] | None:
-        """Return what the learner's function does, asked without limits."""
+        """Return what the learner's function returns without limits."""
         return parse_frame(buffer, position)
 
     def take_small(buffer: Buffer, position: int, *_: object) -> int:

@@ -1,7 +1,7 @@
 """`graft` puts a learner's functions in place of the package's, inside servers that are running.
 
-Every place of the package where the name is bound gets the learner's function, and gets the
-package's back afterwards. `lab` and `classroom` keep the package's, so that instruments stay true.
+Wherever the package binds the name, it gets the learner's function, and afterwards the package's
+again. `lab` and `classroom` keep the package's, so that instruments stay reliable.
 """
 
 import asyncio
@@ -25,16 +25,16 @@ BLOCK_LIMIT = 15.0  # seconds for an `async with` block
 
 
 class GraftFailed(CheckFailed):
-    """A grafted function failed, and the package's own took over; the text says how."""
+    """A grafted function failed, and the package's own took over; the message says how."""
 
 
 class Graft:
     """Learners' functions in the package's place, between enter and exit.
 
-    After the first call in which a function crashes, never ends or says `...`, the package's own
-    takes over: the server runs on, and leaving the block raises GraftFailed. What a learner's
-    function itself calls of the package is always the package's own. An error of the block that no
-    such failure explains gets a note, because a wrong result may be behind it.
+    When a function first crashes, never ends or returns `...`, the package's own takes over: the
+    server runs on, and leaving the block raises GraftFailed. Calls that a learner's function makes
+    into the package always reach the package's own. If no such failure explains an error of the
+    block, the error gets a note, because a wrong result may be its cause.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Graft:
         self._watchdog = Watchdog(CALL_LIMIT)
         self._timer: asyncio.Timeout | None = None
         self._late = ""
-        self._planted: list[tuple[Any, Any]] = []  # (the package's, what stands in its place)
+        self._planted: list[tuple[Any, Any]] = []  # (the package's, its replacement)
         self._functions = functions
 
     @property
@@ -86,7 +86,7 @@ class Graft:
             self._suspect(error)
 
     def _suspect(self, error: Exception) -> None:
-        """Note on an error that leaves the block which of the learner's functions ran in it."""
+        """Add a note to an error of the block: which of the learner's functions ran in it."""
         used = [name for name, guard in self._guards.items() if guard.calls and "." not in name]
         if used:
             checks = ", ".join(f"check({name})" for name in used)
@@ -127,7 +127,7 @@ class Graft:
         self.__exit__(None, error, None)
 
     def _replacements(self, name: str, function: Any) -> Mapping[str, Any]:
-        """What to put where, by qualified name, for one of the learner's functions."""
+        """The replacements, by qualified name, for one of the learner's functions."""
         target, adapt = name, None
         if "." not in name:
             _, exercise = find_exercise(name)
@@ -147,13 +147,12 @@ def graft(
     limit: float = BLOCK_LIMIT,
     check_first: bool = False,
 ) -> Graft:
-    """A context manager in which the learner's functions stand in place of the package's.
+    """A context manager in which the learner's functions replace the package's.
 
-    `graft(parse_frame, accept_key)` knows from the exercises what each replaces;
-    `graft({"framing.mask": mask_slowly})` is told. Use it as `async with`, which also limits the
-    whole block to `limit` seconds, or as `with`. check_first: `async with` begins with the check of
-    each, and raises CheckFailed before anything runs. Raises GraftFailed on leaving, where one
-    failed.
+    For `graft(parse_frame, accept_key)` the exercises say what each replaces;
+    `graft({"framing.mask": mask_slowly})` says it itself. Use it as `async with`, which also limits
+    the whole block to `limit` seconds, or as `with`. check_first: `async with` first checks each,
+    and raises CheckFailed before anything runs. Raises GraftFailed at the end if one failed.
     """
     named: dict[str, Any] = {}
     for function in functions:
@@ -165,7 +164,7 @@ def graft(
 
 
 def find(name: str) -> Any:
-    """The object of the package that a qualified name ("framing.mask") means now."""
+    """The object that a qualified name ("framing.mask") has in the package now."""
     parts = name.split(".")
     held: Any = importlib.import_module(PACKAGE)
     for index, part in enumerate(parts):
@@ -186,7 +185,7 @@ def find(name: str) -> Any:
 def swap(old: object, new: object) -> None:
     """Bind new wherever the package binds old: in modules, in their classes, in default values.
 
-    Modules imported in between are found too, because both ways look at all there are.
+    It looks at all imported modules each time, so those imported between two swaps are found too.
     """
     for module in list(sys.modules.values()):
         name = getattr(module, "__name__", "")

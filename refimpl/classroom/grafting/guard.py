@@ -1,7 +1,7 @@
-"""Guards a learner's function inside a server: when it fails, the package's own takes over.
+"""Wraps a learner's function inside a server: when it fails, the package's own takes over.
 
-A server must not fall over because an exercise does, and a failure that is raised deep inside a
-callback of the event loop would reach nobody. So the guard keeps it, for `graft` to report.
+A wrong exercise must not end a server, and an error raised deep inside a callback of the event loop
+would reach nobody. So the guard keeps it, for `graft` to report.
 """
 
 import functools
@@ -23,7 +23,7 @@ _inside = threading.local()  # .depth: how many grafted calls this thread is in
 
 
 class Guard:
-    """One learner's function in a server, and how it fares there.
+    """One learner's function in a server, its calls and its failure.
 
     failure: the report of its first failure; from then on the package's own is called.
     """
@@ -38,7 +38,7 @@ class Guard:
         self._accepted = accepted_keywords(function)
 
     def stand_in(self) -> Any:
-        """What to put in the package's place. A class stays as it is, without a guard."""
+        """The replacement for the package's function. A class is used as it is, unguarded."""
         if isinstance(self._function, type):
             return self._function
         if inspect.iscoroutinefunction(self._function):
@@ -64,7 +64,7 @@ class Guard:
                     if result is not ...:
                         return result
                     self._fail(args, State.NOT_ATTEMPTED)
-                except WebSocketError:  # what the package's own might raise too
+                except WebSocketError:  # the package's own might raise it too
                     raise
                 except (Exception, TimeLimitReached) as error:
                     self._fail_with(args, error)
@@ -73,7 +73,7 @@ class Guard:
             _inside.depth = 0
 
     async def _await(self, *args: Any, **kwargs: Any) -> Any:
-        """The same for a coroutine function, whose time limits are the package's business."""
+        """The same for a coroutine function, whose time limits the package sets."""
         if not self.failure:
             try:
                 result = await self._function(*args, **self._prepare(kwargs))
@@ -87,7 +87,7 @@ class Guard:
         return await self._original(*args, **kwargs)
 
     def _prepare(self, kwargs: dict[str, Any]) -> dict[str, Any]:
-        """Count the call; the keywords that the function takes."""
+        """Count the call; return the keywords that the function takes."""
         self.calls += 1
         if self._accepted is None:
             return kwargs
@@ -110,10 +110,10 @@ class Guard:
 
 
 def unless_inside(new: Callable[..., Any], original: Callable[..., Any]) -> Callable[..., Any]:
-    """A function that is `new`, but `original` for whatever a grafted function itself calls.
+    """A function that calls `new`, but inside a grafted function `original`.
 
-    Otherwise a learner's function that leans on the package, and the package's own when it takes
-    over, would come round to itself.
+    Otherwise a learner's function that uses the package, or the package's own when it takes over,
+    would call itself without end.
     """
 
     @functools.wraps(new)
@@ -124,7 +124,7 @@ def unless_inside(new: Callable[..., Any], original: Callable[..., Any]) -> Call
 
 
 def accepted_keywords(function: Callable[..., Any]) -> frozenset[str] | None:
-    """The keywords a function takes; None where it takes any. Others are left out of its calls.
+    """The keywords that a function takes, None for all; others are left out of its calls.
 
     An exercise's function often has fewer options than the package's.
     """

@@ -1,8 +1,8 @@
-"""Ends calls that take too long in the thread that made them: for code that cannot move to another.
+"""Ends calls that take too long, for code that must run in the caller's own thread.
 
-`limits.run_limited` is the way to run a learner's code; a server that runs in the notebook's event
-loop, however, calls a grafted function right there. A watchdog then watches from a thread of its
-own, and raises `TimeLimitReached` inside the call.
+A learner's code normally runs in `limits.run_limited`. But a server in the notebook's event loop
+calls a grafted function directly. There a watchdog watches from a thread of its own, and raises
+`TimeLimitReached` inside the call.
 
 >>> def endless():
 ...     while True:
@@ -52,7 +52,7 @@ class Watchdog:
             self._thread.join()
 
     def call(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-        """What the function returns. Raises TimeLimitReached where that takes too long."""
+        """What the function returns. Raises TimeLimitReached if that takes too long."""
         here = threading.get_ident()
         with self._lock:
             outer = self._deadlines.get(here)
@@ -62,12 +62,12 @@ class Watchdog:
                 return function(*args, **kwargs)
             finally:
                 self._leave(here, outer)
-        except TimeLimitReached:  # perhaps raised on the way out, so once more
+        except TimeLimitReached:  # it may have been raised while leaving, so leave again
             self._leave(here, outer)
             raise
 
     def _leave(self, thread: int, outer: float | None) -> None:
-        """Stop watching a thread's call. Under the lock, so that no interrupt can come after it."""
+        """Stop watching a thread's call; under the lock, so that no interrupt can come later."""
         with self._lock:
             if outer is not None:
                 return

@@ -1,4 +1,4 @@
-"""Figures, each with its claim and its text alternative: `figures` is what all of them are made of.
+"""Figures, each with a claim as its title and a text alternative; `figures` is their base.
 
 Charts: `charts`, `scatter`, `grids`, `ratios`, `odometer`, `flames`, `waterfall`. Diagrams:
 `bitfields` (a frame), `sequence` (a conversation), `states` (a transition table).

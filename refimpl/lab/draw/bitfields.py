@@ -1,4 +1,4 @@
-"""A real frame drawn to scale: 32 bits a row, as RFC 6455 5.2 does it, but with values."""
+"""A real frame drawn to scale: 32 bits a row as in RFC 6455 5.2, with its values."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ TINTS = {
 
 
 class Piece(NamedTuple):
-    """The part of a field in one row: from which bit to which, and whether it begins there."""
+    """The part of a field in one row: its first and last bit, and whether the field begins here."""
 
     field: Field
     row: int
@@ -53,8 +53,8 @@ def draw_frame(
 ) -> Picture:
     """Return the first frame in the bytes, drawn to scale, each field with its name and value.
 
-    rows: how many rows of four bytes at most; the rest of the payload is counted, not drawn. masked
-    and compressed are as in `dissect`; what is wrong is written below the frame.
+    rows: the most rows of four bytes; the rest of the payload is counted, not drawn. masked and
+    compressed: as in `dissect`. What is wrong is written below the frame.
     """
     frame = dissect(to_bytes(source), masked=masked, compressed=compressed)
     pieces = [piece for each in frame.fields for piece in _pieces(each) if piece.row < rows]
@@ -87,7 +87,7 @@ def _rulers(axes: Axes, rows: int) -> None:
 
 
 def _pieces(each: Field) -> list[Piece]:
-    """Return the field cut at the ends of the rows."""
+    """Return the field, cut at the ends of rows."""
     pieces = []
     start = each.start
     while start < each.end:
@@ -168,7 +168,7 @@ def _draw_wide(axes: Axes, piece: Piece) -> None:
 
 
 def _draw_payload(axes: Axes, frame: Dissection, piece: Piece) -> None:
-    """Draw a row of payload byte by byte: what travels, and what the key makes of it."""
+    """Draw a row of payload byte by byte: as sent, and unmasked."""
     top = piece.row * HEIGHT
     each = piece.field
     assert isinstance(each.value, bytes)

@@ -43,8 +43,8 @@ def bars(
 ) -> Picture:
     """Return horizontal bars, one for each name, each with its number at its end.
 
-    unit: what the numbers are, for the axis. labels: how to print a number. log: logarithmic axis.
-    highlight: the names that the claim is about; the others are grey.
+    unit: the title of the axis. labels: prints a number. log: logarithmic axis. highlight: the
+    names that the claim is about; the others are grey.
     """
     names, numbers = list(values), list(values.values())
     longest = max(values, key=lambda name: values[name])
@@ -132,19 +132,20 @@ def lines(
 
 
 def plain_numbers(axis: Axis) -> None:
-    """Print ticks as a person writes them (10,000), not as powers of ten, and not too many."""
+    """Print few ticks, as plain numbers (10,000), not as powers of ten."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     if axis.get_scale() == "log":
         low, high = axis.get_view_interval()
-        steps = (1.0, 2.0, 5.0) if high < 60 * low else (1.0,)  # else too few ticks have a number
+        # On a short axis powers of ten alone would leave too few ticks with a number.
+        steps = (1.0, 2.0, 5.0) if high < 60 * low else (1.0,)
         axis.set_major_locator(LogLocator(subs=steps, numticks=7))
         axis.set_minor_formatter(NullFormatter())
     axis.set_major_formatter(FuncFormatter(lambda value, _: readable(float(value))))
 
 
 def _name_line_ends(drawn: Canvas, series: Mapping[str, Sequence[tuple[float, float]]]) -> None:
-    """Write each line's name behind its last point, apart from one another where ends are close."""
+    """Write each line's name after its last point, spaced out where ends are close."""
     axes, figure = drawn.axes, drawn.picture.figure
     figure.canvas.draw()
     right = max(points[-1][0] for points in series.values())
@@ -183,8 +184,8 @@ def histogram(
 ) -> Picture:
     """Return one histogram a name, below one another on one axis, with percentiles marked.
 
-    marks: the quantiles to mark and name, 0.5 is the median. log: logarithmic axis. one_scale: the
-    same height is the same count in all of them.
+    marks: the quantiles to mark and name; 0.5 is the median. log: logarithmic axis. one_scale:
+    equal heights mean equal counts in all of them.
     """
     alt = alt or f"Histograms on one axis, {unit}, one below the other: {', '.join(samples)}."
     low = min(min(values) for values in samples.values())
@@ -264,7 +265,7 @@ def timeline(
 
 
 def _spans(axes: Axes, row: int, spans: Sequence[tuple[float, float]]) -> None:
-    """Draw the bars of one row, and ticks for what has no length."""
+    """Draw the bars of one row, and a tick for a bar without length."""
     long = [(start, end - start) for start, end in spans if end > start]
     short = [start for start, end in spans if end <= start]
     colour, hatch = COLOURS[row % 7], HATCHES[row % 7]

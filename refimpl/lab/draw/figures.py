@@ -1,8 +1,8 @@
-"""One look for all figures, and a text for those who do not see them.
+"""The common style of all figures, and their text alternatives.
 
-Colours are Okabe and Ito's eight, which colour-blind people can tell apart; every series has a
-second cue too (hatch, marker, dash), so that a figure survives a black-and-white print. The title
-is the claim. No pyplot: nothing is shown behind the notebook's back and no figure is kept open.
+The colours are Okabe and Ito's eight, which colour-blind people can tell apart. Every series has a
+second cue (hatch, marker, dash), so that a figure can be printed in black and white. The title is
+the claim. No pyplot: it would show figures by itself and keep them open.
 
 >>> with canvas("Half of it is head", alt="One bar, half of it dark.") as drawn:
 ...     bar = drawn.axes.barh(["frame"], [11])
@@ -63,9 +63,9 @@ STYLE: Any = {
 class Picture:
     """A finished figure with its claim and its text alternative; the last line of a cell shows it.
 
-    The notebook keeps a PNG with the alternative as its alt text, the claim and the alternative as
-    plain text (which is what nbval compares), and below the figure the alternative once more,
-    folded, because JupyterLab gives images no alt text of their own.
+    The notebook keeps a PNG with the alternative as its alt text, and the claim and the alternative
+    as plain text, which nbval compares. Below the figure the alternative is repeated, folded,
+    because JupyterLab does not give images their alt text.
     """
 
     def __init__(self, figure: Figure, claim: str, alt: str) -> None:
@@ -103,14 +103,14 @@ class Picture:
 
     @property
     def words(self) -> str:
-        """The claim and the text alternative in one."""
+        """The claim and the text alternative together."""
         return f"{self.claim}. {self.alt}" if self.claim else self.alt
 
     def __repr__(self) -> str:
         return f"[figure] {self.words}"
 
     def show(self) -> None:
-        """Display the figure now, for a cell whose last line it is not."""
+        """Display the figure now, if it is not the last line of its cell."""
         from IPython.display import display
 
         data, metadata = self.mimebundle()
@@ -124,7 +124,7 @@ class Picture:
 
 
 def _fewer_colours(png: bytes) -> bytes:
-    """Return the PNG with a palette of 128 colours: a third of the size, no difference to see."""
+    """Return the PNG with a palette of 128 colours: a third of the size, no visible difference."""
     try:
         from PIL import Image
     except ImportError:
@@ -141,8 +141,7 @@ def canvas(
 ) -> Iterator[Canvas]:
     """Open a figure in the house style: draw on `.axes` in the block, show `.picture` after.
 
-    size: inches; nine are as wide as a notebook. bare: no axes are seen, the drawing fills the
-    figure.
+    size: inches; a notebook is nine wide. bare: without axes, the drawing fills the figure.
     """
     import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -161,7 +160,7 @@ def canvas(
 
 
 class Canvas:
-    """A figure while it is drawn: `axes` to draw on, `picture` to show."""
+    """A figure being drawn: `axes` to draw on, `picture` to show."""
 
     def __init__(self, picture: Picture, axes: Axes) -> None:
         self.picture = picture
@@ -174,7 +173,7 @@ def figure_with_alt(figure: Figure, alt: str, claim: str = "") -> Picture:
 
 
 def readable(number: float) -> str:
-    """Return a number as a person says it: three significant digits, thousands with a comma.
+    """Return a number for people: three significant digits, thousands with a comma.
 
     >>> readable(1234567.0), readable(0.01234), readable(42)
     ('1,230,000', '0.0123', '42')
@@ -187,7 +186,7 @@ def readable(number: float) -> str:
 
 
 def text_colour(colour: str) -> str:
-    """Return a darker shade of the colours too pale for text on white."""
+    """Return a darker shade of a colour that is too pale for text on white."""
     return {YELLOW: "#7A7000", ORANGE: "#9A6A00", SKY: "#1F6FA5", PINK: "#96466F"}.get(
         colour, colour
     )

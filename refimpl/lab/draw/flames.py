@@ -36,7 +36,7 @@ def draw_flame(
     """Return a profile as a flame graph, callers below, the widest box of each row to the left.
 
     highlight: functions, with or without their class, to mark with a border and stripes. deepest:
-    rows to draw; a note says how many more there are.
+    the most rows to draw; a note counts the others.
     """
     marked = f"; marked: {', '.join(highlight)}" if highlight else ""
     alt = alt or (
@@ -92,12 +92,12 @@ def _draw(axes: Axes, box: Box, marked: bool) -> None:
         box.start + 0.005, box.depth + 0.47, words, va="center", fontsize=9.5, clip_on=True,
         family="DejaVu Sans Mono", weight="bold" if marked else "normal", zorder=4,
     )  # fmt: skip
-    if marked:  # on stripes letters need a ground of their own
+    if marked:  # on stripes, text needs a background
         label.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.85})
 
 
 def _key(axes: Axes, drawn: Sequence[Box], rows: int) -> None:
-    """Say below the picture what the colours stand for."""
+    """Explain the colours below the picture."""
     from matplotlib.patches import Patch
 
     seen = {box.call.origin for box in drawn}

@@ -47,10 +47,10 @@ def stacked(
     alt: str = "",
     bad: Sequence[str] = (),
 ) -> Picture:
-    """Return one bar a row, put together from the same named parts, with the sum at its end.
+    """Return one bar a row, stacked from the same named parts, with the sum at its end.
 
-    rows: name of the bar to {name of the part: number}, the parts in the same order in each. bad:
-    the parts that are drawn in red.
+    rows: name of a bar to {name of a part: number}, the parts in the same order in each. bad: the
+    parts that are drawn in red.
     """
     parts = list(dict.fromkeys(part for row in rows.values() for part in row))
     in_words = "; ".join(
@@ -94,7 +94,7 @@ def _part(
     hatch: str,
     narrow: float,
 ) -> None:
-    """Draw one part of every bar, with its number inside where there is room for it."""
+    """Draw one part of every bar, with its number inside if it fits."""
     looks = {"height": 0.62, "color": colour, "hatch": hatch, "edgecolor": "white"}
     axes.barh(range(len(lengths)), lengths, left=starts, linewidth=0.8, label=name, **looks)  # type: ignore[arg-type]
     box = {"facecolor": "white", "edgecolor": "none", "pad": 1.2}
@@ -105,7 +105,7 @@ def _part(
 
 
 def _sums(axes: Axes, sums: Sequence[float]) -> None:
-    """Write each bar's sum behind its end."""
+    """Write each bar's sum after its end."""
     for place, number in enumerate(sums):
         axes.annotate(
             readable(number),
@@ -125,9 +125,9 @@ def grid(
     kind: Callable[[str], str],
     alt: str = "",
 ) -> Picture:
-    """Return a table of short words in coloured cells: rows of names, each with a word a column.
+    """Return a table of short words in coloured cells: a row for each name, a word for each column.
 
-    kind: tells of a word whether it is "good", "bad" (white on red, bold) or "" for neither.
+    kind: returns for a word "good", "bad" (white on red, bold) or "" for neither.
     """
     bad = [
         f"{name}, {column}"
@@ -171,9 +171,9 @@ def grid(
 
 
 def chain(steps: Sequence[tuple[str, str]], claim: str, *, alt: str = "") -> Picture:
-    """Return boxes below one another, each with the text that a step came to.
+    """Return boxes below one another, each with the result of a step.
 
-    steps: (what the step does, its result); the first is what there is to begin with.
+    steps: (what the step does, its result); the first is the start.
     """
     alt = alt or f"Boxes below one another: {'; '.join(label for label, _ in steps)}."
     with canvas(claim, alt=alt, size=(WIDTH, 0.4 + 0.85 * len(steps)), bare=True) as drawn:

@@ -1,8 +1,8 @@
-"""How far the package has come: rules kept and conformance cases passed, chapter by chapter.
+"""The package's progress: rules kept and conformance cases passed, chapter by chapter.
 
-Both numbers are read from `records`. Its rules.json says which test keeps which of the 86 rules of
-the checklist; a test holds it in step with the tests. Its autobahn.json is what the Autobahn suite
-said in its last full run (`make conformance-full`).
+Both numbers are read from `records`. Its rules.json says which test checks which of the 86 rules of
+the checklist; a test keeps it up to date. Its autobahn.json is the result of the last full run of
+the Autobahn suite (`make conformance-full`).
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ def _read(path: Path) -> Any:
 
 
 def rules_kept(chapter: int) -> tuple[int, int]:
-    """Return how many rules chapters 1 to this one keep, each with its test, and of how many."""
+    """Return how many tested rules chapters 1 to this one keep, and the number of all rules."""
     rules = _read(RECORDS / "rules.json")["rules"]
     return sum(rule["chapter"] <= chapter and bool(rule["tests"]) for rule in rules), len(rules)
 
 
 def cases_passed(chapter: int) -> tuple[int, int]:
-    """Return how many Autobahn cases, as a server, belong to chapters up to this one and pass."""
+    """Return how many Autobahn cases of the chapters up to this one a server passes, and of all."""
     [run] = [run for run in _read(RECORDS / "autobahn.json") if _is_ours(run)]
     passed = sum(
         number for group, number in run["passed"].items() if AUTOBAHN_CHAPTER[group] <= chapter
@@ -55,7 +55,7 @@ def _is_ours(run: dict[str, Any]) -> bool:
 
 
 def odometer(chapter: int) -> Picture:
-    """Return two gauges: how much of the checklist and of the Autobahn suite is reached by now."""
+    """Return two gauges: how much of the checklist and of the Autobahn suite is done by now."""
     gauges = {
         "rules of the checklist,\neach with its test": rules_kept(chapter),
         "Autobahn cases\npassed as a server": cases_passed(chapter),

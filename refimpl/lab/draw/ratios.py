@@ -1,4 +1,4 @@
-"""The picture of a bench: how many times our cost each peer's is, workload by workload.
+"""The chart of a bench: each peer's cost as a multiple of ours, by workload.
 
 >>> from refimpl.bench import Record, Sample
 >>> record = Record(rounds=1, seconds=1)
@@ -19,20 +19,20 @@ from refimpl.lab.draw.grids import grid
 __all__ = ["ratio_chart", "recorded_bench"]
 
 KINDS = {"ahead": "good", "tie": "", "behind": "bad"}
-FLOOR = "raw"  # no peer: nobody is ahead of it
+FLOOR = "raw"  # not a peer: no server can be ahead of it
 CLAIM = f"Times the cost of {SUBJECT}: green is ahead, red is behind"
 
 
 def recorded_bench() -> Record:
-    """Return the committed record of the whole bench; OSError where there is none yet."""
+    """Return the committed record of the whole bench; OSError if there is none."""
     return Record.from_json((RECORDS / "peers.json").read_text(encoding="utf-8"))
 
 
 def ratio_chart(record: Record, claim: str = CLAIM) -> Picture:
-    """Return the ratios of a record as a grid, green where ours is ahead by more than a tie.
+    """Return the ratios of a record as a grid; green: ours is ahead by more than a tie.
 
-    Our own variants and the bare floor are left out, unless there is nothing else. Raises
-    LookupError for a record in which nothing stands beside ours.
+    Our own variants and `raw` are left out, unless there is nothing else. Raises LookupError for a
+    record without peers.
     """
     others = [peer for peer in record.peers if peer != SUBJECT]
     peers = [peer for peer in others if peer != FLOOR and not is_ours(peer)] or others
@@ -47,7 +47,7 @@ def ratio_chart(record: Record, claim: str = CLAIM) -> Picture:
 
 
 def _word(record: Record, metric: str, peer: str) -> str:
-    """Return a ratio as a word, nothing where it was not measured."""
+    """Return a ratio as text, "" if it was not measured."""
     if not record.costs(metric, peer) or not record.costs(metric, SUBJECT):
         return ""
     return f"{record.ratio(metric, peer).median:.3g}"

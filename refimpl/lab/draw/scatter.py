@@ -39,9 +39,9 @@ def dots(
     alt: str = "",
     log: bool = False,
 ) -> Picture:
-    """Return a row of dots a name, a dot a measurement, with the median as a bar and a number.
+    """Return a row for each name, a dot for each measurement, and the median as a bar and a number.
 
-    For some dozens of measurements; `histogram` is for thousands. log: logarithmic axis.
+    For dozens of measurements; `histogram` is for thousands. log: logarithmic axis.
     """
     alt = alt or f"Dots on one axis, {unit}, one row each: {', '.join(samples)}."
     with canvas(claim, alt=alt, size=(WIDTH, 0.9 + 0.5 * len(samples))) as drawn:
@@ -73,7 +73,7 @@ def points(
 ) -> Picture:
     """Return points with a name beside each; those of one series are joined by a line.
 
-    labels: what to write beside the points of a series, in place of its name. log: "x", "y", "xy".
+    labels: texts beside the points of a series, in place of its name. log: "x", "y" or "xy".
     """
     counts = [
         name if len(places) == 1 else f"{name} ({len(places)})" for name, places in series.items()

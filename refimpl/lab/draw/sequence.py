@@ -1,4 +1,4 @@
-"""A recorded conversation as a sequence diagram: two lifelines, an arrow a head or frame."""
+"""A recorded conversation as a sequence diagram: two lifelines, an arrow for each head or frame."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ LEFT, RIGHT = 1.1, 9.3
 ROW = 0.52
 
 
-class Look(NamedTuple):
-    """How one kind of step is drawn: colour, dash, width; the dash is the cue without colour."""
+class Style(NamedTuple):
+    """How one kind of step is drawn: colour, dash (the cue without colour), width."""
 
     colour: str
     dash: str | tuple[int, tuple[float, ...]]
     width: float
 
 
-HEAD = Look(BLACK, "-", 2.6)
-TEXT = Look(BLUE, "-", 1.8)
-BINARY = Look(GREEN, "-", 1.8)
-CONTROL = Look(RED, (0, (5, 2)), 1.8)
-BROKEN = Look(PINK, (0, (1, 1)), 2.6)
-STREAM = Look(GREY, (0, (1, 2)), 1.2)
+HEAD = Style(BLACK, "-", 2.6)
+TEXT = Style(BLUE, "-", 1.8)
+BINARY = Style(GREEN, "-", 1.8)
+CONTROL = Style(RED, (0, (5, 2)), 1.8)
+BROKEN = Style(PINK, (0, (1, 1)), 2.6)
+STREAM = Style(GREY, (0, (1, 2)), 1.2)
 
 
 def draw_sequence(
@@ -59,9 +59,9 @@ def draw_sequence(
 ) -> Picture:
     """Return the conversation as arrows between two lifelines, downwards in time.
 
-    Black: heads; blue: text; green: binary; dashed red: control frames; dotted pink: what breaks a
-    rule. times: milliseconds at the left. ends: the ends of the streams too. pings: with payloads
-    of Ping and Pong. limit: characters of payload. The sizes are those of whole frames.
+    Black: heads; blue: text; green: binary; dashed red: control frames; dotted pink: a broken rule.
+    times: milliseconds at the left. ends: the ends of the streams too. pings: with the payloads of
+    Ping and Pong. limit: characters of payload. The sizes are those of whole frames.
     """
     shown = [step for step in steps if ends or not isinstance(step.item, End)]
     height = ROW * (len(shown) + 1.2)
@@ -71,7 +71,7 @@ def draw_sequence(
         axes.set_ylim(len(shown) - 0.1, -1.1)
         _lifeline(axes, LEFT, "client", len(shown))
         _lifeline(axes, RIGHT, "server", len(shown))
-        for row, (step, style) in enumerate(zip(shown, looks(shown), strict=True)):
+        for row, (step, style) in enumerate(zip(shown, styles(shown), strict=True)):
             _arrow(axes, row, step, style, label(step, limit, pings=pings))
             if times:
                 _time(axes, row, step.seconds)
@@ -85,14 +85,14 @@ def _time(axes: Axes, row: int, seconds: float) -> None:
 
 
 def _lifeline(axes: Axes, place: float, name: str, rows: int) -> None:
-    """Draw the line that stands for one side, its name in a box at the top."""
+    """Draw the line of one side, with its name in a box at the top."""
     axes.plot([place, place], [-0.45, rows - 0.2], color=GREY, linewidth=1.4, zorder=1)
     box = {"boxstyle": "square,pad=0.35", "facecolor": "white", "edgecolor": GREY}
     axes.text(place, -0.75, name, ha="center", va="center", weight="bold", bbox=box, fontsize=12)
 
 
-def _arrow(axes: Axes, row: int, step: Step, style: Look, words: tuple[str, str]) -> None:
-    """Draw one step: its words above an arrow from who said it to who heard it."""
+def _arrow(axes: Axes, row: int, step: Step, style: Style, words: tuple[str, str]) -> None:
+    """Draw one step: an arrow from its sender to its receiver, with words above."""
     start, end = (LEFT, RIGHT) if step.direction == "client" else (RIGHT, LEFT)
     inward = 0.05 if end > start else -0.05
     height = row + 0.2
@@ -118,9 +118,9 @@ def _arrow(axes: Axes, row: int, step: Step, style: Look, words: tuple[str, str]
     )
 
 
-def looks(steps: Sequence[Step]) -> list[Look]:
-    """Return how each step is drawn; a continuation looks like the message that it continues."""
-    last: dict[str, Look] = {}
+def styles(steps: Sequence[Step]) -> list[Style]:
+    """Return the style of each step; a continuation has that of the message it continues."""
+    last: dict[str, Style] = {}
     found = []
     for step in steps:
         item = step.item
@@ -140,14 +140,14 @@ def looks(steps: Sequence[Step]) -> list[Look]:
 
 
 def label(step: Step, limit: int = 30, *, pings: bool = False) -> tuple[str, str]:
-    """Return what is written on the arrow: the kind, and a few words about the rest."""
+    """Return the label of an arrow: the kind of the step, and a few words about it."""
     item = step.item
     if isinstance(item, (Request, Response)):
         return _shorten(head_lines(step.wire)[0], 52), plural(len(step.wire), "byte")
     if isinstance(item, Body):
         return "body", f"{quoted(item.data, limit)}  {plural(len(item.data), 'byte')}"
     if isinstance(item, Malformed):
-        return "MALFORMED", _shorten(item.reason, 60)
+        return "MALFORMED", _shorten(item.problem, 60)
     if isinstance(item, Unfinished):
         return "UNFINISHED", plural(len(item.data), "byte")
     if isinstance(item, Large):
@@ -164,7 +164,7 @@ def _frame_words(step: Step, frame: Frame, limit: int, pings: bool) -> str:
     if frame.rsv1:
         words.append("compressed")
     if frame.opcode is Opcode.CLOSE:
-        carries = close_words(frame.payload[:2])  # the reason has no room here
+        carries = close_words(frame.payload[:2])  # there is no room for the reason
     elif step.inflated is not None:
         carries = quoted(step.inflated, limit)
     else:
@@ -180,7 +180,7 @@ def _shorten(text: str, limit: int) -> str:
 
 
 def in_words(steps: Sequence[Step]) -> str:
-    """Return the diagram as a sentence: who sends what, in order; repeated lines are counted."""
+    """Return the diagram as a sentence: who sends what, in order; repeated steps are counted."""
     said: list[list[object]] = []
     for step in steps:
         words = f"{step.direction} {_short(step)}"

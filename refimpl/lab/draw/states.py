@@ -1,4 +1,4 @@
-"""A state diagram drawn from the transition table itself, so that the two cannot disagree.
+"""A state diagram drawn from the transition table, so that the two cannot differ.
 
 >>> from enum import Enum
 >>> Light = Enum("Light", "RED GREEN")
@@ -28,7 +28,7 @@ TINTS = ("#F7DDA6", "#A9DFCC", "#EBCBDD", "#E0E0E0", "#BFE0F5")
 
 
 class Row(NamedTuple):
-    """Where the boxes stand: the middle of each, and half its width."""
+    """The places of the boxes: the middle of each, and half its width."""
 
     middle: list[float]
     half: list[float]
@@ -37,11 +37,11 @@ class Row(NamedTuple):
 def draw_states(
     table: Mapping[tuple[Enum, Enum], Enum | None], claim: str, *, alt: str = ""
 ) -> Picture:
-    """Return the states in a row and arrows with their triggers; None leads nowhere.
+    """Return the states in a row, and arrows with their triggers; a target of None has no arrow.
 
-    Arrows to the next state run straight, those that skip states or go back bend below, and those
-    that end where they began are loops above. A trigger that leads from everywhere to one state is
-    written above that state, and bends nowhere.
+    Arrows to the next state are straight, those that skip states or go back bend below, and those
+    from a state to itself are loops above. A trigger that leads from every state to the same one is
+    written above that state, without arrows.
     """
     states, anywhere = states_of(table), triggers_from_anywhere(table)
     edges = arrows(table, anywhere)
@@ -75,14 +75,14 @@ def lay_out(states: list[Enum]) -> Row:
 
 
 def is_next(states: list[Enum], before: Enum, after: Enum) -> bool:
-    """Return whether after stands right behind before."""
+    """Return whether `after` follows directly on `before`."""
     return states.index(after) == states.index(before) + 1
 
 
 def triggers_from_anywhere(table: Table) -> dict[Enum, Enum]:
-    """Return the triggers that lead from every state to the same one, and to which.
+    """Return the triggers that lead from every state to the same one, with that state.
 
-    Of two states an arrow each says the same, and more plainly.
+    With only two states, arrows say the same and are plainer.
     """
     states = states_of(table)
     found: dict[Enum, Enum] = {}
@@ -95,7 +95,7 @@ def triggers_from_anywhere(table: Table) -> dict[Enum, Enum]:
 
 
 def arrows(table: Table, anywhere: Mapping[Enum, Enum]) -> dict[tuple[Enum, Enum], list[Enum]]:
-    """Return the triggers of each arrow to draw, without those that lead from anywhere."""
+    """Return the triggers of each arrow to draw, without those that lead from everywhere."""
     states = states_of(table)
     found = {}
     for (before, after), triggers in edges_of(table).items():
@@ -133,7 +133,7 @@ def states_of(table: Table) -> list[Enum]:
 
 
 def edges_of(table: Table) -> dict[tuple[Enum, Enum], list[Enum]]:
-    """Return the triggers that lead from one state to another, for each pair that has any."""
+    """Return the triggers that lead from one state to another, for each pair with any."""
     edges: dict[tuple[Enum, Enum], list[Enum]] = {}
     for (before, trigger), after in table.items():
         if after is not None:
@@ -154,7 +154,7 @@ def _edge(axes: Axes, row: Row, start: int, end: int, triggers: list[str]) -> No
         tail, head, curve = (x0, 0), (x1, 0), "arc3,rad=0"
         label = ((x0 + x1) / 2, 0.07)
     else:
-        # Longer arrows bend deeper and end further along, so that two never meet in one arrowhead.
+        # Longer arrows bend deeper and end further along, so that no two share an arrowhead.
         steps = abs(end - start)
         depth, aside = 1.05 * steps - 1.2, 0.3 * (steps - 2.5)
         x0, x1 = x0 + aside / 2, x1 + aside
@@ -178,7 +178,7 @@ def _edge(axes: Axes, row: Row, start: int, end: int, triggers: list[str]) -> No
 
 
 def _label(axes: Axes, place: tuple[float, float], triggers: list[str], *, below: bool) -> None:
-    """Write the triggers of an arrow, above the place, one a line, or below it, in one line."""
+    """Write the triggers of an arrow: above the place one on each line, below it in one line."""
     axes.text(
         *place,
         (", " if below else "\n").join(triggers),

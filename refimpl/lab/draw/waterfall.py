@@ -1,4 +1,4 @@
-"""A waterfall: what is left of a cost after each step, and by how much each step divided it.
+"""A waterfall chart: what is left of a cost after each step, and the factor of each step.
 
 >>> waterfall([("as written", 900), ("one write", 300)], "A third is left", unit="us")
 [figure] A third is left. Falling steps, us: as written; one write.
@@ -16,9 +16,9 @@ __all__ = ["waterfall"]
 def waterfall(
     steps: Sequence[tuple[str, float]], claim: str, *, unit: str, alt: str = ""
 ) -> Picture:
-    """Return a bar for what is left after each step, and beside it in grey what the step took away.
+    """Return a bar for what is left after each step, and in grey what the step removed.
 
-    steps: (name, amount), the first as it was. Each later one says by how much it divided.
+    steps: (name, amount); the first is the start, each later one shows its factor.
     """
     names = [name for name, _ in steps]
     alt = alt or f"Falling steps, {unit}: {'; '.join(names)}."

@@ -1,6 +1,5 @@
-"""What travels: record it (`tap`, `chaos`), keep it (`capture`), take it apart, say what it means.
+"""Bytes on the wire: record them (`tap`, `chaos`), keep them (`capture`), take them apart.
 
-`dissect` names the bits of a frame, `decode` makes steps of a recorded conversation, `annotate` and
-`heads` put names beside bytes, `transcript` writes the conversation down. `direction` is one side
-of it.
+`dissect` names the bits of a frame, `decode` turns a recording into steps, `annotate` and `heads`
+put names beside bytes, `transcript` writes the conversation as text. `direction` is one side of it.
 """

@@ -1,4 +1,4 @@
-"""Annotated hex: every byte of a frame or a head beside the name of the field that it belongs to.
+"""Annotated hex: every byte of a frame or a head beside the name of its field.
 
 >>> annotate(bytes.fromhex("8900"))
 PING fin, 0 bytes
@@ -36,10 +36,10 @@ def annotate(
 ) -> Text:
     """Return frames or a head field by field, as text that stays the same from run to run.
 
-    source: bytes as they travel (one frame or several, or a head), or a Frame, a Request, a
-    Response. masked: True reads them as a client's, False as a server's; None judges neither.
-    compressed: RSV1 is allowed. limit: how many payload bytes to print. hide_key: print kk for a
-    random masking key and mm for what it hides, so that the text of a live frame can be compared.
+    source: bytes on the wire (one frame or several, or a head), or a Frame, a Request, a Response.
+    masked: True checks them as a client's, False as a server's, None as neither. compressed: RSV1
+    is allowed. limit: how many payload bytes to print. hide_key: print kk for a random masking key
+    and mm for the masked bytes, so that the text of a live frame can be compared.
     """
     data = to_bytes(source)
     if is_head(data):
@@ -55,7 +55,7 @@ def annotate(
 
 
 def to_bytes(source: bytes | Frame | Request | Response) -> bytes:
-    """Return what travels: bytes as they are, a Frame, Request or Response serialised."""
+    """Return bytes as they are, a Frame, Request or Response serialised."""
     if isinstance(source, (bytes, bytearray, memoryview)):
         return bytes(source)
     if hasattr(source, "serialize"):
@@ -100,7 +100,7 @@ def _row(each: Field, hide_key: bool) -> list[str]:
 
 
 def _payload(frame: Dissection, each: Field, limit: int, hide_key: bool) -> list[str]:
-    """Return the payload eight bytes a line, each masked line followed by its plain bytes."""
+    """Return the payload, eight bytes a line, each masked line followed by its plain bytes."""
     assert isinstance(each.value, bytes)
     lines = []
     start = each.start // 8
@@ -125,7 +125,7 @@ def _payload(frame: Dissection, each: Field, limit: int, hide_key: bool) -> list
 
 
 def _close(payload: bytes) -> list[str]:
-    """Return what a Close frame's payload says: its code, and its reason where there is one."""
+    """Return the code of a Close frame's payload, and its reason if there is one."""
     code = int.from_bytes(payload[:2])
     lines = [
         f"{'':>4}  {spaced_hex(payload[:2]):<23}  {'close code':<15}  {code}  {close_name(code)}"

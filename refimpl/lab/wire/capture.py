@@ -1,4 +1,4 @@
-"""A recorded connection: who said what and when; kept on disk as JSON, decoded when looked at.
+"""A recorded connection: who sent what and when; saved as JSON, decoded on demand.
 
 >>> capture = Capture.of(("client", b"\\x89\\x00"), ("server", b"\\x8a\\x00"), frames=True)
 >>> capture.text()
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from refimpl.framing import Frame
 from refimpl.handshake.printable import printable
 from refimpl.lab.text import Text
-from refimpl.lab.wire.decode import Chunk, Decoder, Step
+from refimpl.lab.wire.decode import CaptureDecoder, Chunk, Step
 from refimpl.lab.wire.direction import Direction
 from refimpl.lab.wire.transcript import transcript
 
@@ -40,8 +40,8 @@ LATEST = 1e9  # seconds: thirty years
 class Capture:
     """The bytes of one connection, both directions, as they were read.
 
-    program, version, command: what was recorded and how to record it again. frames: the recording
-    starts behind the opening handshake.
+    program, version, command: what was recorded, and how to record it again. frames: the recording
+    starts after the opening handshake.
     """
 
     program: str = ""
@@ -52,7 +52,7 @@ class Capture:
 
     @classmethod
     def of(cls, *said: tuple[Direction, bytes], frames: bool = False) -> Capture:
-        """Return a capture of what each side said in turn, one millisecond apart."""
+        """Return a capture of what each side sent in turn, one millisecond apart."""
         chunks = [
             Chunk(index / 1000, direction, bytes(data))
             for index, (direction, data) in enumerate(said)
@@ -61,9 +61,9 @@ class Capture:
 
     @classmethod
     def load(cls, path: str | Path) -> Capture:
-        """Return the capture in a file; a bare name as "wscat" is a recording of ours.
+        """Return the capture in a file; a bare name such as "wscat" is a recording of the package.
 
-        Raises FileNotFoundError with the names that there are, ValueError for a file that is no
+        Raises FileNotFoundError with the existing names, ValueError for a file that is not a
         capture.
         """
         file = find(path)
@@ -74,7 +74,7 @@ class Capture:
 
     @classmethod
     def _from_json(cls, values: object) -> Capture:
-        """Return the capture in a JSON document; ValueError where it is something else."""
+        """Return the capture in a JSON document; ValueError for any other document."""
         if not isinstance(values, dict):
             raise ValueError(f"got {_kind(values)}, expected an object")
         program, version, command = (
@@ -86,19 +86,19 @@ class Capture:
         return cls(program, version, command, chunks, frames)
 
     def save(self, path: str | Path) -> None:
-        """Write the capture as JSON, one chunk a line."""
+        """Write the capture as JSON, one line for each chunk."""
         about = Capture(self.program, self.version, self.command, frames=self.frames)
         with CaptureFile(path, about) as file:
             for chunk in self.chunks:
                 file.add(*chunk)
 
     def add(self, seconds: float, direction: Direction, data: bytes) -> None:
-        """Record one read; no bytes record the end of that direction."""
+        """Record one read; empty bytes record the end of that direction."""
         self.chunks.append(Chunk(seconds, direction, bytes(data)))
 
     def decode(self) -> list[Step]:
-        """Return heads and frames in the order they were complete; broken bytes are steps too."""
-        decoder = Decoder(frames=self.frames)
+        """Return heads and frames in the order of their ends; malformed bytes are steps too."""
+        decoder = CaptureDecoder(frames=self.frames)
         steps = [step for chunk in self.chunks for step in decoder.feed(chunk)]
         return steps + list(decoder.finish())
 
@@ -115,7 +115,7 @@ class Capture:
         ]
 
     def wires_of(self, direction: Direction | None = None) -> list[bytes]:
-        """Return the readable frames as the bytes that travelled, in the order of `frames_of`."""
+        """Return the readable frames as bytes on the wire, in the order of `frames_of`."""
         return [
             step.wire
             for step in self.decode()
@@ -150,9 +150,9 @@ class Capture:
 
 
 class CaptureFile:
-    """A capture on its way to a file, chunk by chunk, so that its length costs no memory.
+    """A capture that is written chunk by chunk, so that its length costs no memory.
 
-    about: what was recorded and how; its chunks are not written. The file is whole once this is
+    about: what was recorded and how; its chunks are not written. The file is complete once this is
     closed.
     """
 
@@ -176,7 +176,7 @@ class CaptureFile:
         self._separator = ",\n"
 
     def close(self) -> None:
-        """Write the end."""
+        """Complete the file."""
         with self._file:
             self._file.write("\n ]\n}\n")
 
@@ -191,7 +191,7 @@ Value = TypeVar("Value")
 
 
 def _typed(values: dict[str, object], name: str, kind: type[Value]) -> Value:
-    """Return a member of a JSON object; ValueError where it is missing or of another kind."""
+    """Return a member of a JSON object; ValueError if it is missing or of another type."""
     if name not in values:
         raise ValueError(f"got no {name!r}")
     value = values[name]
@@ -201,7 +201,7 @@ def _typed(values: dict[str, object], name: str, kind: type[Value]) -> Value:
 
 
 def _chunk(number: int, row: object) -> Chunk:
-    """Return a chunk from its row [seconds, direction, hex]; ValueError where it is none."""
+    """Return a chunk from its row [seconds, direction, hex]; ValueError for any other row."""
     where = f"chunk {number}"
     if not isinstance(row, list) or len(row) != 3:
         raise ValueError(f"{where}: got {_kind(row)}, expected [seconds, direction, hex]")
@@ -217,12 +217,12 @@ def _chunk(number: int, row: object) -> Chunk:
 
 
 def _kind(value: object) -> str:
-    """Return what JSON calls a value."""
+    """Return JSON's name for the type of a value."""
     return "null" if value is None else KINDS.get(type(value), "a number")
 
 
 def find(path: str | Path) -> Path:
-    """Return the file of a capture; a bare name is that of a recording in `captures`."""
+    """Return the file of a capture; a bare name stands for a recording in `captures`."""
     given = Path(path)
     if given.suffix == ".json" and given.exists():
         return given
@@ -234,6 +234,6 @@ def find(path: str | Path) -> Path:
 
 
 def place_of(name: str) -> Path:
-    """Return where the recording of that name is, or goes."""
+    """Return the path for the recording of that name."""
     folder = "browsers" if name.startswith("chromium") else "programs"
     return CAPTURES / folder / f"{name}.json"

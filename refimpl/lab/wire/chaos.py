@@ -1,14 +1,14 @@
-"""chaos: a bad network on a free port, one fault or several, always the same for a seed.
+"""chaos: a bad network on a free port, with one fault or several, reproducible by a seed.
 
-A connection on this machine is fast, whole and never silent; none of the networks between people
-is. The proxy stands between client and server, passes bytes on, and does to them what a network
-does: delays them, cuts them in pieces, loses the way, or ends.
+A connection within a machine is fast, complete and never silent; real networks are not. The proxy
+stands between client and server, passes bytes on, and does to them what a network does: it delays
+them, cuts them into pieces, drops them in silence, or ends the connection.
 
     async with chaos(host, port, slices=(1, 4), seed=7) as proxy:
         async with connect(proxy.uri) as websocket: ...
         proxy.black_hole()                   from now on nothing arrives, and nobody is told
 
-Faults are of one connection and both directions, and may be changed while it runs: `proxy.faults`.
+Faults apply to each connection, in both directions, and may be changed at any time: `proxy.faults`.
 """
 
 from __future__ import annotations
@@ -26,16 +26,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Chaos", "Faults", "chaos"]
 
-IN_FLIGHT = 64 * 1024  # bytes of one direction that a network holds at most
+IN_FLIGHT = 64 * 1024  # the most bytes of one direction that are held in the network
 
 
 @dataclass(slots=True)
 class Faults:
     """What is wrong with the network; the defaults are a perfect one.
 
-    latency and jitter: seconds, each piece late by latency and up to jitter more, never out of
-    order. bandwidth: bytes a second and direction. slices: smallest and largest piece, in bytes.
-    limit: bytes of one direction after which the connection is reset. silent: nothing arrives.
+    latency and jitter: seconds; each piece is late by latency and up to jitter more, never out of
+    order. bandwidth: bytes a second in each direction. slices: the smallest and largest piece, in
+    bytes. limit: bytes of one direction after which the connection is reset. silent: nothing
+    arrives.
     """
 
     latency: float = 0.0
@@ -47,7 +48,7 @@ class Faults:
 
 
 class Chaos:
-    """A proxy with faults; `connections` counts those that came, `carried` the bytes passed on."""
+    """A proxy with faults; `connections` counts all so far, `carried` the bytes passed on."""
 
     def __init__(self, host: str, port: int, faults: Faults, seed: int) -> None:
         self.faults = faults
@@ -92,22 +93,22 @@ class Chaos:
     # --- faults that happen at one moment ---
 
     def black_hole(self) -> None:
-        """Let nothing arrive from now on, in silence, as where a cable is pulled."""
+        """Let nothing arrive from now on, in silence, as when a cable is pulled."""
         self.faults.silent = True
 
     def heal(self) -> None:
-        """Let the network be perfect again; what was held on its way arrives."""
+        """Make the network perfect again; bytes held in it arrive."""
         self.faults = Faults()
         for link in set(self._links):
             link.pump()
 
     def reset(self) -> None:
-        """Reset every connection, both sides, without a goodbye."""
+        """Reset every connection on both sides."""
         for link in set(self._links):
             link.cut()
 
     def half_close(self, side: str) -> None:
-        """Tell one side, "client" or "server", that the other sends no more; it may itself."""
+        """End the stream to one side, "client" or "server", which may still send."""
         for link in set(self._links):
             if link.towards == side:
                 link.end()
@@ -122,7 +123,7 @@ class Chaos:
         return near
 
     async def _join(self, near: End) -> None:
-        """Connect to the server and tie the two ends together."""
+        """Connect to the server, and join the two ends."""
         self.connections += 1
         far = End(self)
         try:
@@ -153,43 +154,43 @@ class Chaos:
         return self.faults.latency + self.faults.jitter * self._random.random()
 
     def forget(self, link: Link) -> None:
-        """Note that a direction is over."""
+        """Note that a direction has ended."""
         self._links.discard(link)
         if not self._links:
             self._gone.set()
 
 
 class End(asyncio.Protocol):
-    """One of the proxy's two sockets of a connection: `link` takes what it hears."""
+    """One of the proxy's two sockets of a connection: `link` takes what it receives."""
 
     transport: asyncio.Transport
     link: Link
-    feeder: Link | None = None  # the one that writes here
+    feeder: Link | None = None  # the link that writes to this socket
 
     def __init__(self, proxy: Chaos) -> None:
         self.blocked = False
         self._proxy = proxy
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Read nothing until the other end is there."""
+        """Read nothing until the other end is connected."""
         self.transport = transport  # type: ignore[assignment]
         self.transport.pause_reading()
 
     def data_received(self, data: bytes) -> None:
-        """Put what came on its way to the other end."""
+        """Give what came to the link to the other end."""
         self.link.take(data)
 
     def eof_received(self) -> bool:
-        """Pass the end on, and keep this side open: half-closed is a state of its own."""
+        """Pass the end on, and keep this side open: the connection is half-closed."""
         self.link.end()
         return True
 
     def pause_writing(self) -> None:
-        """Hold what is on its way here: its reader is slower than the network."""
+        """Pause the link to this socket: its reader is slower than the network."""
         self.blocked = True
 
     def resume_writing(self) -> None:
-        """Let it come again."""
+        """Let the link write again."""
         self.blocked = False
         if self.feeder is not None:
             self.feeder.pump()
@@ -205,7 +206,7 @@ class End(asyncio.Protocol):
 
 
 class Link:
-    """One direction: pieces on their way from `source` to `out`, each with its time of arrival."""
+    """One direction: pieces from `source` to `out`, each with its time of arrival."""
 
     def __init__(self, proxy: Chaos, source: End, out: End, towards: str) -> None:
         self.source, self.out, self.towards = source, out, towards
@@ -214,13 +215,13 @@ class Link:
         self._loop = asyncio.get_running_loop()
         self._queue: deque[tuple[float, bytes]] = deque()
         self._waiting = 0  # bytes in the queue
-        self._last = 0.0  # when the piece before arrives: nothing overtakes it
+        self._last = 0.0  # when the last piece arrives: none may overtake it
         self._carried = 0
         self._ending = False
         self._timer: asyncio.TimerHandle | None = None
 
     def take(self, data: bytes) -> None:
-        """Put bytes on their way; stop reading where much is on its way already."""
+        """Queue bytes for the other end; stop reading if much is queued already."""
         faults = self._proxy.faults
         for piece in self._proxy.pieces(data):
             arrival = max(self._last, self._loop.time() + self._proxy.delay())
@@ -232,12 +233,12 @@ class Link:
         self.pump()
 
     def end(self) -> None:
-        """Put the end of the stream behind what is on its way."""
+        """Queue the end of the stream."""
         self._ending = True
         self.pump()
 
     def pump(self) -> None:
-        """Deliver what is due, and come back when the next piece is."""
+        """Deliver what is due, and schedule the next call."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -269,23 +270,23 @@ class Link:
             self.source.transport.resume_reading()
 
     def _end_output(self) -> None:
-        """Half-close the other side; close both where both directions have ended."""
+        """Half-close the other side; close both if both directions have ended."""
         self.ended = True
         try:
             self.out.transport.write_eof()
-        except OSError:  # that side was reset, and the loop is about to tell
+        except OSError:  # that side was reset, and the loop is about to report it
             pass
         if self.out.link.ended:
             self.out.transport.close()
             self.source.transport.close()
 
     def cut(self) -> None:
-        """Drop what is on its way and reset the socket."""
+        """Drop what is queued, and reset the socket."""
         self._queue.clear()
         if self._timer is not None:
             self._timer.cancel()
         sock = self.out.transport.get_extra_info("socket")
-        if not self.out.transport.is_closing():  # linger 0: abort() alone would say a polite FIN
+        if not self.out.transport.is_closing():  # linger 0 sends RST: abort() alone would send FIN
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.out.transport.abort()
 

@@ -1,9 +1,9 @@
-"""Decode what was recorded of one connection: heads, then frames, in the order they were complete.
+"""Decode the recording of one connection: heads, then frames, in the order they were complete.
 
-Both directions are read at once, as a third party on the wire sees them: the client's frames start
-once the server has said 101, and what the two heads negotiated (permessage-deflate) is applied to
-what follows. Nothing here raises for what was recorded: what cannot be read is a `Malformed`, what
-is readable and yet breaks a rule carries the rule in `Step.problem`.
+Both directions are read together, as a third party sees them: the client's frames start after the
+server's 101, and the extension that the two heads negotiated (permessage-deflate) applies to what
+follows. Nothing here raises for recorded bytes: what cannot be read is a `Malformed`, and a
+readable frame that breaks a rule names the rule in `Step.problem`.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from refimpl.handshake import Request, Response, parse_request, parse_response
 from refimpl.lab.wire.direction import CannotInflate, Direction, Side, inflaters
 from refimpl.lab.wire.dissect import LONGEST_HEAD, OPCODES, Dissection, dissect
 
-MOST_REQUESTS = 1000  # that wait for their answers; what is older is forgotten
+MOST_REQUESTS = 1000  # requests kept until their responses; older ones are forgotten
 
 
 class Chunk(NamedTuple):
-    """One read: seconds since the start, who sent it, the bytes; no bytes are the end of stream."""
+    """One read: seconds since the start, who sent it, the bytes; empty at the end of the stream."""
 
     seconds: float
     direction: Direction
@@ -40,15 +40,15 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class Malformed:
-    """Bytes that cannot be read as what should be there, and why."""
+    """Bytes that cannot be decoded, and why."""
 
     data: bytes
-    reason: str
+    problem: str
 
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
-    """Bytes of a head or a frame whose rest never came; missing: how many, at least, or None."""
+    """The start of a head or a frame whose rest never came. missing: bytes, at least, or None."""
 
     data: bytes
     missing: int | None
@@ -56,12 +56,12 @@ class Unfinished:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """The end of one direction: this side sends no more."""
+    """The end of one direction: this side sends nothing more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Large:
-    """A frame of more bytes than the decoder keeps; length: of its payload, which is not seen."""
+    """A frame with more bytes than the decoder keeps. length: of its payload, which is dropped."""
 
     opcode: Opcode
     length: int
@@ -72,12 +72,11 @@ Item = Request | Response | Frame | Large | Body | Malformed | Unfinished | End
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing that one side said.
+    """One head, body or frame that a side sent, or its end of stream.
 
-    seconds: when its last byte was seen. wire: its bytes as they travelled; of a `Large` one and of
-    what is longer than the decoder's limit only the beginning. inflated: this frame's
-    share of the plain message, where the frame was compressed. problem: the rule it breaks, or an
-    empty string.
+    seconds: when its last byte was seen. wire: its bytes on the wire; only the beginning, if there
+    are more than the decoder's limit. inflated: this frame's part of the plain message, if it was
+    compressed. problem: the rule it breaks, or an empty string.
     """
 
     seconds: float
@@ -89,7 +88,7 @@ class Step:
 
     @property
     def payload(self) -> bytes:
-        """What a frame or a body carries, inflated where it was compressed; otherwise no bytes."""
+        """The payload of a frame or body, inflated if it was compressed; otherwise empty."""
         if self.inflated is not None:
             return self.inflated
         if isinstance(self.item, Frame):
@@ -97,11 +96,11 @@ class Step:
         return self.item.data if isinstance(self.item, Body) else b""
 
 
-class Decoder:
+class CaptureDecoder:
     """An incremental decoder of one connection: chunks in, steps out.
 
-    frames: the recording starts behind the opening handshake. limit: bytes that are kept of each
-    side while a frame, or the answer to a handshake, is not complete; None for all.
+    frames: the recording starts after the opening handshake. limit: bytes kept of each side while a
+    frame, or the answer to a handshake, is incomplete; None for all.
     """
 
     def __init__(self, *, frames: bool = False, limit: int | None = None) -> None:
@@ -114,7 +113,7 @@ class Decoder:
                 side.mode = "frames"
 
     def feed(self, chunk: Chunk) -> Iterator[Step]:
-        """Yield what the chunk completes."""
+        """Yield the steps that the chunk completes."""
         self._seconds = chunk.seconds
         side = self._sides[chunk.direction]
         side.buffer += chunk.data
@@ -126,7 +125,7 @@ class Decoder:
             yield Step(chunk.seconds, chunk.direction, End(), b"")
 
     def finish(self) -> Iterator[Step]:
-        """Yield what each side began and never finished."""
+        """Yield what each side began but did not finish."""
         for side in self._sides.values():
             yield from self._left_over(side)
 
@@ -213,7 +212,7 @@ class Decoder:
             side.mode = "body"
 
     def _body(self, side: Side) -> Iterator[Step]:
-        """Yield what is there of a body: cut by Content-Length, else all up to the stream's end."""
+        """Yield what has come of a body, which ends by Content-Length or with the stream."""
         size = len(side.buffer) if side.body_left is None else min(side.body_left, len(side.buffer))
         wire = side.take(size)
         if side.body_left is not None:
@@ -243,7 +242,7 @@ class Decoder:
                 yield self._large_frame(side, pieces)
 
     def _large_frame(self, side: Side, pieces: Dissection) -> Step:
-        """Return the step of a frame that is not kept; its payload passes unseen."""
+        """Return the step of a frame that is not kept; its payload is dropped."""
         side.mode, side.passing, side.needed = "passing", side.needed - len(side.buffer), 0
         wire = side.take(len(side.buffer))[:LONGEST_HEAD]
         problems = list(pieces.problems)
@@ -273,14 +272,14 @@ class Decoder:
 
 
 def _is_reserved(pieces: Dissection) -> bool:
-    """Tell whether a frame has an opcode or a bit that no `Frame` can hold."""
+    """Tell whether a frame has an opcode or a bit that a `Frame` cannot hold."""
     return bool(
         pieces.value("opcode") not in OPCODES or pieces.value("RSV2") or pieces.value("RSV3")
     )
 
 
 def _content_length(head: Request | Response) -> int | None:
-    """Return the body's length; for a response that states none, None: up to the stream's end."""
+    """Return the body's length; None for a response without one: to the end of the stream."""
     values = head.headers.get_all("Content-Length")
     if values and values[0].strip().isdecimal():
         return int(values[0])

@@ -1,4 +1,4 @@
-"""One side of a recorded connection: what is not read yet, its open message, its compression."""
+"""One side of a recorded connection: its unread bytes, its open message, its compression."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ Direction = Literal["client", "server"]
 Mode = Literal["head", "waiting", "frames", "passing", "body", "broken"]
 
 INFLATE_LIMIT = 2**22
-"""How much of one message is inflated at most: a recorded bomb must not go off here."""
+"""The most bytes that one message is inflated to: the recording may hold a bomb."""
 
 
 class CannotInflate(Exception):
-    """Compressed bytes are broken or grow beyond the limit: nothing is inflated after them."""
+    """Compressed bytes are corrupt or grow beyond the limit: nothing is inflated after them."""
 
 
 class Inflater:
-    """The plain bytes of one direction's compressed messages, frame by frame (RFC 7692 7.2.2)."""
+    """Inflates one direction's compressed messages, frame by frame (RFC 7692 7.2.2)."""
 
     def __init__(self, *, window_bits: int = 15, context_takeover: bool = True) -> None:
         self._window_bits = window_bits
@@ -33,7 +33,7 @@ class Inflater:
         self._inflated = 0
 
     def frame(self, frame: Frame) -> bytes | None:
-        """Return the frame's plain bytes, None where it is not compressed; or CannotInflate."""
+        """Return the frame's plain bytes, None if it is not compressed. Raises CannotInflate."""
         if frame.opcode >= 8:
             return None
         if frame.opcode is not Opcode.CONTINUATION:
@@ -56,19 +56,19 @@ class Inflater:
         return plain
 
     def give_up(self) -> None:
-        """Inflate nothing more: some of what was compressed has not been seen."""
+        """Inflate nothing more: part of the compressed stream is missing."""
         self._decompressor = None
 
 
 class Side:
-    """What one side of the connection has said so far and how far it is read."""
+    """What one side of the connection has sent so far, and how far it is decoded."""
 
     def __init__(self, direction: Direction) -> None:
         self.direction = direction
         self.buffer = bytearray()
-        self.needed = 0  # bytes that the frame at hand has at least
-        self._searched = 0  # bytes in which the end of the head at hand is not
-        self._tried = 0  # bytes of it that were there when it was last parsed
+        self.needed = 0  # the least size of the current frame, in bytes
+        self._searched = 0  # bytes of the current head already searched for its end
+        self._tried = 0  # its size when it was last parsed
         self.mode: Mode = "head"
         self.passing = 0  # bytes to come of a frame that is not kept
         self.body_left: int | None = 0  # None: until the stream ends
@@ -78,17 +78,17 @@ class Side:
         self._closed = False
 
     def take(self, size: int) -> bytes:
-        """Remove and return the first `size` bytes of what is not read yet."""
+        """Remove and return the first `size` unread bytes."""
         data = bytes(self.buffer[:size])
         del self.buffer[:size]
         self._searched = self._tried = 0
         return data
 
     def is_head_due(self, *, at_end: bool = False) -> bool:
-        """Tell whether the head at hand is to be parsed: its end is there, or what may be wrong.
+        """Tell whether to parse the current head: it is complete, or may be malformed.
 
-        What is wrong shows before the end, but a look at every read would cost the square of the
-        head's size. So there is one when it has doubled, and one at the end of the stream.
+        A fault shows before the end, but parsing at every read would cost the square of the head's
+        size. So it is parsed when it has doubled, and at the end of the stream.
         """
         end = self.buffer.find(b"\r\n\r\n", max(0, self._searched - 3))
         self._searched = len(self.buffer)
@@ -98,9 +98,9 @@ class Side:
         return True
 
     def follow(self, frame: Frame, plain: bytes | None) -> list[str]:
-        """Return what is wrong with a frame at this place of the conversation.
+        """Return what is wrong with a frame at this point of the conversation.
 
-        plain: its inflated payload, None where it is not compressed or cannot be inflated.
+        plain: its inflated payload, None if it is not compressed or cannot be inflated.
         """
         problems = []
         if self._closed:
@@ -124,18 +124,18 @@ class Side:
         return problems
 
     def follow_unseen(self, opcode: Opcode, fin: bool) -> list[str]:
-        """Return what is wrong with a frame whose payload is not seen, as `follow` does."""
+        """Return what is wrong with a frame whose payload was dropped, as `follow` does."""
         if self.inflater is not None:
             self.inflater.give_up()
         problems = self.follow(Frame(opcode, b"", fin), None)
-        self._utf8 = _new_utf8_decoder("replace")  # of a text that goes on some is missing
+        self._utf8 = _new_utf8_decoder("replace")  # part of the text is missing
         return problems
 
     def _utf8_problems(self, payload: bytes, final: bool) -> list[str]:
         try:
             self._utf8.decode(payload, final)
         except UnicodeDecodeError as error:
-            self._utf8 = _new_utf8_decoder("replace")  # one report a message is enough
+            self._utf8 = _new_utf8_decoder("replace")  # one report for each message is enough
             return [f"the text is not UTF-8: {error.reason} (RFC 6455 8.1)"]
         return []
 
@@ -155,7 +155,7 @@ def _close_problems(payload: bytes) -> list[str]:
 
 
 def inflaters(response: Response) -> tuple[Inflater | None, Inflater | None]:
-    """Return the client's and the server's inflater as the response agreed (RFC 7692 7.1)."""
+    """Return the client's and the server's inflater, as the response says (RFC 7692 7.1)."""
     value = ",".join(response.headers.get_all("Sec-WebSocket-Extensions"))
     name, *rest = [part.strip() for part in value.partition(",")[0].split(";")]
     if name.lower() != "permessage-deflate":

@@ -1,8 +1,8 @@
-"""Take a frame apart, bit field by bit field, and never fail at it (RFC 6455 5.2).
+"""Take a frame apart, bit field by bit field, whether valid or not (RFC 6455 5.2).
 
-The parser of `refimpl.framing` stops at the first thing that is wrong, as a server must. An
-instrument has the other duty: it names every field that is there, cuts the frame where its own
-header says it ends, and lists what is wrong with it.
+The parser of `refimpl.framing` stops at the first fault, as a server must. An instrument must not:
+it names every field that is there, cuts the frame where its header says it ends, and lists its
+faults.
 
 >>> frame = dissect(bytes.fromhex("8105 48656c6c6f"))
 >>> [(field.name, field.bits, field.value) for field in frame.fields][:3]
@@ -51,9 +51,9 @@ class Field(NamedTuple):
 class Dissection:
     """One frame in pieces.
 
-    data: the bytes of the frame that are there; begun: the field of the header that the bytes end
-    in; payload: unmasked; position: where it starts in what was dissected; end: where the next one
-    starts, once this one is whole; missing: how many bytes are still to come (at least); problems:
+    data: the bytes of the frame that are there. begun: the field of the header in which the bytes
+    end. payload: unmasked. position: where the frame starts in the dissected bytes. end: where the
+    next one starts, once this one is complete. missing: bytes still to come, at least. problems:
     what breaks RFC 6455, each with its section.
     """
 
@@ -72,11 +72,11 @@ class Dissection:
 
     @property
     def end(self) -> int:
-        """The position behind the bytes of this frame that are there."""
+        """The position after the bytes of this frame that are there."""
         return self.position + len(self.data)
 
     def value(self, name: str, default: int = 0) -> int:
-        """Return the number in the named field, or `default` where the frame has no such field."""
+        """Return the number in the named field, or `default` if the frame has no such field."""
         for each in self.fields:
             if each.name == name and isinstance(each.value, int):
                 return each.value
@@ -104,7 +104,7 @@ class Dissection:
 
     @property
     def length(self) -> int | None:
-        """The payload's length as the header states it, or None while that is not all there."""
+        """The payload's length by the header, or None while the header is incomplete."""
         stated = [
             each for each in self.fields if each.name in ("payload length", "extended length")
         ]
@@ -122,7 +122,7 @@ def opcode_name(opcode: int) -> str:
 
 
 def close_name(code: int) -> str:
-    """Return the RFC's name of the close code in capitals, or whose range it is in."""
+    """Return the RFC's name of the close code in capitals, or the range that it is in."""
     if code in CLOSE_CODES:
         return CLOSE_CODES[code]
     if 3000 <= code <= 3999:
@@ -133,7 +133,7 @@ def close_name(code: int) -> str:
 
 
 def unmask(payload: bytes, key: bytes) -> bytes:
-    """Return the payload XORed with the key, without `mask`, so that a wrong one shows."""
+    """Return the payload XORed with the key; not by `mask`, so that a fault in `mask` shows."""
     if not key:
         return payload
     pad = (key * (len(payload) // 4 + 1))[: len(payload)]
@@ -147,10 +147,10 @@ def dissect(
     masked: bool | None = None,
     compressed: bool = False,
 ) -> Dissection:
-    """Return the frame at `position` in pieces, whole or not, right or wrong.
+    """Return the frame at `position` in pieces, complete or not, valid or not.
 
-    masked: whether it must be (from a client: True, from a server: False), None where that is not
-    known. compressed: whether RSV1 was given a meaning by permessage-deflate.
+    masked: whether it must be: True from a client, False from a server, None if unknown.
+    compressed: whether permessage-deflate was negotiated, which uses RSV1.
     """
     head = bytes(data[position : position + LONGEST_HEAD])
     frame = Dissection(position)
@@ -211,7 +211,7 @@ def _second_byte(frame: Dissection, byte: int) -> None:
 
 
 def _variable_part(frame: Dissection, head: bytes) -> int | None:
-    """Add extended length and masking key; return where the payload starts, or None."""
+    """Add the extended length and the masking key; return where the payload starts, or None."""
     position = 2
     for name, size in (
         ("extended length", {126: 2, 127: 8}.get(head[1] & 0x7F, 0)),
@@ -243,7 +243,7 @@ def _payload(frame: Dissection, data: bytes | bytearray, start: int) -> None:
 
 
 def _problems(frame: Dissection, masked: bool | None, compressed: bool) -> list[str]:
-    """Return what the header breaks, in the order of the RFC's section 5."""
+    """Return the rules that the header breaks, in the order of the RFC's section 5."""
     found = []
     opcode = frame.value("opcode")
     for bit in (1, 2, 3):

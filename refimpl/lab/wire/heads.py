@@ -1,4 +1,4 @@
-"""Request and response heads, line by line, with what each line is for (RFC 6455 4.1, 4.2).
+"""Request and response heads, line by line, with the purpose of each (RFC 6455 4.1, 4.2).
 
 >>> annotate_head(b"GET /chat HTTP/1.1\\r\\nHost: example.org\\r\\n\\r\\n")
 GET /chat HTTP/1.1    the request line: method, target, version
@@ -56,20 +56,20 @@ def is_head(data: bytes) -> bool:
 
 
 def head_bytes(head: bytes | Request | Response) -> bytes:
-    """Return the head as it travels, its empty line included."""
+    """Return the head as bytes on the wire, with its empty line."""
     return bytes(head) if isinstance(head, (bytes, bytearray, memoryview)) else head.serialize()
 
 
 def head_lines(head: bytes | Request | Response) -> list[str]:
-    """Return the head's lines, in Latin-1 and printable, without their ends and the empty one."""
+    """Return the head's lines, decoded as Latin-1 and made printable, without the empty one."""
     text = head_bytes(head).partition(b"\r\n\r\n")[0].decode("latin-1")
     return [printable(line) for line in text.split("\r\n")]
 
 
 def annotate_head(head: bytes | Request | Response, *, exact: bool = True) -> Text:
-    """Return the head line by line, each with what it is for.
+    """Return the head line by line, each with its purpose.
 
-    exact: False puts placeholders for what changes from run to run, as `stable_line` does.
+    exact: False replaces what changes from run to run, as `stable_line` does.
     """
     lines = head_lines(head)
     shown = [line if exact else stable_line(line) for line in lines]
@@ -78,7 +78,7 @@ def annotate_head(head: bytes | Request | Response, *, exact: bool = True) -> Te
     rows = []
     for number, (line, raw) in enumerate(zip(shown, lines, strict=True)):
         words = purpose(raw, first=number == 0)
-        if len(line) > width and words:  # side by side they would not fit a notebook's output
+        if len(line) > width and words:  # too long for one line of a notebook's output
             rows.append(line)
             line = ""
         rows.append(f"{line:<{width}}  {words}".rstrip())
@@ -92,7 +92,7 @@ def annotate_head(head: bytes | Request | Response, *, exact: bool = True) -> Te
 
 
 def purpose(line: str, *, first: bool = False) -> str:
-    """Return what a head's line is for, or an empty string for a header not known here."""
+    """Return the purpose of a head's line, or an empty string for an unknown header."""
     if first and line.startswith("HTTP/"):
         status = line.split(" ")[1] if " " in line else ""
         says = "101 says yes" if status == "101" else "anything but 101 says no"
@@ -103,7 +103,7 @@ def purpose(line: str, *, first: bool = False) -> str:
 
 
 def stable_line(line: str) -> str:
-    """Return a head's line with placeholders for keys, ports, dates and programs' versions.
+    """Return a head's line with placeholders for keys, ports, dates and versions of programs.
 
     >>> stable_line("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")
     'Sec-WebSocket-Key: <key 24 chars>'

@@ -1,7 +1,7 @@
-"""wiretap: a recording TCP proxy, and a wire in memory, both of which end in captures.
+"""wiretap: a recording TCP proxy, and two protocol cores joined in memory; both make captures.
 
-The tap stands between any two programs, knows nothing of WebSocket, changes nothing, and writes
-down every read with its time and direction. TLS passes through it as it is, and cannot be decoded
+The tap stands between any two programs, knows nothing of WebSocket, changes nothing, and records
+every read with its time and direction. TLS passes through unchanged, and cannot be decoded
 afterwards.
 """
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 READ_SIZE = 64 * 1024
 GRACE = 2.0
-"""Seconds that connections still open get to end by themselves when the tap is closed."""
+"""Seconds for open connections to end by themselves when the tap is closed."""
 
 
 class Wiretap:
-    """A proxy on a free port of this machine; what it heard is in `captures`, one a connection."""
+    """A proxy on a free port of this machine; `captures` has a recording of each connection."""
 
     def __init__(
         self, host: str, port: int, *, program: str = "", version: str = "", command: str = ""
@@ -49,7 +49,7 @@ class Wiretap:
         await self.close()
 
     async def start(self) -> Self:
-        """Listen; for a tap that lives across several cells. Then `close` it."""
+        """Listen, for a tap that is used in several cells; `close` it at the end."""
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, limit=READ_SIZE)
         return self
 
@@ -66,9 +66,9 @@ class Wiretap:
 
     @property
     def capture(self) -> Capture:
-        """The first WebSocket connection, or the first of any kind where there was none.
+        """The first WebSocket connection, or if there was none, the first connection.
 
-        Raises LookupError where nobody has connected yet.
+        Raises LookupError if nobody has connected yet.
         """
         if not self.captures:
             raise LookupError("nobody has connected to the tap yet")
@@ -89,7 +89,7 @@ class Wiretap:
         return self.capture
 
     async def close(self) -> None:
-        """Stop listening, give open connections a moment to end, then cut them."""
+        """Stop listening, give open connections a moment to end, then reset them."""
         if self._server is None:
             return
         self._server.close()
@@ -109,7 +109,7 @@ class Wiretap:
         try:
             await self._relay(capture, reader, writer)
         except (OSError, asyncio.CancelledError):
-            pass  # refused, reset, or the tap was closed: the capture says how far it got
+            pass  # refused, reset, or the tap was closed: the capture has what came until then
         finally:
             writer.transport.abort()
             self._tasks.discard(task)
@@ -138,7 +138,7 @@ class Wiretap:
         writer: asyncio.StreamWriter,
         started: float,
     ) -> None:
-        """Pass on what one side says, noting it before the other side can answer."""
+        """Pass on what one side sends; record it first, before the other side can answer."""
         loop = asyncio.get_running_loop()
         while data := await reader.read(READ_SIZE):
             capture.add(loop.time() - started, direction, data)
@@ -152,7 +152,7 @@ class Wiretap:
 
 
 def _is_websocket(capture: Capture) -> bool:
-    """Tell whether a client asks for a WebSocket; only a head's worth of bytes is looked at."""
+    """Tell whether a client asks for a WebSocket; only the bytes of a head are examined."""
     head = bytearray()
     for direction, data in ((each.direction, each.data) for each in capture.chunks):
         if direction == "client":
@@ -173,10 +173,10 @@ def wiretap(
 
 
 class Core(Protocol):
-    """What a wire in memory needs of each end; `refimpl.messages.Protocol` has it."""
+    """The methods that `Wire` needs of each end; `refimpl.messages.Protocol` has them."""
 
     def receive_data(self, data: bytes) -> Sequence[Any]:
-        """Take bytes from the other side, return what they mean."""
+        """Take bytes from the other side, return the events in them."""
         ...
 
     def data_to_send(self) -> bytes:
@@ -198,7 +198,7 @@ class Wire:
         self.heard: dict[Direction, list[Any]] = {"client": [], "server": []}
 
     def run(self) -> list[tuple[Direction, Any]]:
-        """Carry bytes to and fro until both are silent; return (who heard it, event) in order."""
+        """Carry bytes both ways until both are silent; return (receiver, event) in order."""
         events: list[tuple[Direction, Any]] = []
         while True:
             moved = self._carry("client", self.client, self.server, "server", events)

@@ -1,7 +1,7 @@
 """A recorded conversation as text that is the same from run to run.
 
-No times, no ports, no masking keys: what is random or depends on the machine has a placeholder, so
-that a notebook's output can be compared to the committed one.
+It has placeholders for times, ports, masking keys and all else that is random or depends on the
+machine, so that a notebook's output can be compared with the committed one.
 """
 
 from __future__ import annotations
@@ -30,10 +30,9 @@ def transcript(
 ) -> Text:
     """Return the conversation, one line a frame, heads line by line.
 
-    headers: with all header lines, or with the first line only. exact: with keys, ports and
-    versions as they were. pings: with the payloads of Ping and Pong, which most programs fill with
-    random bytes. ends: with the ends of the streams, whose order may change from run to run. limit:
-    characters of payload.
+    headers: all header lines, or only the first line. exact: keys, ports and versions as they were.
+    pings: the payloads of Ping and Pong, which most programs fill with random bytes. ends: the ends
+    of the streams, whose order may change from run to run. limit: characters of payload.
     """
     lines: list[str] = []
     for step in steps:
@@ -58,7 +57,7 @@ def transcript(
 
 
 def describe(step: Step, *, pings: bool = True, limit: int = 40) -> str:
-    """Return one step in a line: its kind, flags, size, and the start of what it carries."""
+    """Return one step in a line: its kind, flags, size, and the start of its payload."""
     item = step.item
     if isinstance(item, Frame):
         return _frame(step, item, pings, limit)
@@ -68,7 +67,7 @@ def describe(step: Step, *, pings: bool = True, limit: int = 40) -> str:
     if isinstance(item, Body):
         return f"body, {plural(len(item.data), 'byte')}  {preview(item.data, limit)}"
     if isinstance(item, Malformed):
-        return f"MALFORMED, {plural(len(item.data), 'byte')}  {printable(item.reason)}"
+        return f"MALFORMED, {plural(len(item.data), 'byte')}  {printable(item.problem)}"
     if isinstance(item, Unfinished):
         missing = (
             f", {plural(item.missing, 'byte')} missing" if item.missing else ", the rest is missing"
@@ -90,7 +89,7 @@ def _frame(step: Step, frame: Frame, pings: bool, limit: int) -> str:
 
 
 def carried(step: Step, *, pings: bool = True, limit: int = 40) -> str:
-    """Return the start of what a frame carries: quoted text, hex, or code and reason."""
+    """Return the start of a frame's payload: quoted text, hex, or code and reason."""
     frame = step.item
     if not isinstance(frame, Frame):
         return ""
@@ -110,7 +109,7 @@ def carried(step: Step, *, pings: bool = True, limit: int = 40) -> str:
 
 
 def close_words(payload: bytes) -> str:
-    """Return what a Close frame says: '1000 NORMAL_CLOSURE', and its reason."""
+    """Return the code, its name and the reason of a Close frame, as in '1000 NORMAL_CLOSURE'."""
     if len(payload) < 2:
         return "no code (1005)" if not payload else "half a code"
     code = int.from_bytes(payload[:2])

@@ -1,7 +1,7 @@
-"""What an application's answer to a WebSocket request looks like as HTTP: 101, or a denial.
+"""The application's answer to a WebSocket request as HTTP: 101, or a denial.
 
-Header lines come from the application, so nothing in them is taken on trust: a line break would
-begin a header of its own, and those that make the handshake are the engine's alone.
+Header lines come from the application, so they are checked: a line break would begin another
+header, and the headers of the handshake are the engine's alone.
 
 >>> start = {"type": "websocket.http.response.start", "status": 401, "headers": []}
 >>> Denial(start, defaults=[]).begin(b"sign in first", more=False).serialize().splitlines()[-1]
@@ -15,9 +15,9 @@ from refimpl.handshake import Acceptance, Headers, Response
 from refimpl.middleware.asgi import Message
 
 __all__ = [
-    "CLOSING",
     "DENIED",
     "FAILED",
+    "SERVER_CLOSING",
     "Denial",
     "HeaderLines",
     "accept_with",
@@ -26,17 +26,17 @@ __all__ = [
 
 HeaderLines = Iterable[tuple[bytes, bytes]]
 
-# Framing of the answer, and the handshake itself: what an application may not set (RFC 6455 4.2.2).
+# What an application may not set: framing of the answer, and the handshake (RFC 6455 4.2.2).
 OURS = ("connection", "content-length", "transfer-encoding", "upgrade")
 
-# What an engine answers by itself.
-CLOSING = HandshakeError("the server is closing", status=503, reason="server-closing")
+# What the engine answers by itself.
+SERVER_CLOSING = HandshakeError("the server is closing", status=503, reason="server-closing")
 DENIED = HandshakeError("the application said no", status=403, reason="application")
 FAILED = HandshakeError(
     "the application failed", status=500, reason="application", body=b"Internal Server Error"
 )
 
-NO_BODY = (204, 304)  # RFC 9112 6.3: these end with their head, whatever it says
+NO_BODY = (204, 304)  # RFC 9112 6.3: these statuses never have a body
 
 
 def accept_with(
@@ -44,8 +44,8 @@ def accept_with(
 ) -> Acceptance:
     """Return the acceptance with the subprotocol and headers of a `websocket.accept` message.
 
-    offered: what the client can speak; it has to drop a connection that agrees on anything else
-    (RFC 6455 section 4.1). Raises LocalProtocolError for that, and for headers that may not travel.
+    offered: the client's subprotocols; it must fail a connection that agrees on any other (RFC 6455
+    section 4.1). Raises LocalProtocolError for another one, and for headers that may not be sent.
     """
     subprotocol: str | None = message.get("subprotocol") or None
     if subprotocol is not None and subprotocol not in offered:
@@ -69,7 +69,7 @@ def with_headers(response: Response, defaults: HeaderLines) -> Response:
 
 
 def _decode(*groups: HeaderLines) -> list[tuple[str, str]]:
-    """Return headers as text. Raises TypeError where one is no pair of bytes (ASGI, "Headers")."""
+    """Return headers as text. Raises TypeError if one is not a pair of bytes (ASGI, "Headers")."""
     try:
         return [
             (name.decode("latin-1"), value.decode("latin-1"))
@@ -84,15 +84,15 @@ class Denial:
     """An HTTP answer that the application gives instead of a connection, whole or in pieces.
 
     A whole one gets a Content-Length. One in pieces is sent chunked (RFC 9112 section 7.1), so that
-    the client can tell its end from a lost connection.
+    the client can tell the end from a lost connection.
     """
 
     __slots__ = ("_headers", "_status", "begun")
 
     def __init__(self, start: Message, *, defaults: HeaderLines) -> None:
-        """Check a `websocket.http.response.start` message; RuntimeError for a status that is none.
+        """Check a `websocket.http.response.start` message; RuntimeError for an invalid status.
 
-        101 is not an application's to give, and no other 1xx ends a request.
+        An application may not answer 101, and no other 1xx ends a request.
         """
         status = start["status"]
         if not isinstance(status, int) or not 200 <= status <= 599:
@@ -104,7 +104,7 @@ class Denial:
         self.begun = False
 
     def begin(self, body: bytes, *, more: bool) -> Response:
-        """Return the head with the first piece of the body; more: whether others follow."""
+        """Return the head with the first piece of the body. more: whether others follow."""
         self.begun = True
         if self._status in NO_BODY:
             return Response(self._status, self._headers)
@@ -115,12 +115,12 @@ class Denial:
         return Response(self._status, self._headers, body)
 
     def go_on(self, body: bytes, *, more: bool) -> bytes:
-        """Return the next piece as it travels, behind the last one with the mark of the end."""
+        """Return the next piece as it is sent; the last one brings the end of the body."""
         if self._status in NO_BODY:
             return b""
         return _chunk(body) + (b"" if more else b"0\r\n\r\n")
 
 
 def _chunk(data: bytes) -> bytes:
-    """Return data as one chunk; nothing for no data, since an empty chunk means the end."""
+    """Return data as one chunk; b"" for no data, since an empty chunk would end the body."""
     return b"%x\r\n%b\r\n" % (len(data), data) if data else b""

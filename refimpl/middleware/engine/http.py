@@ -1,17 +1,17 @@
-"""HTTP in front of the engine: uvicorn's own, where no client is waited for without end.
+"""HTTP in front of the engine: uvicorn's own, with a time limit on every wait for a client.
 
 Run it with `uvicorn --http refimpl.middleware.engine.http:HTTP`, beside `--ws` for the engine.
 
-**What a client owes has a deadline.** uvicorn waits for ever for the rest of a head or a body, and
-for a client that does not read its answer. A byte now and then holds a socket, and some hundred
-sockets hold a server ("slowloris", CVE-2007-6750). No byte that comes extends a deadline.
+**Every wait for a client has a deadline.** uvicorn waits for ever for the rest of a head or a body,
+and for a client that does not read its answer. A byte now and then keeps a socket open, and some
+hundred sockets block a server ("slowloris", CVE-2007-6750). Here no byte extends a deadline.
 
-**Nothing behind a request is lost.** uvicorn hands the head of a WebSocket request to the engine
-and drops what came in the same segment behind it; here that follows. A client that sends before it
-has seen the 101 breaks RFC 6455 section 4.1, but some do.
+**Nothing after a request is lost.** uvicorn hands the head of a WebSocket request to the engine and
+drops the bytes that came after it in the same segment; here the engine gets them too. A client that
+sends before it has seen the 101 breaks RFC 6455 section 4.1, but some do.
 
-It reads with h11, which uvicorn brings along. Left out: the TLS handshake, to which asyncio gives
-60 s of its own.
+It parses with h11, which uvicorn depends on. Left out: the TLS handshake, which asyncio limits to
+60 s itself.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HTTP"]
 
-GOODBYE = 1.0  # seconds for a last short answer to leave before TCP is cut
+LAST_ANSWER_TIMEOUT = 1.0  # seconds to send a last short answer before TCP is reset
 
 
 class Timer:
@@ -39,7 +39,7 @@ class Timer:
         self._handle: asyncio.TimerHandle | None = None
 
     def start(self, delay: float, callback: Callable[[], None]) -> None:
-        """Call callback after delay seconds, and nothing else."""
+        """Call callback after delay seconds, in place of any call before."""
         self.stop()
         self._handle = self._loop.call_later(delay, callback)
 
@@ -53,15 +53,15 @@ class Timer:
 class HTTP(H11Protocol):
     """uvicorn's HTTP/1.1 with deadlines.
 
-    uvicorn has no options for them; a subclass may say otherwise.
+    uvicorn has no options for them; a subclass may change them.
     """
 
     head_timeout = 10.0
     """Seconds for a whole head: from accept, or from the first byte of a later one."""
     body_timeout = 60.0
-    """Seconds for the whole body of a request, as long as the application reads it."""
+    """Seconds for the whole body of a request, while the application reads it."""
     write_timeout = 30.0
-    """Seconds in which a client has to take some of an answer that waits for it."""
+    """Seconds in which a client has to read some of the answer that waits for it."""
 
     def __init__(
         self,
@@ -73,22 +73,22 @@ class HTTP(H11Protocol):
         super().__init__(config, server_state, app_state, _loop)
         self._owing = Timer(self.loop)
         self._unread = Timer(self.loop)
-        self._awaited: object = None  # what the client owes, and of which request
+        self._awaited: object = None  # what the client has to send, and for which request
 
     # --- the transport's callbacks ---
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take the connection, and wait for its first head."""
+        """Accept the connection, and wait for its first head."""
         super().connection_made(transport)
         self._set_deadline()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait for nothing more."""
+        """Stop the timers."""
         self._stop_timers()
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """Hold the application back, and give the client its time to read."""
+        """Pause the application, and start the client's time to read."""
         super().pause_writing()
         self._await_reader()
 
@@ -101,12 +101,12 @@ class HTTP(H11Protocol):
     # --- what uvicorn calls ---
 
     def handle_events(self) -> None:
-        """Deal with what has come, then wait for what the client owes now."""
+        """Handle what has come, then set the deadline of what must come next."""
         super().handle_events()
         self._set_deadline()
 
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
-        """Hand the connection over to the engine, with all that came behind the request."""
+        """Hand the connection over to the engine, with all bytes that came after the request."""
         rest, _ = self.conn.trailing_data
         super().handle_websocket_upgrade(event)
         self._stop_timers()
@@ -115,20 +115,20 @@ class HTTP(H11Protocol):
             engine.data_received(rest)
 
     def on_response_complete(self) -> None:
-        """Go on, or where that was the last answer, give the client its time to read it."""
+        """Go on; after the last answer, give the client its time to read it."""
         super().on_response_complete()
         if self.transport.is_closing():
             self._await_reader()
 
     def timeout_keep_alive_handler(self) -> None:
-        """Close a connection that is not used again, even where its last answer was never read."""
+        """Close an unused connection, even if its last answer was never read."""
         super().timeout_keep_alive_handler()
         self._await_reader()
 
-    # --- who does not read ---
+    # --- clients that do not read ---
 
     def _await_reader(self, before: float = inf) -> None:
-        """Cut the connection where nothing is taken of what waits, of which were `before` bytes."""
+        """Reset the connection unless fewer than `before` bytes wait after write_timeout."""
 
         def look() -> None:
             waiting = self.transport.get_write_buffer_size()
@@ -139,10 +139,10 @@ class HTTP(H11Protocol):
 
         self._unread.start(self.write_timeout, look)
 
-    # --- who does not send ---
+    # --- clients that do not send ---
 
     def _set_deadline(self) -> None:
-        """Set the deadline of what the client owes, unless it runs already."""
+        """Set the deadline of what the client has to send, unless it runs already."""
         if self.transport.is_closing():
             return
         timeout, awaited = self._owed(), (self.conn.their_state, self.cycle)
@@ -154,7 +154,7 @@ class HTTP(H11Protocol):
             self._awaited = awaited
 
     def _owed(self) -> float | None:
-        """Return how long the client may take for what it owes, or None where that is nothing."""
+        """Return how long the client may take to send what it has to, None if that is nothing."""
         if self not in self.connections:  # the engine has it
             return None
         if self.conn.their_state is h11.SEND_BODY:
@@ -164,18 +164,18 @@ class HTTP(H11Protocol):
         return self.head_timeout if awaits_head else None
 
     def _be_late(self) -> None:
-        """Give up on a client that did not send in time what it owes."""
-        if self.flow.read_paused:  # it is us who do not read: the application is slow
+        """Give up on a client that missed its deadline."""
+        if self.flow.read_paused:  # we do not read: the application is slow
             self._owing.start(self.body_timeout, self._be_late)
             return
         has_begun = self.conn.their_state is h11.SEND_BODY or self.conn.trailing_data[0]
         if has_begun and self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             self._answer_408()
         if self.cycle is not None:
-            self.cycle.disconnected = True  # what the application sends now, nobody gets
+            self.cycle.disconnected = True  # what the application sends now goes nowhere
             self.cycle.message_event.set()
         self.transport.close()
-        self._unread.start(GOODBYE, self.transport.abort)
+        self._unread.start(LAST_ANSWER_TIMEOUT, self.transport.abort)
 
     def _answer_408(self) -> None:
         """Say that the request took too long (RFC 9110 section 15.5.9)."""
@@ -193,6 +193,6 @@ class HTTP(H11Protocol):
     def _stop_timers(self) -> None:
         self._owing.stop()
         self._unread.stop()
-        if self.timeout_keep_alive_task is not None:  # some versions let it run on
+        if self.timeout_keep_alive_task is not None:  # some versions do not stop it
             self.timeout_keep_alive_task.cancel()
             self.timeout_keep_alive_task = None

@@ -1,4 +1,4 @@
-"""The lines that an engine writes to uvicorn's log: what uvicorn's own say, and no secrets.
+"""The lines that an engine writes to uvicorn's log: like uvicorn's own, but without secrets.
 
 >>> scope = {"client": ("::1", 80), "path": "/ws/chat", "query_string": b"ticket=secret"}
 >>> client_name(scope), safe_path(scope)
@@ -25,7 +25,7 @@ def log_outcome(scope: Scope, outcome: str) -> None:
 
 
 def is_return(returned: object, *, answered: bool) -> bool:
-    """Whether an application ended as ASGI asks; log what it did instead.
+    """Whether an application ended as ASGI demands; if not, log how it did.
 
     answered: whether it has accepted or denied the connection.
     """
@@ -38,17 +38,17 @@ def is_return(returned: object, *, answered: bool) -> bool:
 
 
 def trace(transport: asyncio.BaseTransport, step: str) -> None:
-    """Log a step of a connection where somebody asked for uvicorn's level TRACE."""
+    """Log a step of a connection at uvicorn's level TRACE."""
     if logger.isEnabledFor(TRACE):
         client = client_name(describe_transport(transport))
         logger.log(TRACE, "%sWebSocket %s", f"{client} - " if client else "", step)
 
 
 def client_name(scope: Scope) -> str:
-    """Return the client as host:port, or nothing where it has neither, as on a Unix socket.
+    """Return the client as host:port, or "" if it has none, as on a Unix socket.
 
-    Behind a proxy that uvicorn trusts, the host is what X-Forwarded-For says: anybody's text, and
-    so quoted.
+    Behind a proxy that uvicorn trusts, the host is what X-Forwarded-For says: it may be any text,
+    so it is quoted.
 
     >>> client_name({"client": ("::1", 80)}), client_name({"client": ("\x1b[2J", 0)})
     ('::1:80', '%1B[2J:0')
@@ -58,7 +58,7 @@ def client_name(scope: Scope) -> str:
 
 
 def safe_path(scope: Scope) -> str:
-    """Return the path quoted, so that it is one word, and without the query: tickets travel there.
+    """Return the path quoted, so that it is one word, and without the query: it may hold a ticket.
 
     >>> safe_path({"path": "/a b\\n", "query_string": b"ticket=secret"})
     '/a%20b%0A'

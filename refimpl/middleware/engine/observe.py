@@ -1,7 +1,7 @@
-"""Seeing the frames of a living connection: what the wire panel of the demo is made of.
+"""Watching the frames of an open connection, as the wire panel of the demo does.
 
-While nobody watches, none of this exists: a watch puts itself between connection and transport when
-it begins and takes itself away when it ends, and the hot path has no question to ask.
+While nobody watches, none of this exists, and the hot path has nothing to check: a watch puts
+itself between connection and transport when it begins, and removes itself when it ends.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from refimpl.middleware.engine.passing import PassingOn
 __all__ = ["Callback", "FrameSplitter", "Observed", "Tap", "Watch"]
 
 Callback = Callable[[str, bytes], None]
-"""Called with "in" or "out" and one whole frame, as it is on the wire."""
+"""Called with "in" or "out" and the bytes of one whole frame."""
 
 logger = logging.getLogger("refimpl.engine")
 
@@ -32,13 +32,13 @@ class FrameSplitter:
     """
 
     def __init__(self, *, max_size: int | None, rest: bytes = b"") -> None:
-        """rest: the beginning of a frame that came before anybody watched."""
+        """rest: the beginning of a frame that came before the watch began."""
         self._max_size = max_size
         self._buffer = bytearray(rest)
         self._broken = False
 
     def feed(self, data: bytes | bytearray | memoryview) -> list[bytes]:
-        """Return the frames that data completes; bytes that are no frame come once, as they are."""
+        """Return the frames that data completes; malformed bytes are returned once, as they are."""
         if self._broken:
             return []
         self._buffer += data
@@ -47,7 +47,7 @@ class FrameSplitter:
             while (end := self._end(position)) is not None:
                 frames.append(bytes(self._buffer[position:end]))
                 position = end
-        except RemoteProtocolError:  # the core says so to the peer, and hears nothing more
+        except RemoteProtocolError:  # the core fails the connection, and reads no more
             self._broken = True
             frames.append(bytes(self._buffer[position:]))
             position = len(self._buffer)
@@ -60,7 +60,7 @@ class FrameSplitter:
 
 
 class Watch:
-    """Those who watch one connection, and the two directions they see."""
+    """The callbacks that watch one connection, and its two directions."""
 
     def __init__(self, *, max_size: int | None, rest: bytes = b"") -> None:
         self._callbacks: list[Callback] = []
@@ -71,20 +71,20 @@ class Watch:
         return len(self._callbacks)
 
     def add(self, callback: Callback) -> None:
-        """Show all frames from now on to callback."""
+        """Call callback with all frames from now on."""
         self._callbacks.append(callback)
 
     def remove(self, callback: Callback) -> None:
-        """Show callback nothing more; it may have been removed already."""
+        """Stop calling callback; it may have been removed already."""
         if callback in self._callbacks:
             self._callbacks.remove(callback)
 
     def came(self, data: bytes) -> None:
-        """Show what came from the peer."""
+        """Report bytes from the peer."""
         self._show("in", self._incoming.feed(data))
 
     def went(self, data: bytes | bytearray | memoryview) -> None:
-        """Show what went to the peer."""
+        """Report bytes to the peer."""
         self._show("out", self._outgoing.feed(data))
 
     def _show(self, direction: str, frames: list[bytes]) -> None:
@@ -92,13 +92,13 @@ class Watch:
             for callback in tuple(self._callbacks):
                 try:
                     callback(direction, frame)
-                except Exception:  # a watcher's mistake is not the connection's
+                except Exception:  # a fault of the watcher does not end the connection
                     logger.exception("a watcher of frames failed and sees no more")
                     self.remove(callback)
 
 
 class Tap(PassingOn):
-    """A layer between a transport and its driver that shows what passes, in both directions.
+    """A layer between a transport and its driver that reports what passes, in both directions.
 
     To the transport it is the protocol, to the driver it is the transport.
     """
@@ -112,18 +112,18 @@ class Tap(PassingOn):
         return getattr(self.transport, name)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Show and write data."""
+        """Report and write data."""
         self._watch.went(data)
         self.transport.write(data)
 
     def data_received(self, data: bytes) -> None:
-        """Show and pass on data."""
+        """Report and pass on data."""
         self._watch.came(data)
         self.driver.data_received(data)
 
 
 class Observed:
-    """A connection whose frames can be watched while it lives."""
+    """A connection whose frames can be watched while it is open."""
 
     __slots__ = ("_driver", "_watch")
 
@@ -132,7 +132,7 @@ class Observed:
         self._watch: Watch | None = None
 
     def observe(self, callback: Callback) -> Callable[[], None]:
-        """Call callback with each frame of this connection from now on; return what ends that."""
+        """Call callback with each frame of this connection from now on; return how to stop it."""
         if self._watch is None:
             core, settings = self._driver.core, self._driver.settings
             self._watch = Watch(max_size=settings.max_size, rest=core.peek())
@@ -149,14 +149,14 @@ class Observed:
         return stop
 
     def begin(self) -> None:
-        """Put the watch between driver and transport, where somebody watches."""
+        """Put the watch between driver and transport, if somebody watches."""
         if self._watch is not None:
             tap = Tap(self._driver, self._watch)
             tap.transport.set_protocol(tap)
             self._driver.writer.transport = cast(asyncio.Transport, tap)
 
     def end(self) -> None:
-        """Take the watch away."""
+        """Remove the watch."""
         self._watch = None
         writer = self._driver.writer
         if isinstance(writer.transport, Tap):

@@ -1,4 +1,4 @@
-"""What an application may say when, and in which form (ASGI 3.0, "WebSocket").
+"""Which messages an application may send when, and in which form (ASGI 3.0, "WebSocket").
 
 >>> sorted(EXPECTED[Stage.ASKED])
 ['websocket.accept', 'websocket.close', 'websocket.http.response.start']
@@ -32,7 +32,7 @@ MAX_REASON = 123  # bytes of a close reason (RFC 6455 5.5); ASGI has no limit, s
 
 
 class Disconnected(ConnectionError):
-    """The client is gone: `send` raises it, an application may let it pass, nobody logs it.
+    """The client is gone. `send` raises it; an application may let it pass, and it is not logged.
 
     Its `__cause__` is the ConnectionClosed that says how the connection ended.
     """
@@ -41,9 +41,9 @@ class Disconnected(ConnectionError):
 class Stage(Enum):
     """How far the application has come in its answer to one connection."""
 
-    ASKED = auto()  # the request is there, and nothing was said to it
+    ASKED = auto()  # the request has come and has no answer yet
     ACCEPTED = auto()
-    DENYING = auto()  # an HTTP answer is on its way
+    DENYING = auto()  # an HTTP answer has begun
     DONE = auto()  # closed or denied by the application itself
 
 
@@ -82,7 +82,7 @@ def content_of(message: Message) -> str | bytes:
 
 
 def body_of(message: Message) -> bytes:
-    """Return the body of a `websocket.http.response.body` message; TypeError for no bytes."""
+    """Return the body of a `websocket.http.response.body` message; TypeError if it is not bytes."""
     return _frozen(message.get("body", b""))
 
 
@@ -92,9 +92,9 @@ def _frozen(data: bytes | bytearray | memoryview) -> bytes:
 
 
 def close_of(message: Message) -> Close:
-    """Return the code and reason of a `websocket.close` message, a long reason cut.
+    """Return the code and reason of a `websocket.close` message; a long reason is cut.
 
-    Raises TypeError where they are no int and no str; whether a code may travel, `send_close` says.
+    Raises TypeError unless they are int and str; `send_close` checks whether the code may be sent.
     """
     code, reason = message.get("code"), message.get("reason") or ""
     code = CloseCode.NORMAL_CLOSURE if code is None else code
@@ -105,9 +105,9 @@ def close_of(message: Message) -> Close:
 
 
 def disconnect_message(sent: Close | None, closed: ConnectionClosed | None) -> Message:
-    """Return how a connection ended: as the Close that came first says, 1006 where none ever did.
+    """Return how a connection ended: by the code of the first Close, 1006 if there was none.
 
-    It has a reason where somebody gave one, or could have, as the client does in its Close.
+    It has a reason if one was given, and always if the client's Close came first.
     """
     received = None
     if closed is not None and closed.order != "sent":
@@ -118,7 +118,7 @@ def disconnect_message(sent: Close | None, closed: ConnectionClosed | None) -> M
 
 
 def is_disconnect(error: Exception) -> bool:
-    """Whether an application let our own Disconnected pass, and nothing else went wrong."""
+    """Whether an error is only a Disconnected of ours that the application let pass."""
     if isinstance(error, ExceptionGroup):
         return error.split(Disconnected)[1] is None
     return isinstance(error, Disconnected)

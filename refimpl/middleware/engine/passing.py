@@ -1,6 +1,6 @@
 """A protocol that passes on what asyncio calls to a connection's driver.
 
-An engine is one until its driver takes its place, and what watches a connection is one throughout.
+An engine is one until its driver takes its place; a watch is one for as long as it lasts.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ __all__ = ["PassingOn"]
 
 
 class PassingOn(asyncio.Protocol):
-    """Stands in front of a driver; whoever inherits it sets `driver`."""
+    """Stands in front of a driver; a subclass sets `driver`."""
 
     __slots__ = ()
 

@@ -1,12 +1,12 @@
 """The engine: our WebSockets under any ASGI application, as uvicorn's `ws` protocol class.
 
-Run it with `uvicorn --ws refimpl.middleware.engine:Engine app:app`. It stands where `WebSocket` and
-its handler stand in a server of our own: below it are the same core, driver, closer and heartbeat,
-above it is an application. What an application may say is a table in `order`; what a peer may send
-is the core's.
+Run it with `uvicorn --ws refimpl.middleware.engine:Engine app:app`. It takes the place that
+`WebSocket` and its handler have in our own server: below it are the same core, driver, closer and
+heartbeat, above it is an application. A table in `order` says what an application may send; the
+core checks what the peer sends.
 
-uvicorn reads the head of the request and writes it out again for us. What came in the same segment
-behind it is lost, unless `http` reads in front; a client has to wait for the 101 anyway (RFC 6455
+uvicorn reads the head of the request and writes it out again for us. Bytes after it in the same
+segment are lost, unless `http` reads the head; a client has to wait for the 101 anyway (RFC 6455
 section 4.1).
 """
 
@@ -23,15 +23,14 @@ from refimpl.lifecycle.heartbeat import TIMED_OUT, start_heartbeat
 from refimpl.messages import Event, HandshakeFailed, Role, State
 from refimpl.middleware.asgi import Message, Scope
 from refimpl.middleware.engine.answers import (
-    CLOSING,
     DENIED,
     FAILED,
+    SERVER_CLOSING,
     Denial,
     HeaderLines,
     accept_with,
     with_headers,
 )
-from refimpl.middleware.engine.host import Host, host_of
 from refimpl.middleware.engine.log import is_return, log_outcome, logger, trace
 from refimpl.middleware.engine.observe import Observed
 from refimpl.middleware.engine.order import (
@@ -46,6 +45,7 @@ from refimpl.middleware.engine.order import (
 )
 from refimpl.middleware.engine.passing import PassingOn
 from refimpl.middleware.engine.scope import describe_request, describe_transport
+from refimpl.middleware.engine.server import EngineServer, server_of
 
 if TYPE_CHECKING:
     from uvicorn.config import Config
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Disconnected", "Engine"]
 
-OPEN = State.OPEN  # an enum member costs two look-ups, and every message asks
+OPEN = State.OPEN  # an enum member costs two look-ups, for every message
 
 
 class Engine(PassingOn):
@@ -61,11 +61,11 @@ class Engine(PassingOn):
 
     __slots__ = (
         "__weakref__", "_acceptance", "_app_state", "_connect_told", "_default_headers", "_denial",
-        "_host", "_observed", "_offered", "_scope", "_stage", "core", "driver", "writer",
+        "_observed", "_offered", "_scope", "_server", "_stage", "core", "driver", "writer",
     )  # fmt: skip
 
     max_fragments = 1024
-    """Frames of one message; uvicorn has no option for it, a subclass may say otherwise."""
+    """Frames of one message; uvicorn has no option for it, a subclass may change it."""
     close_timeout = 10.0
     """Seconds that a peer has to end a connection that we close."""
 
@@ -78,10 +78,10 @@ class Engine(PassingOn):
     ) -> None:
         if not config.loaded:
             config.load()
-        self._host: Host = host_of(
+        self._server: EngineServer = server_of(
             config, server_state, max_fragments=self.max_fragments, close_timeout=self.close_timeout
         )
-        settings = self._host.settings
+        settings = self._server.settings
         self.core = settings.new_core(Role.SERVER)
         self.driver = Driver(self.core, settings, self)
         self.writer = self.driver.writer
@@ -98,7 +98,7 @@ class Engine(PassingOn):
     # --- what uvicorn calls ---
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the transport of a request that uvicorn has read, and let the driver have it.
+        """Take the transport of a request that uvicorn has read, and give it to the driver.
 
         uvicorn then gives us the request and names us to the transport; the driver, which reads
         into memory of its own, takes our place in the next turn of the loop.
@@ -111,11 +111,11 @@ class Engine(PassingOn):
             self.writer.transport.set_protocol(self.driver)
 
     def shutdown(self) -> None:
-        """Tell the client that the service restarts, or refuse it with 503 where it waits still.
+        """Tell the client that the service restarts; refuse with 503 a request without an answer.
 
-        Where it has been told its last already, it is waited for no more.
+        A connection that is closing already is not waited for any longer.
         """
-        self._host.is_closing = True
+        self._server.is_closing = True
         if self.writer.closed is not None or self.core.close_sent is not None:
             self.writer.transport.close()
         else:
@@ -123,51 +123,51 @@ class Engine(PassingOn):
             self.driver.closer.start_deadline()
 
     def _leave(self) -> None:
-        self._refuse(CLOSING)
+        self._refuse(SERVER_CLOSING)
         self.driver.start_close(CloseCode.SERVICE_RESTART)
 
-    # --- what the driver tells ---
+    # --- what the driver calls ---
 
     def connected(self) -> None:
-        """Let uvicorn know of the connection."""
-        self._host.joined(self)
+        """Tell uvicorn about the connection."""
+        self._server.joined(self)
         trace(self.writer.transport, "connection made")
 
     def handle(self, event: Event) -> None:
-        """Deal with the request, or with its failure."""
+        """Handle the request, or its failure."""
         if type(event) is Request:
             self._consider(event)
         elif type(event) is HandshakeFailed:
             self._refused(event.error)
 
     def disconnected(self) -> None:
-        """Wake the application wherever it waits, in the middle of a denial too."""
+        """Wake the application wherever it waits, even in the middle of a denial."""
         if self.core.close_sent is not None and self.core.close_sent.reason == TIMED_OUT:
             trace(self.writer.transport, TIMED_OUT)
         trace(self.writer.transport, "connection lost")
         self._observed.end()
-        self._host.left(self)
+        self._server.left(self)
         if self.writer.closed is None and self.core.state is State.CLOSED:
             self.driver.finish(ConnectionClosed(None, None, None))
 
     # --- the request ---
 
     def _consider(self, request: Request) -> None:
-        """Check the handshake, and ask the application what it thinks of the request."""
-        host = self._host
+        """Check the handshake, and pass the request to the application."""
+        server = self._server
         transport = describe_transport(self.writer.transport)
-        self._scope = {**describe_request(request, host.root_path), **transport}
-        if host.is_closing:
+        self._scope = {**describe_request(request, server.root_path), **transport}
+        if server.is_closing:
             self._leave()
             return
         try:
-            self._acceptance = check_request(request, host.policy)
+            self._acceptance = check_request(request, server.policy)
             self._offered = parse_subprotocols(request.headers.get_all("Sec-WebSocket-Protocol"))
         except HandshakeError as error:
             self._refuse(error)
             return
         self._scope.update(
-            asgi=dict(host.asgi),
+            asgi=dict(server.asgi),
             subprotocols=list(self._offered),
             state=self._app_state.copy(),
             extensions={
@@ -175,13 +175,13 @@ class Engine(PassingOn):
                 "refimpl.wire": {"observe": self._observed.observe},
             },
         )
-        host.own(self._run(), Context() if host.reset_context else copy_context())
+        server.own(self._run(), Context() if server.reset_context else copy_context())
 
     async def _run(self) -> None:
         """Run the application, and end what it left open: 1011 and 500 say that it failed."""
         code = CloseCode.INTERNAL_ERROR
         try:
-            returned: object = await self._host.app(  # type: ignore[func-returns-value]
+            returned: object = await self._server.app(  # type: ignore[func-returns-value]
                 self._scope, self._receive, self._send
             )
             if is_return(returned, answered=self.core.state is not State.CONNECTING):
@@ -193,21 +193,21 @@ class Engine(PassingOn):
             self._end(code)
 
     def _end(self, code: CloseCode) -> None:
-        """End the connection behind an application that is gone."""
+        """End the connection of an application that has returned or failed."""
         self._refuse(FAILED)
         self.driver.start_close(code)
         self.driver.inbox.clear()
         self.driver.discard_messages()
         if self._stage is Stage.DENYING and self.writer.closed is None:
-            self.writer.transport.abort()  # cut off in the middle: a proper end would be a lie
-        self._scope = {}  # it holds `observe`, and so us
+            self.writer.transport.abort()  # the denial is incomplete: it must not look complete
+        self._scope = {}  # it refers to `observe`, and so to us
 
     # --- from the client to the application ---
 
     async def _receive(self) -> Message:
-        """Return the next ASGI message; after `websocket.disconnect`, the same again.
+        """Return the next ASGI message; after `websocket.disconnect`, the same one again.
 
-        Raises ConcurrencyError where another task waits already.
+        Raises ConcurrencyError if another task waits already.
         """
         if not self._connect_told:
             self._connect_told = True
@@ -215,7 +215,7 @@ class Engine(PassingOn):
         driver = self.driver
         while not driver.inbox:
             if self.writer.closed is not None or self.core.close_sent is not None:
-                await asyncio.sleep(0)  # whoever asks on for ever must let others run
+                await asyncio.sleep(0)  # an endless loop of receive() must let others run
                 return disconnect_message(self.core.close_sent, self.writer.closed)
             if driver.reader is not None:
                 raise driver.two_readers()
@@ -231,13 +231,13 @@ class Engine(PassingOn):
     # --- from the application to the client ---
 
     async def _send(self, message: Message) -> None:
-        """Do what an ASGI message says; wait where much waits to be sent already.
+        """Carry out an ASGI message; wait if much is waiting to be sent.
 
-        Raises RuntimeError for a message out of order, Disconnected where the client is gone.
+        Raises RuntimeError for a message out of order, Disconnected if the client is gone.
         """
         writer = self.writer
         if writer.must_wait and message["type"] == "websocket.send":
-            await self._drain()  # others send too, and each would add to what waits
+            await self._drain()  # other tasks send too, and each would add to the buffer
         is_open = self.core.state is OPEN or self._may_answer()
         if not is_open or message["type"] != "websocket.send":
             await self._answer_with(message)
@@ -252,7 +252,7 @@ class Engine(PassingOn):
             await self._drain()
 
     def _send_other(self, message: Message) -> None:
-        """Send what is no plain str: bytes, most of the time."""
+        """Send a message other than a plain str: usually bytes."""
         content: str | bytes | None = message.get("bytes")
         if type(content) is not bytes or message.get("text") is not None:
             content = content_of(message)
@@ -263,7 +263,7 @@ class Engine(PassingOn):
         self.writer.leave(len(content), self.driver.inbox)
 
     def _may_answer(self) -> bool:
-        """Whether the connection has failed, but answers may still go before our Close."""
+        """Whether the connection has failed, but answers may still be sent before our Close."""
         return self.core.can_answer and self.writer.closed is None and self._stage is Stage.ACCEPTED
 
     async def _drain(self) -> None:
@@ -273,7 +273,7 @@ class Engine(PassingOn):
             raise Disconnected(str(error)) from error
 
     async def _answer_with(self, message: Message) -> None:
-        """Take a step that is not the usual one: an answer, an end, or a mistake."""
+        """Carry out a message that is not a plain send: an answer, an end, or a mistake."""
         kind = message["type"]
         check_order(self._stage, kind)
         if kind == "websocket.close":
@@ -289,11 +289,11 @@ class Engine(PassingOn):
             await self._deny(message)
 
     def _check_connected(self) -> None:
-        """Raise Disconnected where nothing that is sent could arrive."""
+        """Raise Disconnected if nothing that is sent could arrive."""
         if self.writer.closed is not None:
             error = self.writer.closed_error()
             raise Disconnected(str(error)) from error
-        if self._stage is Stage.ACCEPTED:  # sending is what is not possible any more
+        if self._stage is Stage.ACCEPTED:  # it may not send any more
             raise Disconnected("the connection is closing")
 
     def _accept_with(self, message: Message) -> None:
@@ -308,17 +308,17 @@ class Engine(PassingOn):
         self.writer.flush()
         start_heartbeat(self.driver)
         self._observed.begin()
-        self.driver.parse()  # frames that came right behind the request
+        self.driver.parse()  # frames that came right after the request
 
     def _close_with(self, message: Message) -> None:
-        """Send Close, or 403 before 101; on a connection that is over nothing is left to do."""
-        if self._stage is Stage.ASKED:  # with a reason for nobody, and FastAPI's is not even text
+        """Send Close, or 403 before the 101; do nothing on a connection that has ended."""
+        if self._stage is Stage.ASKED:  # its reason is not sent, and FastAPI's is not even a str
             self._refuse(DENIED)
         else:
             self.driver.start_close(*close_of(message))
         self._stage = Stage.DONE
 
-    # --- no ---
+    # --- refusals ---
 
     async def _deny(self, message: Message) -> None:
         """Send the next piece of the application's own answer."""
@@ -343,7 +343,7 @@ class Engine(PassingOn):
             self._refused(error)
 
     def _refused(self, error: HandshakeError) -> None:
-        if error.status and self._scope:  # no status: the client left, and there was no answer
+        if error.status and self._scope:  # no status: the client left before an answer
             log_outcome(self._scope, str(error.status))
-        self._host.refused[error.reason] += 1
+        self._server.refused[error.reason] += 1
         self.driver.finish(ConnectionClosed(None, None, None))

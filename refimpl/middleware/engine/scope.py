@@ -18,10 +18,10 @@ __all__ = ["describe_request", "describe_transport"]
 
 
 def describe_request(request: Request, root_path: str = "") -> Scope:
-    """Return what the head of the request says.
+    """Return the part of the scope that comes from the request's head.
 
-    root_path: where the application is mounted; it stands in front of both paths. Only the path is
-    decoded, once, and the query stays as it came: what it means is the application's to say.
+    root_path: where the application is mounted; it begins both paths. Only the path is decoded, and
+    only once. The query stays as it came: the application decides what it means.
     """
     path = request.path
     return {
@@ -39,7 +39,7 @@ def describe_request(request: Request, root_path: str = "") -> Scope:
 
 
 def describe_transport(transport: asyncio.BaseTransport) -> Scope:
-    """Return who talks to whom, and whether over TLS."""
+    """Return the addresses of both sides, and whether TLS is used."""
     client, server = (transport.get_extra_info(name) for name in ("peername", "sockname"))
     secure = transport.get_extra_info("sslcontext") is not None
     return {

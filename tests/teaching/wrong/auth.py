@@ -510,7 +510,7 @@ WRONG = {
         (deletes_then_looks, "delete was there first"),
         (never_deletes, "['ada', 'ada']"),
         (says_whether, "neither the value nor None"),
-        (a_lock_for_each_loop, "the one word that every server hears"),
+        (a_lock_for_each_loop, "the same truth for all of them"),
     ],
     "judge_times": [
         (by_default_for_ever, "valid for ever"),
@@ -552,7 +552,7 @@ WRONG = {
         (all_is_a_word, "two of them, is malformed"),
         (overlooks_empty_offers, "an empty token offered"),
         (overlooks_blanks, "keep_blank_values=True"),
-        (any_case_of_ticket, "compares to the letter"),
+        (any_case_of_ticket, "names in a query compare exactly"),
         (another_status, "status 401"),
     ],
     "pick_key": [
@@ -560,7 +560,7 @@ WRONG = {
         (forbids_none, "k1 is for HS256"),
         (takes_it_for_granted, "use get"),
         (the_signing_key_will_do, "is None, not a key"),
-        (any_type_of_token, "same key, other purpose"),
+        (any_type_of_token, "the same key, another purpose"),
         (takes_keys_along, "brings its key signs it"),
         (time_stands_still, "knows which keys are retired"),
         (jwt_will_do, "call itself JWT"),

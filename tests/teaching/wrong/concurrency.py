@@ -313,12 +313,12 @@ def full_at_the_limit(waiting, write_limit, policy, limit):
 
 WRONG = {
     "end_of": [
-        (the_inner_one_wins, "nobody below can give more time than there is"),
+        (the_inner_one_wins, "an inner block cannot give more time than is left"),
         (zero_is_no_limit, "0 is a limit"),
         (outer_zero_is_none, "a clock may start anywhere"),
         (no_outer_no_end, "no outer one"),
         (a_span_not_a_time, "expected  105"),
-        (never_before_now, "nobody below can move its end"),
+        (never_before_now, "an inner block cannot move it"),
     ],
     "leaking": [
         ("beat", "two heartbeats, both times"),
@@ -342,7 +342,7 @@ WRONG = {
         (one_after_the_other, "only 1 of 2 calls were begun"),
         (waits_for_all, "take the first answer"),
         (the_last_error, "ConnectionError"),
-        (tidies_only_after_success, "takes the tasks along"),
+        (tidies_only_after_success, "the tasks must end on this way out too"),
         (one_of_the_finished, "look at all of them"),
         (gather_stops_at_the_first, "gather without return_exceptions=True"),
         (raises_the_last_one, "whatever the calls' own errors are"),
@@ -362,7 +362,7 @@ WRONG = {
         (asks_the_policy_first, "keeps up is sent everything"),
         (strictly_less, "not slow"),
         (queues_without_end, "beyond the limit"),
-        (limit_for_all, "who is skipped stays"),
+        (limit_for_all, "with SKIP the member stays"),
         (full_at_the_limit, "no more than limit wait"),
     ],
 }

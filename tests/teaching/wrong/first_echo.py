@@ -107,7 +107,7 @@ def not_async(websocket):
 
 WRONG = {
     "reply_to": [
-        (without_the_blank, "with a blank behind the colon"),
+        (without_the_blank, "with a space after the colon"),
         (takes_all_for_text, 'can only concatenate str (not "bytes")'),
         (puts_bytes_into_words, "bytes are no text"),
         (strips, "an echo changes nothing"),

@@ -368,7 +368,7 @@ WRONG = {
         (compares_the_beginning, "a name is compared whole"),
         (splits_at_python_lines, "nobody sent a Cookie"),
         (takes_lists_apart, "taken apart later"),
-        (waits_for_a_space, "no space behind the colon"),
+        (waits_for_a_space, "no space after the colon"),
         (reads_the_request_line, "the request line is no header"),
         (strips_all_white_space, "more than spaces and tabs"),
         (decodes_utf_8, "latin-1 gives each byte one character"),

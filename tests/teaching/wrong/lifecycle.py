@@ -285,7 +285,7 @@ WRONG = {
         ("90", "of type str, expected int"),
     ],
     "is_fatal": [
-        (three_statuses, "speaks no WebSocket"),
+        (three_statuses, "does not speak WebSocket"),
         (every_4xx, "Not every 4xx is for ever"),
         (any_5xx_passes, "not implemented is not overloaded"),
         (forgets_no_answer, "broke before an answer"),
@@ -302,7 +302,7 @@ WRONG = {
         (first_wait_is_fixed, "it is random too"),
     ],
     "resume_after": [
-        (the_highest, "who names 6 never gets it"),
+        (the_highest, "a client that sends 6 never gets it"),
         (the_latest, "the one that came last"),
         (how_many, "a duplicate counts once"),
         (how_many_different, "4 is missing"),
@@ -310,7 +310,7 @@ WRONG = {
         (from_the_first_that_came, "1 never came"),
     ],
     "hold_on": [
-        (at_once, "starts anew with each piece"),
+        (at_once, "starts again with each piece"),
         (just_too_late, "nothing came for 10.0 s"),
         (empty_pieces, "an empty read is the end of the stream"),
         (always_nine, "the patience that you are given"),

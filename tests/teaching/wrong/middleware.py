@@ -555,7 +555,7 @@ WRONG = {
         (swallows_the_error, "never came up"),
         (lets_them_in_as_well, "http.response.start"),
         (one_count_for_all, "a count of its own"),
-        (wraps_send, "other objects than came to the door"),
+        (wraps_send, "other objects than the middleware"),
         (plain_inside, "an async one is wanted"),
         (awaits_before_it_counts, "others come there"),
         (counts_the_refused, "takes no place, however long"),

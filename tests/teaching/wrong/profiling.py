@@ -401,7 +401,7 @@ WRONG = {
         (only_when_all_goes_well, "an error is a way out too"),
         (swallows_the_error, "an error of draw is passed on"),
         (clears_everything, "what belongs to her is gone"),
-        (del_last, "leave that place quietly"),
+        (del_last, "leave without an error"),
         (never_joins, "first join, then draw"),
         (on_a_value_error, "raises OSError"),
         (on_an_exception, "raises CancelledError"),
@@ -411,7 +411,7 @@ WRONG = {
     ],
     "honest": [
         ("A", "it is the bottleneck"),
-        ("C", "omits the questions of a standstill"),
+        ("C", "omit the questions of a standstill"),
         ("D", "smaller than the spread"),
         ("b", "a capital"),
     ],
@@ -421,7 +421,7 @@ WRONG = {
         (only_whole_intervals, "waited for the same end"),
         (only_the_next, "waited for the same end"),
         (repeats_the_wait, "waited for the same end"),
-        (at_the_end, "what a wait hides stands behind it"),
+        (at_the_end, "what a wait hides comes after it"),
         (drops_a_wait_of_nothing, "it hides none, and stays"),
     ],
     "say": [

@@ -3,7 +3,7 @@
 from refimpl.auth import AuthError
 from refimpl.classroom.checking.cases import Case, Exercise, call, raises
 
-# Like a real one: letters of both cases, and its first is one of those in "bearer.".
+# Like a real one: letters of both cases, and the first one also occurs in "bearer.".
 TOKEN = "eyJhbGci.eyJzdWIi.Xy-Z"
 TWO = raises(AuthError, status=400)
 MALFORMED = TWO
@@ -18,14 +18,14 @@ ONE = (
         "a subprotocol",
         call("", ["chat.v1", f"bearer.{TOKEN}"], []),
         expect=("subprotocol", TOKEN),
-        why="the token is all that stands behind the first dot, dots included (lstrip takes "
+        why="the token is all that follows the first dot, dots included (lstrip takes "
         "letters, removeprefix a prefix)",
     ),
     Case(
         "a header",
         call("", [], [f"Bearer {TOKEN}"]),
         expect=("authorization", TOKEN),
-        why="the scheme compares in any case, the token does not: hand it on as it came",
+        why="the scheme compares in any case, the token does not: return it as it came",
     ),
     Case(
         "a scheme in another case",
@@ -41,7 +41,7 @@ NONE = (
         "a name that is alike",
         call("Ticket=a", [], []),
         expect=None,
-        why="a name of the query compares to the letter",
+        why="names in a query compare exactly",
     ),
     Case(
         "bearer. in the middle",
@@ -62,7 +62,7 @@ TWICE = (
         "the same in two places",
         call("ticket=abc", ["chat.v1", "bearer.abc"], []),
         error=TWO,
-        why="two that agree are two",
+        why="two equal credentials are two",
     ),
     Case(
         "two tickets",
@@ -74,21 +74,21 @@ TWICE = (
         "the same ticket twice",
         call("ticket=a&ticket=a", [], []),
         error=TWO,
-        why="two that agree are two, in one place as well: a set would make one of them",
+        why="two equal credentials are two, in one place as well: a set would make one of them",
     ),
     Case("two header lines", call("", [], ["Bearer a", "Bearer b"]), error=TWO),
     Case(
         "the same line twice",
         call("", [], ["Bearer a", "Bearer a"]),
         error=TWO,
-        why="two that agree are two, in one place as well",
+        why="two equal credentials are two, in one place as well",
     ),
     Case("two tokens offered", call("", ["v1", "bearer.a", "bearer.b"], []), error=TWO),
     Case(
         "a name in disguise",
         call("ticket=a&%74icket=b", [], []),
         error=TWO,
-        why="%74 is t: whoever reads it behind us decodes it, so we do",
+        why="%74 is t: the code after us decodes it, so we must too",
     ),
 )
 

@@ -22,7 +22,7 @@ CLAIMS: dict[int, dict[str, object]] = {
 
 @functools.cache
 def _pair(number: int) -> tuple[str, bytes]:
-    """Return an honest token and the public key, a PEM, that verifies it; made once a process."""
+    """Return a genuine token and the public key, a PEM, that verifies it; cached."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     pem = key.private_bytes(
         serialization.Encoding.PEM,
@@ -78,7 +78,7 @@ def _attacked(number: int) -> Callable[[Any], object]:
             token = forge_root(honest, public_key)
         except jwt.InvalidKeyError:
             raise Wrong(
-                "an InvalidKeyError: PyJWT does not take a public key for a secret, whoever asks. "
+                "an InvalidKeyError: PyJWT never takes a public key for a secret. "
                 "Do its HMAC yourself: hmac.new(public_key, ...)"
             ) from None
         if token is ... or token is None:

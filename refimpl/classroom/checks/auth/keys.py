@@ -1,4 +1,4 @@
-"""Which key a header names: the first rule that the last exercise plants into a live server."""
+"""Which key a header names: the first rule that the last exercise grafts into a live server."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,15 +7,15 @@ from refimpl.auth import AuthError, Key, Keyring
 from refimpl.classroom.checking.cases import Case, Exercise, Wrong, raises
 
 NOW = 1_800_000_000
-# One kid is a digit, so that a number taken for a text finds a key.
+# One kid is a digit, so that a number converted to text would find a key.
 KEYS = {
     "k1": ("HS256", bytes(range(32))),
     "k5": ("HS512", bytes(range(64))),
     "7": ("HS256", bytes(range(7, 39))),
 }
-BRINGS = "whoever can write the header could sign with a key of their own, and name it there"
-THERE = "it is in the header, whatever its value: ask `name in header`, not what it is worth"
-EXACT = "RFC 7515 4.1.1: alg compares to the letter, and as a whole"
+BRINGS = "an attacker who writes the header could sign with a key of their own, and name it there"
+THERE = "it is in the header, whatever its value: test `name in header`, not the value"
+EXACT = "RFC 7515 4.1.1: alg compares exactly, and as a whole"
 LEFT_OUT = "(left out)"
 
 
@@ -63,7 +63,7 @@ ALGORITHMS = (
     _case(
         "an algorithm of another key",
         alg="HS512",
-        why="the key says what it is for: k1 is for HS256, whatever else we speak",
+        why="the key says what it is for: k1 is for HS256, whatever else we support",
     ),
     _case(
         "without alg",
@@ -88,7 +88,9 @@ NAMES = (
 )
 
 TYPES = (
-    _case("a refresh token", typ="rt+jwt", why="same key, other purpose: typ tells"),
+    _case(
+        "a refresh token", typ="rt+jwt", why="the same key, another purpose: typ tells them apart"
+    ),
     _case("without typ", typ=LEFT_OUT, why="an explicit type, RFC 8725 3.11"),
     _case("typ null", typ=None, why="an explicit type, RFC 8725 3.11"),
     _case(
@@ -96,7 +98,7 @@ TYPES = (
         typ="JWT",
         why="any token may call itself JWT: the ID tokens of the same issuer do",
     ),
-    _case("a typ that ends alike", typ="xat+jwt", why="another type, of who knows what purpose"),
+    _case("a typ that ends alike", typ="xat+jwt", why="another type, and who knows its purpose"),
 )
 
 FORBIDDEN = (
@@ -115,8 +117,8 @@ PICK_KEY = Exercise(
     points=3,
     rule="RFC 8725 3.1: the key says which algorithm it is for, not the token",
     hints=(
-        "Read from the header only which key it names. All that the key fixes must then be found "
-        "in the header, to the letter.",
+        "Read from the header only which key it names. All that the key fixes must then be in the "
+        "header, exactly.",
         "RFC 7515, 4.1.4: kid names a key. keys.find('k1', now=now) gives Key(kid='k1', "
         "algorithm='HS256'), or None. A header with alg HS512 beside kid k1 does not fit.",
         "1. Refuse a header that has crit, jku, jwk, x5u or x5c in it, with whatever value.\n"

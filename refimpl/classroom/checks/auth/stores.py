@@ -11,9 +11,9 @@ Take = Callable[["FarStore", str], Awaitable[object]]
 
 
 class FarStore:
-    """A store behind a network: each call takes a turn of the loop, and is one step over there.
+    """A store behind a network: each call takes a turn of the loop, and is atomic there.
 
-    rival: another server has the ticket as well, and takes it as soon as it was read here.
+    rival: another server has the ticket as well, and takes it as soon as it is read here.
     """
 
     def __init__(self, values: dict[str, str], *, rival: bool = False) -> None:
@@ -44,12 +44,12 @@ _numbers = itertools.count(1)
 
 
 def _ticket() -> str:
-    """Return the name of a ticket that no case before had, for an answer may remember them."""
+    """Return the name of a new ticket, because an answer may remember the old ones."""
     return f"ticket-{next(_numbers)}"
 
 
 async def _one(take_once: Take) -> object:
-    """Take a ticket; another one lies beside it."""
+    """Take a ticket from a store that holds another one too."""
     ticket, other = _ticket(), _ticket()
     store = FarStore({ticket: "ada", other: "eve"})
     got = await take_once(store, ticket)
@@ -78,7 +78,7 @@ async def _against_a_rival(take_once: Take) -> object:
 
 
 def _takers(count: int) -> Callable[[Take], Any]:
-    """Let so many take one ticket at once; return how many got its value."""
+    """Let `count` calls take one ticket at once; return how many got its value."""
 
     async def drive(take_once: Take) -> object:
         ticket = _ticket()
@@ -138,8 +138,8 @@ TAKE_ONCE = Exercise(
             drive=_against_a_rival,
             shown="take_once(store, ticket), and between get and delete another server takes it",
             expect=None,
-            why="a lock or a list is in one server, the tickets are in the store of all: what "
-            "delete returns is the one word that every server hears",
+            why="a lock or a list is in one server, but all servers share the tickets: only what "
+            "delete returns is the same truth for all of them",
         ),
         Case(
             "fifty at once",

@@ -1,4 +1,4 @@
-"""What time it is for a token: the second rule that the last exercise plants into a live server."""
+"""Whether a token is valid now: the second rule that the last exercise grafts into a server."""
 
 import math
 

@@ -10,7 +10,7 @@ SILENT = object()
 
 
 class Servers:
-    """Made-up servers that answer, fail or stay silent, and note what becomes of each call."""
+    """Made-up servers that answer, fail or stay silent, and note how each call ends."""
 
     def __init__(self) -> None:
         self.begun = 0
@@ -18,7 +18,7 @@ class Servers:
         self.never = asyncio.Event()
 
     def server(self, answer: object, *, turns: int = 0) -> Callable[[], Awaitable[object]]:
-        """A call that answers, raises the answer where it is an error, or for ever is SILENT."""
+        """A call that returns the answer, raises it if it is an error, or never ends for SILENT."""
 
         async def ask() -> object:
             task = asyncio.current_task()
@@ -35,13 +35,13 @@ class Servers:
                 return answer
             finally:
                 for _ in range(2 if answer is SILENT else 0):
-                    await asyncio.sleep(0)  # tidying up takes a few turns
+                    await asyncio.sleep(0)  # cleaning up takes a few turns
                 self.running.discard(task)
 
         return ask
 
     def complain(self, count: int) -> None:
-        """Raise Wrong where a call still runs, or where not all were begun."""
+        """Raise Wrong if a call still runs, or if not all were begun."""
         if self.running and all(task.cancelling() for task in self.running):
             raise Wrong("calls that were cancelled, but still ran when first_good was done")
         if self.running:
@@ -109,7 +109,7 @@ FIRST_GOOD = Exercise(
     "first_good",
     points=4,
     is_async=True,
-    rule="who makes tasks and leaves early cancels them, and waits for their end",
+    rule="code that returns early cancels the tasks it made, and waits for their end",
     hints=(
         "Make a task for each call. Take them as they finish; an error is no answer, so take the "
         "next. And on every way out: cancel, then wait.",
@@ -118,7 +118,7 @@ FIRST_GOOD = Exercise(
         "up, and only then first_good returns.",
         "1. tasks = a task for each call().\n"
         "2. try: for each of asyncio.as_completed(tasks), await it; return the first result, go "
-        "on after an Exception; behind the loop raise ConnectionError.\n"
+        "on after an Exception; after the loop raise ConnectionError.\n"
         "3. finally: cancel all tasks, then await asyncio.gather(*tasks, return_exceptions=True).",
     ),
     cases=(
@@ -157,7 +157,7 @@ FIRST_GOOD = Exercise(
             shown="first_good([fails, silent, B])",
             expect="B",
             why="wait for the end of every one: gather without return_exceptions=True ends at the "
-            "first error, and waits for nobody behind it",
+            "first error, and waits for nobody after it",
         ),
         Case(
             "forty fail in the very turn in which one answers",
@@ -178,14 +178,14 @@ FIRST_GOOD = Exercise(
             drive=_race((None, 0), ("B", 5)),
             shown="first_good([answers None, B])",
             expect=None,
-            why="None is an answer too: a call succeeds that raises nothing",
+            why="None is an answer too: a call that raises nothing has succeeded",
         ),
         Case(
             "cancelled while both are silent",
             drive=_cancelled,
             shown="cancel first_good([silent, silent])",
             expect="cancelled",
-            why="whoever is cancelled takes the tasks along: that is what finally is for",
+            why="the tasks must end on this way out too: that is what finally is for",
         ),
     ),
 )

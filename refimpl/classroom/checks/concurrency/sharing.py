@@ -1,4 +1,4 @@
-"""What many share: ages in a pool, places that get lost, and a decision about the slow."""
+"""Shared by many: ages in a pool, places that get lost, and a policy for slow members."""
 
 import asyncio
 import itertools
@@ -31,7 +31,7 @@ def _aged(count: int, *numbers: float, lifetime: int = 1000) -> Callable[[Any], 
 AGES = Exercise(
     "ages",
     points=2,
-    rule="jitter is drawn for each one: a common age is a common end",
+    rule="each connection draws its own jitter: with a common age all end together",
     hints=(
         "Are the ages different from one another? Count how often the dice are rolled.",
         "A trace with chances 0, 0.5, 1 and a lifetime of 1,000: the ages are 1000, 950, 900.",
@@ -115,11 +115,11 @@ STARVE = Exercise(
     "starve",
     points=3,
     is_async=True,
-    rule="what must happen on every way out stands in a finally",
+    rule="what must happen on every way out belongs in a finally",
     hints=(
         "Find the line that gives the place back. On which way out of the block is it not reached?",
         "A trace: free 3; acquire, free 2; an exception in the block; the finally runs, the line "
-        "behind it does not; free is still 2, and nobody holds anything.",
+        "after it does not; free is still 2, and nobody holds anything.",
         "1. As long as the pool has a free place:\n"
         "2. acquire one, and raise an error of your own inside the block;\n"
         "3. catch it outside of the block.",
@@ -204,7 +204,7 @@ DECIDE = Exercise(
             "SKIP beyond the limit",
             call(5000, 100, "SKIP", 1000),
             expect="skip",
-            why="the limit is QUEUE's: who is skipped stays",
+            why="only QUEUE has the limit: with SKIP the member stays",
         ),
         Case(
             "a limit below write_limit",

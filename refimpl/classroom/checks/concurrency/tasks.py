@@ -1,11 +1,11 @@
-"""Deadlines and leaks: which end comes first, and whose tasks outlive their visitor."""
+"""Deadlines and leaks: which deadline comes first, and which tasks outlive their visitor."""
 
 from refimpl.classroom.checking.cases import Answer, Case, Exercise, call
 
 END_OF = Exercise(
     "end_of",
     points=1,
-    rule="a deadline inside another: whichever is earlier",
+    rule="of two nested deadlines the earlier one counts",
     hints=(
         "Two points in time may end the block: the outer one, and now + seconds. Which counts?",
         "A trace: now 100, outer 130. Asked for 5, the block's own end is 105, before 130. Asked "
@@ -20,7 +20,7 @@ END_OF = Exercise(
             "the inner one asks for more",
             call(100, 130, 60),
             expect=130,
-            why="nobody below can give more time than there is",
+            why="an inner block cannot give more time than is left",
         ),
         Case("no outer one", call(100, None, 5), expect=105),
         Case("no limit of its own", call(100, 130, None), expect=130),
@@ -41,7 +41,7 @@ END_OF = Exercise(
             "an outer end that is past",
             call(100, 90, 5),
             expect=90,
-            why="the outer block is over already: nobody below can move its end to now",
+            why="the outer deadline has passed: an inner block cannot move it to now",
         ),
     ),
 )

@@ -35,7 +35,7 @@ def mistake(before: bytes, after: bytes, difference: bytes) -> str:
 
 
 def opened(envelope: bytes, keystream: bytes, wanted: bytes) -> Callable[[object], bool]:
-    """Return a judge: does what came out decrypt to a sound envelope with that payload?"""
+    """Return a check: does the result decrypt to a valid envelope with that payload?"""
 
     def judge(result: object) -> bool:
         if not isinstance(result, bytes | bytearray):
@@ -98,31 +98,31 @@ IS_INTACT = Exercise(
             "a length of 5, six bytes, and the right CRC of them all",
             call(LONGER),
             expect=False,
-            why="the CRC agrees and the length does not: whoever reads this loses the border",
+            why="the CRC agrees and the length does not: its reader loses the boundary",
         ),
         Case(
-            "a sound one, and one byte behind it",
+            "a sound one, and one byte after it",
             call(HELLO + b"!"),
             expect=False,
-            why="exactly one envelope: nothing may stand behind its CRC",
+            why="exactly one envelope: nothing may follow its CRC",
         ),
         Case(
             "two sound ones",
             call(HELLO + EMPTY),
             expect=False,
-            why="exactly one envelope: nothing may stand behind its CRC",
+            why="exactly one envelope: nothing may follow its CRC",
         ),
         Case(
             "four bytes between payload and CRC",
             call(HELLO[:-4] + b"junk" + HELLO[-4:]),
             expect=False,
-            why="the CRC stands right behind the payload, not where the data ends",
+            why="the CRC comes right after the payload, not where the data ends",
         ),
         Case(
             "two zero bytes between payload and CRC",
             call(HELLO[:-4] + bytes(2) + HELLO[-4:]),
             expect=False,
-            why="the CRC is the four bytes behind the payload, and with them it must end",
+            why="the CRC is the four bytes after the payload, and with them it must end",
         ),
         Case(
             "a CRC without its first byte, a zero",

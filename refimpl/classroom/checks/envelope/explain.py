@@ -1,4 +1,4 @@
-"""What a wrong result of chapter 04 gets to read in place of its case's own `why`."""
+"""Explanations for wrong results of chapter 04, in place of the case's own `why`."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -9,7 +9,7 @@ from refimpl.envelope import BadChecksum, TooLong
 
 
 def by_kind(case: Case, got: Any) -> Iterable[Row]:
-    """The first difference; and where only the kind is wrong, a reason that speaks of that."""
+    """The first difference; if only the type is wrong, a `why` that says so."""
     if case.expect is UNSET or isinstance(got, BaseException):
         return []
     rows = differences(case.expect, got)
@@ -20,13 +20,13 @@ def by_kind(case: Case, got: Any) -> Iterable[Row]:
 
 
 def by_refusal(case: Case, got: Any) -> Iterable[Row]:
-    """The same; and where a sound envelope is refused, what that refusal was computed from."""
+    """The same; if a valid envelope is refused, the cause of the refusal."""
     is_sound = isinstance(case.expect, tuple)
     if is_sound and isinstance(got, BadChecksum):
         return [
             (
                 "why",
-                "this envelope is sound: compare the four bytes behind the payload, big-endian, "
+                "this envelope is sound: compare the four bytes after the payload, big-endian, "
                 "with the CRC of header and payload, buffer[position : position + 5 + length]",
             )
         ]

@@ -1,4 +1,4 @@
-"""The layout: writing an envelope, finding the borders in a stream, the three answers."""
+"""The layout: writing an envelope, finding boundaries in a stream, the three results."""
 
 from collections.abc import Callable
 from typing import Any
@@ -69,29 +69,28 @@ CUT_STREAM = Answer(
         "bytes of payload and 4 of CRC: 14 bytes in all, and then comes the next length.",
         "1. At 0: the length, plus 9, is where the next envelope begins.\n"
         "2. Count while the whole envelope is there, the CRC too.\n"
-        "3. What is left behind the last whole one is waiting.",
+        "3. What is left after the last whole one is waiting.",
     ),
     accepts=(3, 11),
     mistakes={
-        (2, 11): "one of them has no payload, and is an envelope all the same",
-        (2, 20): "one of them has no payload, and is an envelope all the same",
+        (2, 11): "one of them has no payload, and is still an envelope",
+        (2, 20): "one of them has no payload, and is still an envelope",
         (1, 31): "the second envelope is empty, which is no reason to stop",
         (4, 0): "the last one is not whole: count its bytes, and then those that it needs",
         (4, 11): "the last one is not whole: count its bytes, and then those that it needs",
         (3, 3): "a decoder keeps all of an unfinished envelope, from its first byte on",
         (3, 6): "its header waits as well: nothing of an unfinished envelope is taken out",
-        (3, 10): "the count is right; count once more what stands behind the third, from its first "
-        "00 on",
+        (3, 10): "the count is right; count again what follows the third, from its first 00 on",
         (3, 12): "the last envelope needs 12 bytes; how many of them have come?",
         (3, 1): "not how many are missing: how many are there, and wait",
     },
-    otherwise="a tuple of two: the number of whole envelopes, and the number of bytes behind the "
+    otherwise="a tuple of two: the number of whole envelopes, and the number of bytes after the "
     "last of them",
 )
 
 
 def _says(error: EnvelopeError) -> Callable[[Any], object]:
-    """Call the learner's function with what is refused, and compare the words of its error."""
+    """Call the learner's function with a bad envelope, and compare the message of its error."""
 
     def drive(parse_envelope: Callable[..., object]) -> object:
         limit = {"max_size": 4} if isinstance(error, TooLong) else {}
@@ -107,7 +106,7 @@ def _says(error: EnvelopeError) -> Callable[[Any], object]:
 
 
 def _lets_go(parse_envelope: Callable[..., object]) -> object:
-    """Empty a buffer while the error about it is still in somebody's hands."""
+    """Empty a buffer while the error about it is still referenced."""
     buffer = bytearray(DAMAGED)
     try:
         result = parse_envelope(buffer)
@@ -130,18 +129,18 @@ PARSE_ENVELOPE = Exercise(
         "Chapter 04, section 3, on 00 00 00 05 10 and nothing more: the length is 5 and may be "
         "refused now. 14 bytes have to be there, from position on, before the CRC can be "
         "compared; then the result ends at position + 14.",
-        "1. Fewer than 5 bytes behind position: NEED_MORE.\n"
+        "1. Fewer than 5 bytes after position: NEED_MORE.\n"
         "2. Read length and type. Above max_size: raise TooLong(length, max_size).\n"
-        "3. Fewer than length + 9 bytes behind position: NEED_MORE.\n"
+        "3. Fewer than length + 9 bytes after position: NEED_MORE.\n"
         "4. Compute the CRC of header and payload, compare: raise BadChecksum(sent, computed).\n"
-        "5. Return Envelope(type, bytes of the payload) and the position behind the CRC.",
+        "5. Return Envelope(type, bytes of the payload) and the position after the CRC.",
     ),
     cases=(
         Case(
             "one envelope",
             call(HELLO),
             expect=(Envelope(0x10, b"Hello"), 14),
-            why="the second value is the position behind the CRC",
+            why="the second value is the position after the CRC",
         ),
         Case(
             "all but the last byte",
@@ -167,13 +166,13 @@ PARSE_ENVELOPE = Exercise(
             "position at the end",
             call(HELLO, 14),
             expect=NEED_MORE,
-            why="there may be nothing behind position",
+            why="there may be nothing after position",
         ),
         Case(
             "half of the second of two",
             call(HELLO + BYE[:-3], 14),
             expect=NEED_MORE,
-            why="what stands in front of position is not this envelope's",
+            why="what comes before position is not this envelope's",
         ),
         Case(
             "a bytearray",
@@ -212,10 +211,10 @@ PARSE_ENVELOPE = Exercise(
             why="the CRC covers the header too",
         ),
         Case(
-            "a wrong CRC behind a sound envelope",
+            "a wrong CRC after a sound envelope",
             call(HELLO + BYE[:-1] + b"?"),
             expect=(Envelope(0x10, b"Hello"), 14),
-            why="the bytes behind this envelope are the next call's business",
+            why="the bytes after this envelope are the next call's business",
         ),
         Case(
             "what BadChecksum says",

@@ -25,7 +25,7 @@ SPLITS = 200
 
 
 def _feed(frame_buffer: Any, *pieces: bytes, **options: Any) -> Any:
-    """Return all that one buffer gives for the pieces, joined; ... where nothing is written yet."""
+    """Return all that one buffer gives for the pieces, joined; `...` if it is not written yet."""
     buffer = frame_buffer(**options)
     frames: list[Frame] = []
     for piece in pieces:
@@ -67,11 +67,11 @@ def _feed_randomly(frame_buffer: Any) -> bool:
 
 PHOTO = serialize_frame(Frame(Opcode.BINARY, bytes(2**16), masking_key=KEY))
 PHOTOS = 48  # 3 MiB: far more than one read, and soon masked
-ROOM = 2**19  # bytes that a buffer may hold on to, spare room of a bytearray included
+ROOM = 2**19  # bytes that a buffer may keep, spare room of a bytearray included
 
 
 def _feed_photos(frame_buffer: Any) -> int:
-    """Return the bytes that a buffer still holds after many large frames came and were taken."""
+    """Return how many bytes a buffer still holds after many large frames came and were taken."""
     buffer = frame_buffer()
     traced_before = tracemalloc.is_tracing()
     tracemalloc.start()
@@ -180,7 +180,7 @@ FRAME_BUFFER = Exercise(
             drive=lambda buffer: _feed(buffer, serialize_frame(LETTERS), max_size=300),
             shown="FrameBuffer(max_size=300).feed(frame_of_300_bytes)",
             expect=[LETTERS],
-            why="refused is what has more than max_size bytes; and the head does not count",
+            why="only a payload of more than max_size bytes is refused; the head does not count",
         ),
         Case(
             f"{PHOTOS} frames of 64 KiB, one a read",

@@ -1,4 +1,4 @@
-"""Reports on lists that are shown in words: the first difference only where the words are alike."""
+"""Reports on lists shown in words: the first difference only if the words are the same."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -8,14 +8,14 @@ from refimpl.classroom.checking.difference import differences
 
 
 def unless_words_differ(show: Callable[[Any], str]) -> Callable[[Case, Any], Iterable[Row]]:
-    """Return what `Exercise.explain` wants: nothing where both lists in words say it all."""
+    """Return a function for `Exercise.explain`: no entry if the words of both lists differ."""
 
     def explain(case: Case, got: Any) -> Iterable[Row]:
         if case.expect is UNSET or isinstance(got, BaseException):
             return []
         try:
             alike = not isinstance(got, list) or show(got) == show(case.expect)
-        except (AttributeError, TypeError, ValueError):  # items of a kind that has no words
+        except (AttributeError, TypeError, ValueError):  # items that `show` cannot put in words
             alike = True
         return differences(case.expect, got) if alike else []
 

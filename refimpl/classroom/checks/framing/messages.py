@@ -47,7 +47,7 @@ COMPLETE_MESSAGES = Exercise(
     rule='RFC 6455 5.4 "Fragmentation"',
     hints=(
         "FIN says that a *message* is complete. A control frame is no part of a message, although "
-        "it has FIN and stands in its midst. Which of a frame's fields tells you that first?",
+        "it has FIN and comes in its midst. Which of a frame's fields tells you that first?",
         "RFC 6455 5.4, on what Node's ws sent: 01 (TEXT), 00 (CONTINUATION), 89 (PING), 80 "
         "(CONTINUATION, FIN). 89 & 08 is not 0: a control frame, handled at once. The type of the "
         "message is that of its first frame, 01; 80 & 0f says only that it goes on.",
@@ -61,7 +61,7 @@ COMPLETE_MESSAGES = Exercise(
             "two messages of a frame each",
             [HELLO, Frame(Opcode.BINARY, b"\x00\x01")],
             [(Opcode.TEXT, b"Hello"), (Opcode.BINARY, b"\x00\x01")],
-            "each first frame begins a message anew, and each FIN hands one out",
+            "each first frame begins a new message, and each FIN hands one out",
         ),
         _case(
             "a message in three fragments",
@@ -76,7 +76,7 @@ COMPLETE_MESSAGES = Exercise(
             "the ping interrupts and is no part of the message; it comes out at once",
         ),
         _case(
-            "an empty ping behind the first fragment",
+            "an empty ping after the first fragment",
             [PARTS[0], Frame(Opcode.PING, b""), *PARTS[1:], HELLO],
             [(Opcode.PING, b""), WHOLE, (Opcode.TEXT, b"Hello")],
             "what a control frame leaves behind: nothing",

@@ -33,7 +33,7 @@ PARSE_FRAME = Exercise(
         "eight.\n"
         "4. Refuse a control frame over 125.\n"
         "5. Where MASK is set, read the key.\n"
-        "6. The payload is complete? Unmask it, and return it with the position behind it.",
+        "6. The payload is complete? Unmask it, and return it with the position after it.",
     ),
     cases=(
         Case("an unmasked text frame", call(serialize_frame(HELLO), 0), expect=(HELLO, 7)),
@@ -83,7 +83,7 @@ PARSE_FRAME = Exercise(
             why="positions count from the buffer's first byte, not from the frame's",
         ),
         Case(
-            "a 300-byte frame behind a ping",
+            "a 300-byte frame after a ping",
             call(serialize_frame(PING) + serialize_frame(LETTERS), 6),
             expect=(LETTERS, 314),
             why="the longer length, too, stands where the frame is, not where the buffer begins",

@@ -1,4 +1,4 @@
-"""Chapter 02: a naive server, and the head that gets past it."""
+"""Chapter 02: a naive server, and a head that gets past its limit."""
 
 import struct
 

@@ -85,7 +85,7 @@ TEXT_FRAME = Exercise(
 
 
 def _explain_turn(case: Case, got: object) -> list[Row]:
-    """Return what the key was turned by, where the result shows it."""
+    """Return by how much the key was turned, if the result shows it."""
     if len(case.call.args) < 3 or not isinstance(got, bytes) or got == case.expect:
         return differences(case.expect, got)
     piece, key, offset = case.call.args

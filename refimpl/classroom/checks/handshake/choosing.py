@@ -30,7 +30,7 @@ def _choose(
 
 
 def _explain(case: Case, result: object) -> Iterable[Row]:
-    """The usual entry on the difference, but for two names: showing both says it."""
+    """The usual entry on the difference, unless both are names: then showing both is enough."""
     if case.expect is UNSET or isinstance(result, str | BaseException):
         return []
     return differences(case.expect, result)

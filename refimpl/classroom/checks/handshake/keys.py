@@ -65,7 +65,7 @@ IS_VALID_KEY = Exercise(
             why="b64decode skips what is no base64, unless it is told to validate",
         ),
         Case(
-            "a line feed behind a good key",
+            "a line feed after a good key",
             call(f"{KEY}\n"),
             expect=False,
             why="the key is all of the text; in a pattern, $ fits in front of a last line feed too",
@@ -82,7 +82,7 @@ IS_VALID_KEY = Exercise(
 
 
 def _accepts() -> dict[str, str]:
-    """What servers with one mistake each would have answered in the recording."""
+    """The accepts of servers with one mistake each, for the recorded key."""
     request = parse_request(Capture.load("wrong_accept").decode()[0].wire)
     assert request is not None
     key = request[0].headers["Sec-WebSocket-Key"]
@@ -103,7 +103,7 @@ def _recorded() -> str:
 
 
 def _compare(accept: str) -> str:
-    """How the accept that a mistake makes differs from the recorded one; lengths where they do."""
+    """How the accept of a mistake differs from the recorded one: its start, maybe its length."""
     made, recorded = f"begin with {accept[:6]}", f"begins with {WRONG_ACCEPT[:6]}"
     if len(accept) != len(WRONG_ACCEPT):
         made += f" and have {len(accept)} characters"

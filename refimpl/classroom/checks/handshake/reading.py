@@ -15,7 +15,7 @@ BYTES_BEFORE_HELLO = Answer(
         "The first frame begins where the request head ends. So: how long is the head, its last "
         "line end included?",
         "RFC 9112 2.1: a head ends with an empty line. On the wire that is 0d 0a 0d 0a: the end "
-        "of the last header line, then the end of a line with nothing in it. The byte behind it "
+        "of the last header line, then the end of a line with nothing in it. The byte after it "
         "is 81, the first of a text frame.",
         "parse_request(said) gives the request and a position. What is the position of? Or find "
         "the empty line with said.index, and mind that a found position is that of its first "
@@ -74,7 +74,7 @@ HEADER_VALUES = Exercise(
         "Take one line at a time and ask three things: where does a line end, where does its name "
         "end, and when are two names the same?",
         "RFC 9112 5: `Host: notes.example.com:8080` is the name up to the *first* colon, and the "
-        "value behind it. RFC 9110 5.1: `host` is the same name as `Host`, and `Origin-Trial` is "
+        "value after it. RFC 9110 5.1: `host` is the same name as `Host`, and `Origin-Trial` is "
         "not the same as `Origin`. A line ends at 0d 0a and nowhere else.",
         "1. Split the text at CR LF, and leave out the first line and the empty ones.\n"
         "2. partition each line at its first colon.\n"
@@ -140,7 +140,7 @@ HEADER_VALUES = Exercise(
             ["7\xa0"],
             'strip() takes more than spaces and tabs away: say which, strip(" \\t")',
         ),
-        _values("no space behind the colon", SPACES, "Host", ["a.example"]),
+        _values("no space after the colon", SPACES, "Host", ["a.example"]),
         _values(
             "a colon in the request line",
             ("Host: a.example",),

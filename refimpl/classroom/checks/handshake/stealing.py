@@ -30,7 +30,7 @@ async def _notes(websocket: ServerConnection) -> None:
 
 
 async def _against(steal: Steal, cookie: str, *, mended: bool = False) -> object:
-    """What the learner's function returns against a server of ours; Wrong where it is no attack."""
+    """The result of the learner's function against a server of ours; Wrong if it is no attack."""
     seen: list[str | None] = []
 
     def gate(connection: ServerConnection, request: Request) -> Response | None:
@@ -67,7 +67,7 @@ def _refused(origin: str | None) -> str:
 
 
 def _judge_page(seen: list[str | None]) -> None:
-    """Raise Wrong unless the page lies where the attacker may put one."""
+    """Raise Wrong unless the page is at an origin that the attacker can have."""
     if not seen:
         raise Wrong("no connection: the server was never asked")
     origin = seen[-1] or ""

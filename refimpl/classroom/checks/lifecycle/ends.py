@@ -15,8 +15,8 @@ HANGS_UP = Exercise(
     points=2,
     rule='RFC 6455 7.1.1 "Close the WebSocket Connection"',
     hints=(
-        "Two questions: which side am I, and did the closing come through, both ways? Who was "
-        "first does not matter.",
+        "Two questions: which side am I, and did both Closes arrive? Which came first does not "
+        "matter.",
         'RFC 6455 7.1.1: "the underlying TCP connection, in most normal cases, SHOULD be closed '
         'first by the server". 88 02 03 e8 sent and 88 02 03 e8 received is such a normal case: '
         "there a client waits for the server's FIN. With one of the two missing, it need not.",
@@ -34,8 +34,8 @@ HANGS_UP = Exercise(
             "a client, closed in order",
             call(Role.CLIENT, ConnectionClosed(GOOD, GOOD, "sent")),
             expect=False,
-            why="whoever ends TCP first holds TIME_WAIT; a client that closed well leaves that to "
-            "the server, even where it said Close first itself",
+            why="the side that ends TCP first holds TIME_WAIT; after a clean close a client leaves "
+            "that to the server, even if it sent the first Close",
         ),
         Case(
             "a client whose Close was not answered",
@@ -65,7 +65,7 @@ HANGS_UP = Exercise(
             "a server that closed first",
             call(Role.SERVER, ConnectionClosed(BUSY, GOOD, "sent")),
             expect=True,
-            why="a server ends TCP in every case, whoever said Close first",
+            why="a server ends TCP in every case, whichever side sent Close first",
         ),
     ),
     replaces="lifecycle.closer.hangs_up",
@@ -83,11 +83,11 @@ FAREWELL = Answer(
         "a report and never sent. The order is told from the server's side.",
         "1. The client's Close has 0 bytes: no code, and there is a code for that.\n"
         "2. The server received before it sent.\n"
-        "3. TIME_WAIT belongs to whoever ended its stream first.",
+        "3. TIME_WAIT belongs to the side that ended its stream first.",
     ),
     accepts=(1005, "received", "server"),
     mistakes={
-        (1001, "received", "server"): "1001 stands in no Close of this recording; look at payloads",
+        (1001, "received", "server"): "1001 is in no Close of this recording; look at payloads",
         (None, "received", "server"): "RFC 6455 7.1.5 has a number for a Close without a code",
         (1000, "received", "server"): "who sent a 1000? A Close without a code is not 1000",
         (1006, "received", "server"): "1006 means that no Close came; one came, without a code",

@@ -1,4 +1,4 @@
-"""Chapter 05: what shows life, and when a silent peer is declared dead."""
+"""Chapter 05: what shows that a peer is alive, and when a silent one counts as dead."""
 
 from refimpl.classroom.checking.cases import Answer, Case, Exercise, call
 from refimpl.lifecycle.heartbeat import Progress
@@ -40,7 +40,7 @@ SHOWS_LIFE = Exercise(
     hints=(
         "First ask whether it said something. If not, ask whether bytes waited for it before: then "
         "it must have taken some. If none did, ask whether we listened.",
-        "RFC 6455 5.5.2: a Pong comes as soon as is practical, so behind the 81 fe of a message "
+        "RFC 6455 5.5.2: a Pong comes as soon as is practical, so after the 81 fe of a message "
         "that is on its way. `heard` grows with every read. `taken` grows also when the "
         "*kernel* takes bytes, which it does for a dead peer too, until it is full.",
         "1. now.heard > before.heard: life.\n"

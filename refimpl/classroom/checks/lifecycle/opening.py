@@ -63,7 +63,7 @@ HOLD_ON = Exercise(
     points=2,
     rule="one deadline for the whole handshake, not one for each read",
     hints=(
-        "The limit starts anew with each read. How many reads can you make of one head?",
+        "The limit starts again with each read. How many reads can you make of one head?",
         "RFC 6455 4.2.1: a handshake is the head up to 0d 0a 0d 0a. The server cannot know before "
         f"that. A head of {len(HEAD)} bytes has {len(HEAD)} pieces that are not empty.",
         "1. Take a wait a little shorter than patience, say nine tenths of it.\n"
@@ -73,7 +73,7 @@ HOLD_ON = Exercise(
         _case(
             "a patience of 10 s",
             10.0,
-            "its patience starts anew with each piece; how many pieces can a head have?",
+            "its patience starts again with each piece; how many pieces can a head have?",
         ),
         _case(
             "a patience of 0.5 s",

@@ -48,7 +48,12 @@ IS_FATAL = Exercise(
             )
             for status in (500, 502, 504)
         ),
-        Case("408", call(_status(408)), expect=False, why="the server got tired; a busy network"),
+        Case(
+            "408",
+            call(_status(408)),
+            expect=False,
+            why="the server waited too long; a busy network",
+        ),
         Case(
             "no answer at all, status 0",
             call(_status(0)),
@@ -59,7 +64,7 @@ IS_FATAL = Exercise(
             "a wrong accept value, status 101",
             call(_status(101)),
             expect=True,
-            why="what answers so speaks no WebSocket, and will not learn it",
+            why="such a server does not speak WebSocket, and will not learn it",
         ),
         Case(
             "200, a web page",
@@ -139,7 +144,7 @@ WAIT_BEFORE = Exercise(
         ),
         Case("the cap", **_dice(5, 5.0, 60.0, 1.0), expect=60.0),
         Case(
-            "behind the cap, dice at 0.5",
+            "after the cap, dice at 0.5",
             **_dice(6, 5.0, 60.0, 0.5),
             expect=30.0,
             why="cap the bound, then throw the dice; the other way round all long waits are equal",
@@ -167,10 +172,10 @@ def _seen(name: str, numbers: list[int], expect: int, why: str = "") -> Case:
 RESUME_AFTER = Exercise(
     "resume_after",
     points=2,
-    rule="resume behind the last message before the first gap",
+    rule="resume after the last message before the first gap",
     hints=(
-        "What you name is a promise: everything up to here has come. The highest number promises "
-        "too much when one below it is missing.",
+        "The number you send says: everything up to here has come. The highest number is false "
+        "when one below it is missing.",
         "The WebSocket itself keeps order within one connection (RFC 6455 5.4); gaps come between "
         "connections. On 1 2 3 5 6, as in the messages 81 01 31 ... 81 01 36, the answer is 3.",
         "1. Make a set of the numbers.\n2. Count up from 0 while the next number is in it.",
@@ -180,7 +185,7 @@ RESUME_AFTER = Exercise(
         _seen("nothing yet", [], 0, "then it begins from the beginning: 0"),
         _seen("late, in another order", [1, 3, 2], 3, "the one that came last is not the highest"),
         _seen("a message twice", [1, 2, 2, 3], 3, "a duplicate counts once"),
-        _seen("a gap", [1, 2, 3, 5, 6], 3, "4 is missing; who names 6 never gets it"),
+        _seen("a gap", [1, 2, 3, 5, 6], 3, "4 is missing; a client that sends 6 never gets it"),
         _seen("the first is missing", [2, 3], 0, "1 never came"),
         _seen("twice, and a gap", [1, 1, 2, 4], 2, "the number of messages says nothing here"),
     ),

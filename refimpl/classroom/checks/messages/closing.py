@@ -51,7 +51,7 @@ LAST_WORDS = Answer(
     hints=(
         "Two questions. What may still arrive after one has sent Close? And whose Close decides on "
         "the code that a program reads?",
-        "RFC 6455 5.5.1: whoever has sent Close sends no data any more, but the other side may "
+        "RFC 6455 5.5.1: a side that has sent Close sends no more data, but the other side may "
         "until it answers. 7.1.5: the code of a connection is the one *received*.",
         "1. Count the texts that came in before the server had received a Close.\n"
         "2. Look for the client's Close.\n"

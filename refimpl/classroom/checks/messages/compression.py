@@ -15,7 +15,7 @@ TOO_BIG = raises(RemoteProtocolError, close_code=1009)
 BAD_DATA = raises(RemoteProtocolError, close_code=1007)
 
 
-class Watched:
+class RecordingDeflater:
     """A deflater that notes how it was flushed."""
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class Watched:
         return self._deflater.flush(mode)
 
     def complain(self, payload: object) -> None:
-        """Say what is wrong with the way the deflater was used."""
+        """Raise Wrong if the deflater was used wrongly."""
         if zlib.Z_FINISH in self.modes:
             raise Wrong(f"{render(payload)}: Z_FINISH (which flush() means) ends the deflater")
         if not self.modes:
@@ -42,7 +42,7 @@ class Watched:
 
 
 def _one(deflate_message: Callable[[Any, bytes], object]) -> object:
-    deflater = Watched()
+    deflater = RecordingDeflater()
     payload = deflate_message(deflater, b"Hello")
     if payload is not ...:
         deflater.complain(payload)
@@ -50,7 +50,7 @@ def _one(deflate_message: Callable[[Any, bytes], object]) -> object:
 
 
 def _sent(*messages: bytes) -> Callable[[Any], object]:
-    """Let the learner's function compress the messages with one deflater; what it returned."""
+    """Compress the messages with the learner's function and one deflater; return the results."""
 
     def drive(deflate_message: Callable[[Any, bytes], object]) -> object:
         deflater = zlib.compressobj(wbits=-15)
@@ -98,7 +98,7 @@ DEFLATE_MESSAGE = Exercise(
         "the deflater ready for the next one.",
         "RFC 7692 7.2.3.1, on Hello: flushed with Z_SYNC_FLUSH it is f2 48 cd c9 c9 07 00 00 00 ff "
         "ff. The last four, 00 00 ff ff, are cut; the 00 before them stays.",
-        "1. data = what compress returns, and behind it what flush(zlib.Z_SYNC_FLUSH) returns.\n"
+        "1. data = what compress returns, and after it what flush(zlib.Z_SYNC_FLUSH) returns.\n"
         "2. Return all of it but the last four bytes.",
     ),
     cases=(
@@ -167,7 +167,7 @@ def _bomb() -> bytes:
 
 
 def _bombing(limit: int) -> Callable[[Any], object]:
-    """The bomb; what the function raises is judged, unless it held too much before."""
+    """Inflate the bomb; the function's error is judged, unless it used too much memory before."""
 
     def drive(inflate_capped: Callable[[Any, bytes, int], object]) -> object:
         bomb, inflater = _bomb(), zlib.decompressobj(wbits=-15)

@@ -1,4 +1,4 @@
-"""Text: bytes that a naive server misreads, and the first byte that ends all hope."""
+"""Text: bytes that a naive server misreads, and the first byte that cannot be UTF-8."""
 
 import random
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from refimpl.classroom.checking.rendering import render
 
 
 def read_lax(data: bytes) -> str:
-    """What a decoder by the table of chapter 03 makes of bytes: no four-byte form, no questions."""
+    """The text that a decoder by the table of chapter 03 reads: no four-byte form, no checks."""
     text, rest = "", iter(data)
     for first in rest:
         follow = 0 if first < 0x80 else 1 if first < 0xE0 else 2

@@ -1,4 +1,4 @@
-"""What a request wants, and through which layers it went."""
+"""What a request asks for, and through which layers it passed."""
 
 from refimpl.classroom.checking.cases import Answer, Case, Exercise, call
 
@@ -134,7 +134,7 @@ WANTS_WEBSOCKET = Exercise(
 LAYERS = Answer(
     "layers",
     points=2,
-    rule="an answer passes through the layers that stand outside of who gave it, and no others",
+    rule="an answer passes through the layers outside of the one that gave it, and no others",
     hints=(
         "Ask of each answer: who gave it? Its headers tell which layers it passed on its way out.",
         "The 401 was given by guard and carries an id: ids stands outside of guard. Now the 500: "

@@ -1,4 +1,4 @@
-"""A whole middleware: a door that lets so many in at a time, and refuses the others."""
+"""A whole middleware: it admits `limit` requests at a time, and refuses the others."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -21,7 +21,7 @@ SERVED = [{"type": "served"}]
 
 
 class Visit:
-    """One request at the door: what was sent to it, and how it ended."""
+    """One request: what was sent to it, and how it ended."""
 
     def __init__(self, house: "House", kind: str) -> None:
         self.sent: list[Message] = []
@@ -32,7 +32,7 @@ class Visit:
         self.house = house
 
     async def receive(self) -> Message:
-        """Give the one message that there is."""
+        """Return the only message."""
         self.heard += 1
         if self.slow:
             await self.leave.wait()
@@ -43,13 +43,13 @@ class Visit:
         self.sent.append(message)
 
     async def come(self) -> "Visit":
-        """Go to the door, and wait until nothing moves any more."""
+        """Send the request, and wait until all tasks are idle."""
         self.knock()
         await settle()
         return self
 
     def knock(self) -> None:
-        """Go to the door, and do not wait."""
+        """Send the request, and do not wait."""
         waiting = self.house.door(self.scope, self.receive, self.send)
         if not isinstance(waiting, Awaitable):
             raise Wrong("what at_most returns is a plain function; an async one is wanted")
@@ -57,13 +57,13 @@ class Visit:
         self.house.tasks.append(self.task)
 
     async def go(self) -> None:
-        """Let the application end with this one."""
+        """Let the application finish with this request."""
         self.leave.set()
         await settle()
 
 
 class House:
-    """An application that keeps each visit until it may leave, behind the learner's door."""
+    """An application inside the learner's middleware; it holds each request until `go`."""
 
     def __init__(self, at_most: Middleware, limit: int) -> None:
         self.tasks: list[asyncio.Future[Any]] = []
@@ -72,16 +72,16 @@ class House:
         self.visits: dict[int, Visit] = {}
 
     def visit(self, kind: str = "http") -> Visit:
-        """Make a visit, not at the door yet."""
+        """Make a request that is not sent yet."""
         made = Visit(self, kind)
         self.visits[id(made.scope)] = made
         return made
 
     async def application(self, scope: Message, receive: Any, send: Any) -> None:
-        """Serve, and wait until the visit leaves, or fail."""
+        """Hold the request until it may go, or raise."""
         visit = self.visits.get(id(scope))
         if visit is None or (receive, send) != (visit.receive, visit.send):
-            raise Wrong("the application got other objects than came to the door")
+            raise Wrong("the application got other objects than the middleware")
         await send(SERVED[0])
         await visit.leave.wait()
         if self.fails:
@@ -95,13 +95,13 @@ class House:
 
 
 async def settle() -> None:
-    """Give every task the turns that it could want."""
+    """Give every task enough turns of the loop."""
     for _ in range(20):
         await asyncio.sleep(0)
 
 
 def _told(limit: int, story: Story) -> Callable[[Middleware], object]:
-    """Return a drive that plays a story with a house of that limit."""
+    """Return a drive that runs a story with that limit."""
 
     async def play(at_most: Middleware) -> object:
         house = House(at_most, limit)
@@ -118,7 +118,7 @@ def _told(limit: int, story: Story) -> Callable[[Middleware], object]:
 
 
 def fate(visit: Visit) -> object:
-    """Say in a word what became of a visit; what it was sent where that is neither."""
+    """Return the outcome of a request in a word, or else the messages that it was sent."""
     if visit.task.done() and not visit.task.cancelled():
         error = visit.task.exception()
         if isinstance(error, Wrong):
@@ -274,7 +274,7 @@ AT_MOST = Exercise(
             drive=_told(1, _slow_refusal),
             shown="A comes, B is refused and slow to connect, A leaves, C comes",
             expect="inside",
-            why="who is refused takes no place, however long the refusal lasts",
+            why="a refused request takes no place, however long the refusal takes",
         ),
         Case(
             "the lifespan",
@@ -288,14 +288,14 @@ AT_MOST = Exercise(
             drive=_told(0, _all("http", "lifespan")),
             shown="A comes, the lifespan begins",
             expect=["refused", "inside"],
-            why="nobody's place, but the lifespan needs none",
+            why="all places are taken, but the lifespan needs none",
         ),
         Case(
-            "two doors",
+            "two middlewares",
             drive=_neighbours,
-            shown="A comes to one door, B to another",
+            shown="A comes to one at_most(...), B to another",
             expect=["inside", "inside"],
-            why="each call of at_most makes a door with a count of its own",
+            why="each call of at_most has a count of its own",
         ),
     ),
 )

@@ -1,4 +1,4 @@
-"""Which endpoint a path means: an attack on a kind registry, and the unkind one."""
+"""Which endpoint a path means: an attack on a lenient registry, and a strict one."""
 
 import re
 from collections.abc import Callable

@@ -7,7 +7,7 @@ from refimpl.classroom.checking.cases import Answer, Case, Exercise, Row, call
 
 
 def _no_name(case: Case, got: Any) -> Iterable[Row]:
-    """What to say about a result that is no function's name; nothing where it is one."""
+    """The entry on a result that is not a function's name; none if it is one."""
     if got is None:
         return [("why", "None is what a function without `return` gives back")]
     if not isinstance(got, str):
@@ -26,7 +26,7 @@ HOTTEST = Exercise(
         "the samples in which it is the one that works.",
         'A trace: ("main;a", 3), ("main;b;c", 2), ("main;d;c", 2). Innermost are a with 3, and c '
         "with 2 + 2. The hottest is c.",
-        "1. For each stack take the last name, behind the last semicolon.\n"
+        "1. For each stack take the last name, after the last semicolon.\n"
         "2. Add the count to that name's sum, in a dict.\n"
         "3. Return the name with the largest sum: max(own, key=own.get).",
     ),
@@ -119,8 +119,8 @@ HONEST = Answer(
     accepts="B",
     mistakes={
         "A": "a client at 100 %: it is the bottleneck, and both servers wait for it",
-        "C": "who waits for the reply before asking again omits the questions of a standstill: 4 s "
-        "of it count as two waits",
+        "C": "clients that wait for a reply before they ask again omit the questions of a "
+        "standstill: 4 s of it count as two waits",
         "D": "two days, another system, and a difference smaller than the spread",
         "b": "the letter as it stands in the text, a capital",
     },

@@ -1,11 +1,11 @@
-"""Waiting, in numbers: a bound for a queue, and the questions that a closed loop omitted."""
+"""Waiting, in numbers: a bound for a queue, and the questions that a closed loop omits."""
 
 from refimpl.classroom.checking.cases import Case, Exercise, call
 
 BOUND = Exercise(
     "bound",
     points=2,
-    rule="whoever is the nth in a queue waits n / rate",
+    rule="the nth in a queue waits n / rate",
     hints=(
         "How many messages are taken within the promised time? How many fit into the memory? The "
         "smaller number decides.",
@@ -88,7 +88,7 @@ BOUND = Exercise(
 CORRECTED = Exercise(
     "corrected",
     points=2,
-    rule="coordinated omission: who waits does not ask",
+    rule="coordinated omission: a client that waits does not ask",
     hints=(
         "A wait of 350, asked for every 100, hides three questions: those that were due 100, 200 "
         "and 300 later. Each would have waited for the same end.",
@@ -110,7 +110,7 @@ CORRECTED = Exercise(
             "between short ones",
             call([10, 350, 10], 100),
             expect=[10, 350, 250, 150, 50, 10],
-            why="what a wait hides stands behind it",
+            why="what a wait hides comes after it",
         ),
         Case(
             "just as long as the interval",

@@ -1,4 +1,4 @@
-"""Work and what it leaves behind: a visit without traces, and a broadcast that does little."""
+"""Work and what it leaves behind: a visit without traces, and a cheap broadcast."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -6,7 +6,7 @@ from typing import Any
 
 from refimpl.classroom.checking.cases import Case, Exercise, Wrong
 
-LATE = [3, 4]  # the stroke at which a draw that is told to fail does so
+LATE = [3, 4]  # the stroke at which draw fails, if it is told to
 
 
 class Board:
@@ -36,7 +36,7 @@ Visit = Callable[[Board, str, Sequence[list[int]]], object]
 def _visited(
     *visits: tuple[str, list[list[int]]], failure: BaseException | None = None
 ) -> Callable[[Visit], Any]:
-    """Lead pupils through visits while Ada is in the room, and look at the board after each."""
+    """Run visits while Ada is in the room, and check the board after each."""
 
     def drive(visit: Visit) -> object:
         board = Board(failure)
@@ -66,7 +66,7 @@ def _visited(
 def _complain_of_drawing(
     board: Board, before: tuple[int, int], good: list[list[int]], failed: bool
 ) -> None:
-    """Raise Wrong where draw was not asked for each stroke by a member, or the drawing is short."""
+    """Raise Wrong unless a member drew each stroke, and the drawing is complete."""
     asked, due = len(board.seen) - before[0], len(good) + failed
     if asked != due:
         note = "\nthe strokes before the one that fails are drawn, and stay" if failed else ""
@@ -78,7 +78,7 @@ def _complain_of_drawing(
 
 
 def _complain_of_leaving(board: Board, name: str, failed: bool) -> None:
-    """Raise Wrong where something of a visitor is left, or something of Ada's is gone."""
+    """Raise Wrong if something of a visitor is left, or something of Ada's is gone."""
     left = [where for where in ("members", "last") if name in getattr(board, where)]
     if left:
         note = "an error is a way out too" if failed else "there are two places to leave"
@@ -94,7 +94,7 @@ def _visit_case(
     failure: BaseException | None = None,
     why: str = "",
 ) -> Case:
-    """The case of some visits; its report says what is to be left of them."""
+    """The case of some visits; its report says what may be left of them."""
     return Case(
         name,
         drive=_visited(*visits, failure=failure),
@@ -106,16 +106,16 @@ def _visit_case(
 
 
 POINTS = [[1, 2], LATE, [5, 6]]
-QUIETLY = "who has drawn nothing is not in last: leave that place quietly"
-EVERY_WAY = "it may end by any error, by a cancellation too: what asks for no kind is a finally"
+QUIETLY = "a visitor who has drawn nothing is not in last: leave without an error"
+EVERY_WAY = "it may end by any error, or by cancellation: only a finally catches all of them"
 VISIT = Exercise(
     "visit",
     points=2,
-    rule="what must happen on every way out stands in a finally",
+    rule="what must happen on every way out belongs in a finally",
     hints=(
         "What does a visit put on the board, in how many places? On which ways can it end?",
         "A trace: join, members has Bo; draw, last has Bo; a stroke without points, ValueError. "
-        "The line behind the loop is not reached: Bo is in both, for ever.",
+        "The line after the loop is not reached: Bo is in both, for ever.",
         "1. Join.\n"
         "2. try: draw each stroke.\n"
         "3. finally: discard the name from members, and pop it from last, None where it is not "
@@ -179,7 +179,7 @@ TWICE = "a text that is said twice is two messages; and what remembers each text
 
 
 def _said(messages: list[str], count: int) -> Callable[[Say], Any]:
-    """Let the learner's function speak; look at what was heard, then count its work."""
+    """Run the learner's function; check what the members got, then count its work."""
 
     def drive(say: Say) -> object:
         made: list[str] = []
@@ -205,7 +205,7 @@ def _said(messages: list[str], count: int) -> Callable[[Say], Any]:
 
 
 def _complain_of_bytes(members: list[Member], frames: list[bytes]) -> None:
-    """Raise Wrong where a member did not hear each frame, in order."""
+    """Raise Wrong unless every member got each frame, in order."""
     wanted = b"".join(frames)
     for number, member in enumerate(members, 1):
         if member.data == wanted:

@@ -1,7 +1,7 @@
-"""One uvicorn server, as its connections see it: limits, policy, and the lists uvicorn waits for.
+"""One uvicorn server, as its connections see it: limits, policy, and whom uvicorn waits for.
 
-uvicorn hands its configuration and its shared state to every connection. What follows from them is
-worked out once a server, so that a connection holds one reference instead of a dozen.
+uvicorn passes its configuration and its shared state to every connection. The settings are derived
+from them once a server, so that a connection holds one reference instead of a dozen.
 """
 
 import asyncio
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from uvicorn.config import Config
     from uvicorn.server import ServerState
 
-__all__ = ["Host", "host_of"]
+__all__ = ["EngineServer", "server_of"]
 
 T = TypeVar("T", int, float)
 
 
-class Host:
-    """What the connections of one server share; it stands where lifecycle has its `Server`.
+class EngineServer:
+    """What the connections of one server share: the counterpart of `lifecycle.Server`.
 
     max_fragments and close_timeout: uvicorn has no option for them.
     """
@@ -38,7 +38,7 @@ class Host:
         self.root_path: str = config.root_path
         self.asgi = {"version": config.asgi_version, "spec_version": "2.4"}
         self.settings = Settings(
-            open_timeout=None,  # uvicorn has read the head already, and then the application thinks
+            open_timeout=None,  # uvicorn has read the head; the rest is up to the application
             ping_interval=_limit(config.ws_ping_interval),
             ping_timeout=_limit(config.ws_ping_timeout),
             close_timeout=close_timeout,
@@ -46,19 +46,19 @@ class Host:
             max_fragments=max_fragments,
             max_queue=_limit(config.ws_max_queue),
         )
-        # Origins are the application's to judge: ASGI gives it the header, and only it knows.
+        # Only the application can judge an Origin: ASGI passes it the header.
         self.policy = Policy(
             origins=("*",), negotiate=negotiate if config.ws_per_message_deflate else None
         )
         self.refused: Counter[str] = Counter()
         self.is_closing = False
-        # A setting that uvicorn 0.36 does not have, the first that takes an engine by name.
+        # uvicorn 0.36, the first that takes an engine by name, lacks this setting.
         self.reset_context = bool(getattr(config, "reset_contextvars", False))
         self._connections: set[object] = state.connections  # type: ignore[assignment]
         self._tasks = state.tasks
 
     def joined(self, connection: object) -> None:
-        """Note a connection that uvicorn handed over; it waits for it when it stops."""
+        """Note a connection that uvicorn handed over; uvicorn waits for it when it stops."""
         self._connections.add(connection)
 
     def left(self, connection: object) -> None:
@@ -74,19 +74,21 @@ class Host:
 
 
 def _limit(value: T | None) -> T | None:
-    """Return a limit, or None where 0 or less says that there is none."""
+    """Return a limit; None for 0 or less, which mean no limit."""
     return value if value is not None and value > 0 else None
 
 
-_hosts: "WeakKeyDictionary[ServerState, Host]" = WeakKeyDictionary()
+_servers: "WeakKeyDictionary[ServerState, EngineServer]" = WeakKeyDictionary()
 
 
-def host_of(
+def server_of(
     config: "Config", state: "ServerState", *, max_fragments: int, close_timeout: float
-) -> Host:
-    """Return the host of a server, made for its first connection."""
-    host = _hosts.get(state)
-    if host is None:
-        host = Host(config, state, max_fragments=max_fragments, close_timeout=close_timeout)
-        _hosts[state] = host
-    return host
+) -> EngineServer:
+    """Return what a server's connections share, made for its first connection."""
+    server = _servers.get(state)
+    if server is None:
+        server = EngineServer(
+            config, state, max_fragments=max_fragments, close_timeout=close_timeout
+        )
+        _servers[state] = server
+    return server

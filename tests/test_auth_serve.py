@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from refimpl import ConnectionClosed, memory_pipe
-from refimpl.auth import Authenticator, Claims, Doorkeeper
-from refimpl.auth.expiry import LEAVE_WITHIN, Session
+from refimpl.auth import Authenticator, Claims, ServeAuth
+from refimpl.auth.expiry import LEAVE_WITHIN, ExpiringSocket
 from refimpl.auth.serve import _claims
 from refimpl.lifecycle import ServerConnection, Settings
 from refimpl.middleware.asgi import App, Message, Receive, Scope, Send
@@ -29,13 +29,13 @@ async def serve_with_token(
     loop = asyncio.get_running_loop()
     began = loop.time()
     now = lambda: NOW + loop.time() - began  # noqa: E731
-    keeper = Doorkeeper(Authenticator(verifier=verifier(now=now)))
+    auth = ServeAuth(Authenticator(verifier=verifier(now=now)))
     client, server = await memory_pipe(QUIET)
 
     async def handle() -> None:
         _claims.set(Claims(ADA, "token-1", NOW, NOW + left))
         try:
-            await keeper.guard(handler)(server)
+            await auth.protect(handler)(server)
         finally:
             client.transport.abort()
 
@@ -190,7 +190,7 @@ class TestAnApplicationThatOutlivesItsToken:
         events: asyncio.Queue[Message] = asyncio.Queue()
         events.put_nowait({"type": "websocket.connect"})
         clock = Clock()
-        session = Session(events.get, send, now=clock, check_every=4)
+        session = ExpiringSocket(events.get, send, now=clock, check_every=4)
         running = asyncio.create_task(session.run(deaf, {}, Claims(ADA, "t", NOW, NOW + 60)))
         await asyncio.sleep(1)
         clock.now += 60
@@ -220,7 +220,7 @@ class TestAnApplicationThatOutlivesItsToken:
         events: asyncio.Queue[Message] = asyncio.Queue()
         events.put_nowait({"type": "websocket.connect"})
         events.put_nowait({"type": "websocket.receive", "text": "token"})
-        session = Session(events.get, send, now=Clock(), check_every=4)
+        session = ExpiringSocket(events.get, send, now=Clock(), check_every=4)
         assert await session.open_early(None, within=1) is not None
         running = asyncio.create_task(session.run(endless, {}, Claims(ADA, "t", NOW, NOW + 60)))
         await asyncio.gather(running, other())

@@ -1,7 +1,7 @@
-"""What every peer written in Python does: take a free port, say so, and go when its parent goes.
+"""What every peer written in Python does: listen on a free port, print it, end with its parent.
 
 A peer is a process of its own. Its first line on standard output is JSON: the port, and the version
-it measures. It ends when its standard input does, so that none outlives the one who started it.
+of the library. It ends when its standard input does, so that none outlives its parent.
 
 >>> JOINED
 'joined'
@@ -17,18 +17,18 @@ from importlib.metadata import version
 __all__ = ["BACKLOG", "JOINED", "LIMIT", "announce", "heartbeat", "listen", "named"]
 
 LIMIT = 2**24
-"""Bytes of one message: every peer gets the same limit, above all workloads."""
+"""Bytes of one message: the same limit for every peer, larger than in any workload."""
 BACKLOG = 1024
-"""Connections that may wait to be accepted: crowds come fast."""
+"""Connections that may wait to be accepted: many come at once."""
 JOINED = "joined"
-"""What a broadcasting server tells a client that is in the crowd from then on."""
+"""What a broadcasting server sends to a client once it is in the room."""
 
 
 def heartbeat(mode: str) -> float | None:
     """Return the seconds between pings for a library that sends them unless told otherwise.
 
-    Only idle connections have them, and later than the measurement lasts: what a heartbeat takes in
-    memory belongs to the cost, its traffic does not.
+    Only idle connections have heartbeats, and the first is due after the measurement: their memory
+    belongs to the cost, their traffic does not.
     """
     return 300 if mode == "idle" else None
 
@@ -39,12 +39,12 @@ def listen() -> socket.socket:
 
 
 def named(package: str) -> str:
-    """Return a package's name and version, as it is installed."""
+    """Return the name and the installed version of a package."""
     return f"{package} {version(package)}"
 
 
 def announce(port: int, measured: str) -> None:
-    """Say the port and the version; from now on the process ends with its standard input."""
+    """Print the port and the version; from now on the process ends with its standard input."""
     print(json.dumps({"port": port, "version": measured}), flush=True)  # noqa: T201
     threading.Thread(target=_end_with_input, daemon=True).start()
 

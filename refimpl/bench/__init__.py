@@ -4,8 +4,8 @@
 results, `goals` says what they should be, `records` is the folder of committed results.
 
 `server_process` runs a server in a process of its own and asks it for its memory and tasks;
-`scenarios` are four loads with limits to keep, `load` loads any server, `crowd` opens idle
-connections; `report` holds the results.
+`scenarios` are four loads with limits to keep, `fleet_load` is one of two nodes, `load` loads any
+server, `crowd` opens idle connections; `report` holds the results.
 
 A public name loads its module on first use: a server under test is started through this package,
 and should hold no more than it needs.
@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from refimpl.bench.fleet_load import fleet
     from refimpl.bench.goals import goals_report
     from refimpl.bench.load import Outcome, closed_loop, open_loop
     from refimpl.bench.record import Record, Sample
@@ -31,6 +32,7 @@ __all__ = [
     "bench",
     "churn",
     "closed_loop",
+    "fleet",
     "goals_report",
     "idle",
     "open_loop",
@@ -39,6 +41,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "fleet": "fleet_load",
     "goals_report": "goals",
     "Outcome": "load",
     "closed_loop": "load",

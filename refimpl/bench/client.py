@@ -109,7 +109,7 @@ class Client:
         """Read the 101 and the greeting; PeerFailed if there is a byte more."""
         rest = self._await_upgrade(link) if self.handshake else b""
         while joined and len(rest) < len(HELLO):
-            rest += self._receive(link)
+            rest += self.receive(link)
         if rest != (HELLO if joined else b""):
             raise PeerFailed(f"{self.name}: got {rest[:40]!r} after the handshake")
 
@@ -117,14 +117,14 @@ class Client:
         """Return what came after the 101."""
         head, end = b"", -1
         while end < 0:
-            head += self._receive(link)
+            head += self.receive(link)
             end = head.find(b"\r\n\r\n")
         if not head.startswith(b"HTTP/1.1 101") or accept_key(KEY).encode() not in head[:end]:
             first = head.partition(b"\r\n")[0].decode("latin-1")
             raise PeerFailed(f"{self.name}: got {first[:60]!r}, expected a handshake's 101")
         return head[end + 4 :]
 
-    def _receive(self, link: socket.socket) -> bytes:
+    def receive(self, link: socket.socket) -> bytes:
         """Return what can be read on a connection, at least a byte."""
         try:
             data = link.recv(64 * 1024)
@@ -164,7 +164,7 @@ class Client:
     def _expect(self, link: socket.socket, wanted: bytes) -> None:
         got = b""
         while len(got) < len(wanted):
-            got += self._receive(link)
+            got += self.receive(link)
         if got != wanted:
             place = next((at for at, byte in enumerate(wanted) if got[at] != byte), len(wanted))
             raise PeerFailed(f"{self.name}: a wrong answer, at byte {place} of {len(wanted)}")

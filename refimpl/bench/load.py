@@ -119,7 +119,6 @@ async def open_loop(
     or HandshakeError without a server, WrongAnswer for one that does not echo or hangs up.
     """
     pace = "a second" if seed is None else "a second on average"
-    pace = "a second" if seed is None else "a second on average"
     outcome = Outcome(f"{rate:g} messages {pace} on {connections:,} connections to {uri}")
     async with echo_clients(uri, connections, size, tell) as clients:
         schedule = Schedule(outcome)

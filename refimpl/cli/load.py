@@ -3,13 +3,16 @@
 import asyncio
 import json
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
-from refimpl.bench import Report, churn, closed_loop, idle, open_loop, room, slow_reader
+from refimpl.bench import Report, churn, closed_loop, fleet, idle, open_loop, room, slow_reader
+from refimpl.bench.client import PeerFailed
+from refimpl.bench.machine import LAST, on_core
 from refimpl.cli.connect import describe_refusal
 from refimpl.cli.options import error_text
 from refimpl.cli.output import is_terminal, say
@@ -81,6 +84,44 @@ def churn_command(rate: float, seconds: float, **files: str | None) -> int:
 def slow_command(members: int, rate: float, seconds: float, **files: str | None) -> int:
     """Add a slow reader to a busy room: the others must not notice."""
     return run(lambda tell: slow_reader(members, rate, seconds, tell), **files)
+
+
+@load.command("fleet")
+@click.option("--members", default=200, show_default=True, type=click.IntRange(1), help="A node.")
+@click.option("--rate", default=10.0, show_default=True, type=click.FloatRange(0.1))
+@click.option("--pairs", default=100, show_default=True, type=click.IntRange(1))
+@click.option("--seconds", default=5.0, show_default=True, type=click.FloatRange(0.5))
+@outputs
+def fleet_command(
+    members: int, rate: float, pairs: int, seconds: float, **files: str | None
+) -> int:
+    """Let people on two nodes talk: in one room, and in pairs.
+
+    The nodes share a Valkey that is started for it, or the one that REDIS_URL names.
+    """
+    with store_server() as url:
+        try:
+            return run(lambda tell: fleet(url, members, rate, pairs, seconds, tell), **files)
+        except PeerFailed as error:
+            raise click.ClickException(str(error)) from error
+
+
+@contextmanager
+def store_server() -> Iterator[str]:
+    """Run a store on the last core for the block; yield its URL."""
+    try:
+        from refimpl.lab.valkey import valkey
+    except ImportError as error:
+        raise click.ClickException(
+            f"the load needs {error.name}: pip install 'refimpl[lab]'"
+        ) from error
+    with ExitStack() as stack:
+        try:
+            with on_core(LAST):
+                url = stack.enter_context(valkey())
+        except RuntimeError as error:
+            raise click.ClickException(str(error)) from error
+        yield url
 
 
 @load.command("echo")

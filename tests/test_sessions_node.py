@@ -139,6 +139,14 @@ class TestTalk:
         await one.disconnect(connection)
         assert (one.metrics().connections, one.metrics().rooms) == (0, 0)
 
+    async def test_many_who_leave_at_once_let_the_room_go_once(self, nodes: Two) -> None:
+        one, _ = nodes
+        people = [(await seat(one, user))[0] for user in ("ada", "bob", "cleo", "dan")]
+        await asyncio.gather(*(one.leave(each, "harbour") for each in people[:2]))
+        await asyncio.gather(*(one.disconnect(each) for each in people[2:]))
+        assert one.metrics().rooms == 0
+        assert (await one.store.members("harbour")).users == frozenset()
+
     async def test_the_last_one_out_lets_the_room_go(self, nodes: Two) -> None:
         one, _ = nodes
         connection, _ = await seat(one, "ada")

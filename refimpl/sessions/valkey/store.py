@@ -249,7 +249,6 @@ class ValkeyStore:
             str(lease.epoch),
             known.epoch,
             str(known.number),
-            new_epoch(),
             keys.channel,
             id,
             data,

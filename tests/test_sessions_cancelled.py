@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from refimpl.lab import valkey
-from refimpl.sessions import Limits, Node, SessionsError, Store
+from refimpl.sessions import START, Limits, Node, SessionsError, Store
 from tests.support.stores import memory_store, until, valkey_store
 from tests.support.tabs import Tab, node_on, seat
 
@@ -97,6 +97,33 @@ async def test_cancelled_while_others_stay(store: Store) -> None:
         for number in range(100):
             user = f"user-{number}"
             assert stays.presence.count((user, True)) == stays.presence.count((user, False))
+
+
+async def test_a_sweep_that_is_cut_short_is_gone_on_with(store: Store) -> None:
+    lease = await store.begin("node-1")
+    heard: list[Any] = []
+    rooms = [f"room-{number}" for number in range(8)]
+    for room in rooms:
+        await store.subscribe(room, heard.append)
+    for number in range(20):
+        connection = await store.open(lease, f"user-{number}")
+        for room in rooms:
+            await store.enter(lease, room, connection, START)
+    await store.retire(lease)
+    chance = random.Random(13)
+    done = 0
+    while not done:
+        sweeping = asyncio.create_task(store.sweep())
+        await asyncio.wait([sweeping], timeout=chance.random() * 0.004)
+        if sweeping.done():
+            done = sweeping.result()
+        sweeping.cancel()
+        await asyncio.gather(sweeping, return_exceptions=True)
+    await until(lambda: len(heard) == 320)
+    left = [(each.room, each.user) for each in heard if not each.here]
+    assert len(left) == len(set(left)) == 160
+    for number in range(20):
+        assert await store.connections(f"user-{number}") == []
 
 
 async def test_a_cancelled_command_takes_no_answer_of_another(store: Store) -> None:

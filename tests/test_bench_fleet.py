@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from refimpl.bench import Row, fleet
+from refimpl.bench.fleet_load import PEERS
+from refimpl.bench.peers.fleet_refimpl import LEAD
 from refimpl.cli import main
 from refimpl.lab import valkey
 from tests.test_cli import complaint
@@ -33,11 +35,11 @@ async def test_every_delivery_comes_and_is_counted() -> None:
 
 
 DEAF = """
-import refimpl.bench.peers.fleet_node as node
+import refimpl.bench.peers.fleet_refimpl as node
 from refimpl.lifecycle import broadcast
 
 def deliver(members, payload):
-    if payload[:1] == "{" or int(payload[:node.NUMBER]) != 60:  # behind the 50 that warm up
+    if payload[:1] == "{" or int(payload[:node.LEAD]) != 60:  # behind the 50 that warm up
         broadcast(members, payload)
 
 node.Node = partial(node.Node, deliver=deliver)
@@ -45,7 +47,8 @@ main = node.main"""
 
 
 async def test_what_a_node_does_not_deliver_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("refimpl.bench.fleet_load.PROGRAM", f"from functools import partial{DEAF}")
+    deaf = f"from functools import partial{DEAF}", LEAD
+    monkeypatch.setitem(PEERS, "refimpl", deaf)
     monkeypatch.setattr("refimpl.bench.fleet_load.PATIENCE", 0.2)
     rows = await measured()
     missing = rows["room: deliveries missing"]
@@ -64,3 +67,11 @@ def test_without_a_store_there_is_one_line(
 ) -> None:
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1")
     assert "found no store at 127.0.0.1:1" in complaint(capsys, "load", "fleet", status=1)
+
+
+def test_a_peer_that_is_missing_is_named(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("refimpl.bench.fleet_load.installed", lambda name: False)
+    complained = complaint(capsys, "load", "fleet", "--peer=broadcaster", status=1)
+    assert "pip install broadcaster" in complained

@@ -5,8 +5,8 @@ that counts is the CPU of both nodes a delivery. `room`: one room with members o
 at a rate, then as fast as the nodes can. `pairs`: many rooms with one member on each node, who
 answer each other, so that every message pays for a publication of its own.
 
-The client counts bytes and compares nothing while the clock runs: a payload is a number of 16
-digits, which the node writes, and TEXT bytes, which begin with the time of sending.
+The client counts bytes and compares nothing while the clock runs. A text begins with the time of
+sending and the letter of its node; a delivery is the text, behind LEAD bytes of the node's own.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from refimpl.bench.client import Client, PeerFailed
@@ -30,24 +30,28 @@ from refimpl.bench.machine import (
     raise_file_limit,
     resident_bytes,
 )
-from refimpl.bench.peers.fleet_node import NUMBER
+from refimpl.bench.peers import installed
 from refimpl.bench.report import Report, Row, quantile
-from refimpl.framing import Frame, Opcode, serialize_frame
+from refimpl.framing import Frame, Opcode, serialize_frame, serialize_header
 
 __all__ = ["fleet"]
 
 Tell = Callable[[float, str], None]
 NAMES = ("node-1", "node-2")
+LETTERS = (b"a", b"b")
 TEXT = 125  # bytes of a message, as its sender wrote it
-STAMP = 20  # of them: when it was sent
-SIZE = 4 + NUMBER + TEXT  # bytes of a delivery: the head of a frame, the number, the text
+STAMP = 20  # of them: when it was sent; behind it a letter, of the node it was sent to
 KEY = b"\x37\xfa\x21\x3d"
 READY = serialize_frame(Frame(Opcode.TEXT, b"ready"))
 IN_FLIGHT = 16  # messages of the room that are on their way at once, for full speed
 PAIRS_RATE = 250.0  # messages a second
 PATIENCE = 20.0  # seconds for the last deliveries
 MIB = 2**20
-PROGRAM = "from refimpl.bench.peers.fleet_node import main"
+PEERS = {
+    "refimpl": ("from refimpl.bench.peers.fleet_refimpl import main", 16),
+    "broadcaster": ("from refimpl.bench.peers.fleet_broadcaster import main", 0),
+}
+"""For each kind of node: the program, and LEAD, the bytes that it writes before a text."""
 
 
 def silent(share: float, words: str) -> None:
@@ -63,10 +67,12 @@ class NodeProcess:
 
 
 @asynccontextmanager
-async def node_process(name: str, url: str, prefix: str) -> AsyncIterator[NodeProcess]:
+async def node_process(
+    program: str, name: str, url: str, prefix: str
+) -> AsyncIterator[NodeProcess]:
     """Run a node for the block. Raises PeerFailed where it does not start."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", f"{PROGRAM}; main{name, url, prefix}",
+        sys.executable, "-c", f"{program}; main{name, url, prefix}",
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
     assert process.stdin is not None and process.stdout is not None
@@ -82,12 +88,6 @@ async def node_process(name: str, url: str, prefix: str) -> AsyncIterator[NodePr
         except TimeoutError:
             process.kill()
             await process.wait()
-
-
-def say(link: socket.socket) -> None:
-    """Send a message that begins with the time."""
-    text = f"{time.monotonic():0{STAMP}.9f}".ljust(TEXT, "x").encode()
-    link.sendall(serialize_frame(Frame(Opcode.TEXT, text, masking_key=KEY)))
 
 
 def join(client: Client, link: socket.socket, room: str) -> None:
@@ -122,18 +122,35 @@ class Trial:
         return self.cpu / self.messages * 1e6 if self.messages else 0.0
 
 
-class Deliveries:
-    """Reads deliveries from many connections, each whole."""
+class Talk:
+    """People on both nodes who talk, and all that they are told.
 
-    def __init__(self, links: Sequence[socket.socket]) -> None:
-        self._links = {link.fileno(): link for link in links}
+    people: the connections of each node. lead: bytes that stand before each text.
+    """
+
+    def __init__(self, people: Sequence[Sequence[socket.socket]], lead: int) -> None:
+        self._people = people
+        self._links = {link.fileno(): link for each in people for link in each}
+        self._letters = {
+            link.fileno(): letter
+            for letter, each in zip(LETTERS, people, strict=True)
+            for link in each
+        }
+        self._text = lead + len(serialize_header(Opcode.TEXT, lead + TEXT, masked=False))
+        self._size = self._text + TEXT
         self._begun = dict.fromkeys(self._links, b"")
         self._poll = select.poll()
-        for link in links:
+        for link in self._links.values():
             self._poll.register(link, select.POLLIN)
         self._buffer = bytearray(2**20)
 
-    def wait(self, seconds: float) -> Iterator[tuple[socket.socket, memoryview]]:
+    def _say(self, link: socket.socket) -> None:
+        """Send a message that begins with the time and the letter of the node it is sent to."""
+        text = f"{time.monotonic():0{STAMP}.9f}".encode() + self._letters[link.fileno()]
+        frame = Frame(Opcode.TEXT, text.ljust(TEXT, b"x"), masking_key=KEY)
+        link.sendall(serialize_frame(frame))
+
+    def _told(self, seconds: float) -> Iterator[tuple[socket.socket, memoryview]]:
         """Yield each connection that has something, with its deliveries one behind the other."""
         for number, _ in self._poll.poll(max(0.0, seconds) * 1000):
             link, begun = self._links[number], self._begun[number]
@@ -142,89 +159,67 @@ class Deliveries:
             got = link.recv_into(memoryview(self._buffer)[size:])
             if not got:
                 raise PeerFailed("a node closed a connection")
-            whole = (size + got) // SIZE * SIZE
+            whole = (size + got) // self._size * self._size
             self._begun[number] = bytes(self._buffer[whole : size + got])
             if whole:
                 yield link, memoryview(self._buffer)[:whole]
 
+    def at_a_rate(
+        self, speakers: Sequence[socket.socket], each: int, rate: float, seconds: float
+    ) -> Trial:
+        """Have the speakers take turns at a rate, whatever the nodes do; wait for every delivery.
 
-def sent_at(delivery: memoryview) -> float:
-    """Return when a delivered message was sent."""
-    return float(bytes(delivery[4 + NUMBER : 4 + NUMBER + STAMP]))
+        each: how many deliveries a message is worth.
+        """
+        trial, start, total = Trial(), time.monotonic(), round(rate * seconds)
+        while trial.deliveries < total * each and time.monotonic() < start + seconds + PATIENCE:
+            while trial.messages < total and time.monotonic() >= start + trial.messages / rate:
+                self._say(speakers[trial.messages % len(speakers)])
+                trial.messages += 1
+            due = start + trial.messages / rate if trial.messages < total else math.inf
+            for _, data in self._told(min(due - time.monotonic(), 1.0)):
+                now = time.monotonic()
+                for at in range(self._text, len(data), self._size):
+                    trial.late.append((now - float(bytes(data[at : at + STAMP]))) * 1000)
+                trial.deliveries += len(data) // self._size
+        trial.seconds = time.monotonic() - start
+        trial.missing = total * each - trial.deliveries
+        return trial
 
+    def at_full_speed(self, seconds: float) -> Trial:
+        """Keep IN_FLIGHT messages of one room on their way; then wait for every delivery."""
+        trial, start, members = Trial(), time.monotonic(), len(self._links)
+        speakers, end = [each[0] for each in self._people], start + seconds
+        while time.monotonic() < end + PATIENCE:
+            under_way = trial.messages - trial.deliveries // members
+            for _ in range(IN_FLIGHT - under_way if time.monotonic() < end else 0):
+                self._say(speakers[trial.messages % len(speakers)])
+                trial.messages += 1
+            trial.missing = trial.messages * members - trial.deliveries
+            if trial.missing == 0:
+                break
+            trial.deliveries += sum(len(data) // self._size for _, data in self._told(1.0))
+        trial.seconds = time.monotonic() - start
+        return trial
 
-def talk_at_a_rate(
-    speakers: Sequence[socket.socket],
-    links: Sequence[socket.socket],
-    each: int,
-    rate: float,
-    seconds: float,
-) -> Trial:
-    """Have the speakers take turns at a rate, whatever the nodes do; wait for every delivery.
-
-    each: how many deliveries a message is worth.
-    """
-    trial, reading, start = Trial(), Deliveries(links), time.monotonic()
-    total = round(rate * seconds)
-    while trial.deliveries < total * each and time.monotonic() < start + seconds + PATIENCE:
-        while trial.messages < total and time.monotonic() >= start + trial.messages / rate:
-            say(speakers[trial.messages % len(speakers)])
-            trial.messages += 1
-        due = start + trial.messages / rate if trial.messages < total else math.inf
-        for _, data in reading.wait(min(due - time.monotonic(), 1.0)):
-            now = time.monotonic()
-            for at in range(0, len(data), SIZE):
-                trial.late.append((now - sent_at(data[at:])) * 1000)
-            trial.deliveries += len(data) // SIZE
-    trial.seconds = time.monotonic() - start
-    trial.missing = total * each - trial.deliveries
-    return trial
-
-
-def talk_at_full_speed(
-    speakers: Sequence[socket.socket], links: Sequence[socket.socket], seconds: float
-) -> Trial:
-    """Keep IN_FLIGHT messages of one room on their way; then wait for every delivery."""
-    trial, reading, start = Trial(), Deliveries(links), time.monotonic()
-    end = start + seconds
-    while time.monotonic() < end + PATIENCE:
-        while (
-            time.monotonic() < end and trial.messages - trial.deliveries // len(links) < IN_FLIGHT
-        ):
-            say(speakers[trial.messages % len(speakers)])
-            trial.messages += 1
-        trial.missing = trial.messages * len(links) - trial.deliveries
-        if trial.missing == 0:
-            break
-        trial.deliveries += sum(len(data) // SIZE for _, data in reading.wait(1.0))
-    trial.seconds = time.monotonic() - start
-    return trial
-
-
-def answer_each_other(
-    pairs: Sequence[tuple[socket.socket, socket.socket]], seconds: float
-) -> Trial:
-    """Have both of each pair answer: who hears a message of the other says the next one.
-
-    The first of a pair says the odd ones.
-    """
-    firsts = {one.fileno() for one, _ in pairs}
-    reading = Deliveries([link for pair in pairs for link in pair])
-    trial, start = Trial(messages=len(pairs)), time.monotonic()
-    for one, _ in pairs:
-        say(one)
-    end = start + seconds
-    while trial.deliveries < 2 * trial.messages and time.monotonic() < end + PATIENCE:
-        for link, data in reading.wait(1.0):
-            trial.deliveries += len(data) // SIZE
-            for at in range(0, len(data), SIZE):
-                odd = int(data[at + 4 : at + 4 + NUMBER].tobytes()) % 2 == 1
-                if odd != (link.fileno() in firsts) and time.monotonic() < end:
-                    say(link)
-                    trial.messages += 1
-    trial.seconds = time.monotonic() - start
-    trial.missing = 2 * trial.messages - trial.deliveries
-    return trial
+    def in_pairs(self, seconds: float) -> Trial:
+        """Have each pair answer: who hears a message of the other node says the next one."""
+        firsts = self._people[0]
+        trial, start = Trial(messages=len(firsts)), time.monotonic()
+        for link in firsts:
+            self._say(link)
+        end = start + seconds
+        while trial.deliveries < 2 * trial.messages and time.monotonic() < end + PATIENCE:
+            for link, data in self._told(1.0):
+                trial.deliveries += len(data) // self._size
+                for at in range(self._text + STAMP, len(data), self._size):
+                    theirs = data[at : at + 1] != self._letters[link.fileno()]
+                    if theirs and time.monotonic() < end:
+                        self._say(link)
+                        trial.messages += 1
+        trial.seconds = time.monotonic() - start
+        trial.missing = 2 * trial.messages - trial.deliveries
+        return trial
 
 
 async def fleet(
@@ -233,30 +228,41 @@ async def fleet(
     rate: float = 10,
     pairs: int = 100,
     seconds: float = 5,
+    peer: str = "refimpl",
     tell: Tell = silent,
 ) -> Report:
-    """Measure two nodes on the store at url. members: of the room, on each node.
+    """Measure two nodes on the store at url. members: of the room, on each node. peer: of PEERS.
 
     Raises PeerFailed.
     """
     prefix = f"refimpl-load-{secrets.token_hex(4)}:"
+    program, lead = PEERS[peer]
+    if peer != "refimpl" and not all(map(installed, (peer, "starlette", "uvicorn"))):
+        raise PeerFailed(f"{peer} is not installed: pip install {peer} starlette uvicorn")
     async with AsyncExitStack() as stack:
-        starting = [node_process(name, url, prefix) for name in NAMES]
+        starting = [node_process(program, name, url, prefix) for name in NAMES]
         nodes = [await stack.enter_async_context(each) for each in starting]
         raise_file_limit()
         stack.enter_context(on_core(LAST))
-        load = Load(nodes, seconds, tell)
-        await asyncio.to_thread(load.room, members, rate)
-        await asyncio.to_thread(load.pairs, pairs)
+        load = Load(peer, nodes, lead, seconds, tell)
+        try:
+            await asyncio.to_thread(load.room, members, rate)
+            await asyncio.to_thread(load.pairs, pairs)
+        except OSError as error:
+            raise PeerFailed(f"{peer}: {error.strerror or error}") from error
+    if peer != "refimpl":  # the limits are ours to keep
+        load.report.rows = [replace(row, at_most=None, at_least=None) for row in load.report.rows]
     return load.report
 
 
 class Load:
     """The load on two nodes, and what it has found."""
 
-    def __init__(self, nodes: Sequence[NodeProcess], seconds: float, tell: Tell) -> None:
-        self.report = Report("two nodes on one store", series_unit="milliseconds")
-        self._nodes, self._seconds, self._tell = nodes, seconds, tell
+    def __init__(
+        self, peer: str, nodes: Sequence[NodeProcess], lead: int, seconds: float, tell: Tell
+    ) -> None:
+        self.report = Report(f"two nodes of {peer} on one store", series_unit="milliseconds")
+        self._nodes, self._lead, self._seconds, self._tell = nodes, lead, seconds, tell
 
     @contextmanager
     def _people(self, rooms: Sequence[str]) -> Iterator[list[list[socket.socket]]]:
@@ -289,16 +295,13 @@ class Load:
         """Let one room talk, with members on both nodes."""
         self._tell(0.0, "people come")
         with self._people(["harbour"] * members) as people:
-            links = [link for each in people for link in each]
-            speakers = [each[0] for each in people]
-            talk = partial(talk_at_a_rate, speakers, links, len(links), rate)
-            talk(1.0)  # what a node does only once is not counted
+            talk = Talk(people, self._lead)
+            steady = partial(talk.at_a_rate, [each[0] for each in people], 2 * members, rate)
+            steady(1.0)  # what a node does only once is not counted
             memory = max(resident_bytes(node.pid) for node in self._nodes) / MIB
             words = f"2 x {members:,} people talk, {rate:g} messages a second"
-            calm = self._measure(0.2, words, partial(talk, self._seconds))
-            full = self._measure(
-                0.4, "at full speed", lambda: talk_at_full_speed(speakers, links, self._seconds)
-            )
+            calm = self._measure(0.2, words, partial(steady, self._seconds))
+            full = self._measure(0.4, "at full speed", partial(talk.at_full_speed, self._seconds))
         p50, p99 = (quantile(calm.late, share) for share in (0.5, 0.99))
         speed = full.deliveries / full.seconds
         self._note("room", calm.late, [
@@ -314,16 +317,11 @@ class Load:
     def pairs(self, count: int) -> None:
         """Let pairs talk, one of each on either node."""
         with self._people([f"pair-{number}" for number in range(count)]) as people:
-            links = [link for each in people for link in each]
-            # Each pair has said an even number of messages before its turn at full speed comes.
-            even = math.ceil(PAIRS_RATE * self._seconds / count / 2) * 2 * count / PAIRS_RATE
+            talk = Talk(people, self._lead)
             words = f"{count:,} pairs talk, {PAIRS_RATE:g} messages a second"
-            talk = partial(talk_at_a_rate, people[0], links, len(NAMES), PAIRS_RATE, even)
-            calm = self._measure(0.6, words, talk)
-            both = list(zip(*people, strict=True))
-            full = self._measure(
-                0.8, "at full speed", lambda: answer_each_other(both, self._seconds)
-            )
+            steady = partial(talk.at_a_rate, people[0], len(NAMES), PAIRS_RATE, self._seconds)
+            calm = self._measure(0.6, words, steady)
+            full = self._measure(0.8, "at full speed", partial(talk.in_pairs, self._seconds))
         p99, speed = quantile(calm.late, 0.99), full.messages / full.seconds
         self._note("pairs", calm.late, [
             Row("pairs: deliveries missing", calm.missing + full.missing, at_most=0),

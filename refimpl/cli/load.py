@@ -12,6 +12,7 @@ import click
 
 from refimpl.bench import Report, churn, closed_loop, fleet, idle, open_loop, room, slow_reader
 from refimpl.bench.client import PeerFailed
+from refimpl.bench.fleet_load import PEERS as FLEET_PEERS
 from refimpl.bench.machine import LAST, on_core
 from refimpl.cli.connect import describe_refusal
 from refimpl.cli.options import error_text
@@ -91,17 +92,19 @@ def slow_command(members: int, rate: float, seconds: float, **files: str | None)
 @click.option("--rate", default=10.0, show_default=True, type=click.FloatRange(0.1))
 @click.option("--pairs", default=100, show_default=True, type=click.IntRange(1))
 @click.option("--seconds", default=5.0, show_default=True, type=click.FloatRange(0.5))
+@click.option("--peer", default="refimpl", show_default=True, type=click.Choice(list(FLEET_PEERS)))
 @outputs
 def fleet_command(
-    members: int, rate: float, pairs: int, seconds: float, **files: str | None
+    members: int, rate: float, pairs: int, seconds: float, peer: str, **files: str | None
 ) -> int:
     """Let people on two nodes talk: in one room, and in pairs.
 
-    The nodes share a Valkey that is started for it, or the one that REDIS_URL names.
+    The nodes share a Valkey that is started for it, or the one that REDIS_URL names. For comparison
+    there are nodes of broadcaster: pip install broadcaster starlette uvicorn.
     """
     with store_server() as url:
         try:
-            return run(lambda tell: fleet(url, members, rate, pairs, seconds, tell), **files)
+            return run(lambda tell: fleet(url, members, rate, pairs, seconds, peer, tell), **files)
         except PeerFailed as error:
             raise click.ClickException(str(error)) from error
 

@@ -1,7 +1,7 @@
-"""A node under load: people join a room each and talk, over a store that nodes share.
+"""One of our nodes under load: people join a room each and talk, over a store that nodes share.
 
 A connection's first message names its room; the answer is "ready". Each later one is published in
-the room. A payload that is delivered is a number of NUMBER digits and the text that was sent.
+the room. A payload that is delivered is a number of LEAD digits and the text that was sent.
 """
 
 import asyncio
@@ -15,15 +15,15 @@ from refimpl.errors import ConnectionClosed
 from refimpl.lifecycle import WebSocket, serve
 from refimpl.sessions import Event, Message, Node, SessionsError, ValkeyStore, as_json
 
-__all__ = ["NUMBER", "main"]
+__all__ = ["LEAD", "main"]
 
-NUMBER = 16
+LEAD = 16
 
 
 def render(event: Event) -> str:
     """Return a message as a payload of fixed size, any other event as JSON."""
     if isinstance(event, Message):
-        return f"{event.number:0{NUMBER}d}{event.data.decode()}"
+        return f"{event.number:0{LEAD}d}{event.data.decode()}"
     return as_json(event)
 
 

@@ -167,7 +167,7 @@ class ValkeySignedOut(SignedOut):
     async def _restore(self) -> None:
         """Write this copy again where the store has forgotten what was read there."""
         there = await self._calls.command("XRANGE", self._key, self._read, self._read)
-        if not there and self._read != "0-0":
+        if not there:
             self._read = "0-0"
             for claims in list(self):
                 await self._write(claims)

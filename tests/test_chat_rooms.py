@@ -403,6 +403,15 @@ class TestLobby:
         assert "secret" not in json.dumps(heard)
         assert panel.heard() == []
 
+    async def test_two_who_leave_at_once_are_both_gone(self) -> None:
+        """Each found the room empty, and let go of it."""
+        ada, bob = Ears("Ada"), Ears("Bob")
+        async with self.lobby() as lobby:
+            await self.enter(lobby, ada, bob)
+            await asyncio.gather(self.leave(lobby, ada), self.leave(lobby, bob))
+            assert await lobby.people("a") == []
+            await self.enter(lobby, Ears("Eve"))
+
     async def test_leaving_twice_is_leaving_once(self) -> None:
         ada = Ears("Ada")
         async with self.lobby() as lobby:

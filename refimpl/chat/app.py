@@ -96,15 +96,16 @@ class Chat:
             stores = MemoryStores(limits=limits, now=now)
         self.stores = stores
         self.tickets = Tickets(stores.tickets, now=now)
-        pages = SessionAuthenticator(
-            verifier=verifier, sources=frozenset({Source.COOKIE}), signed_out=stores.signed_out
-        )
-        sockets = SessionAuthenticator(
-            verifier=verifier,
-            tickets=self.tickets,
-            sources=frozenset({Source.TICKET}),
-            signed_out=stores.signed_out,
-        )
+
+        def taking(source: Source) -> SessionAuthenticator:
+            return SessionAuthenticator(
+                verifier=verifier,
+                tickets=self.tickets,
+                sources=frozenset({source}),
+                signed_out=self.stores.signed_out,
+            )
+
+        pages, sockets = taking(Source.COOKIE), taking(Source.TICKET)
         self.issuer = Issuer(keys, NAME, NAME, lifetime=session, now=now)
         self.people = People(people, hasher=hasher)
         self.lobby = Lobby(
@@ -118,22 +119,13 @@ class Chat:
             now=now,
         )
         self.records = Records(now=now)
-        api = Api(
-            self.people,
-            self.issuer,
-            pages,
-            self.tickets,
-            self.lobby,
-            shown=people,
-        )
+        api = Api(self.people, self.issuer, pages, self.tickets, self.lobby, shown=people)
         self.registry = Registry(
             Authenticate(site(PAGE, api.routes()), pages, public=[*PAGES, *PUBLIC])
         )
-        rate_limit = rate_limit or RateLimit()
-        talk = Talk(
-            self.lobby, self.records, rate_limit, heartbeat=heartbeat, node=node, limit=limit
-        )
-        feed = WireFeed(self.lobby, self.records, rate_limit)
+        pace = rate_limit or RateLimit()
+        talk = Talk(self.lobby, self.records, pace, heartbeat=heartbeat, node=node, limit=limit)
+        feed = WireFeed(self.lobby, self.records, pace)
         for name, endpoint in (("chat", talk), ("wire", feed)):
             self.registry.add(name, Authenticate(endpoint, sockets), limit=MAX_CONNECTIONS)
         self.app: App = Context(SecurityHeaders(self.registry))

@@ -142,6 +142,8 @@ def run_fleet(host: str, port: int, compression: str, ssl: str | None, count: in
             url = os.environ.get("REDIS_URL") or None
             await fleet(stop, host, port, count, url=url, compression=compression)
 
+    if sys.platform == "win32":
+        raise click.UsageError("--nodes needs Linux or macOS: Caddy is given an open socket.")
     if ssl or host not in LOOPBACK:
         raise click.UsageError("--nodes is for this machine alone: without --host and --ssl.")
     try:

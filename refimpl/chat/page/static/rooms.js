@@ -21,7 +21,9 @@ function newId() {
 }
 
 const nameOf = ({ user, id }) => `${user} ${id}`;
-const missing = count => `${plural(count, "message")} ${count === 1 ? "is" : "are"} missing`;
+const areMany = (count, where = "") =>
+  `${plural(count, "message")}${where} ${count === 1 ? "is" : "are"}`;
+const missing = count => `${areMany(count)} missing`;
 
 /**
  * Events: "rooms", "history", "said", "pending", "people", "trouble"; `detail.room` says where.
@@ -179,7 +181,7 @@ export class Rooms extends EventTarget {
     } else if (isAnew) {
       room.messages.push({ divider: lost ? missing(lost) : "The last messages may be missing" });
     } else if (lost) {
-      room.messages.push({ divider: `${plural(lost, "message")} in between are kept no more` });
+      room.messages.push({ divider: `${areMany(lost, " in between")} kept no more` });
     }
     if (isAnew) room.last = 0;
     room.epoch = epoch;

@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import httpx
@@ -67,14 +67,21 @@ class Client:
         self.left: list[str] = []
         self.node = ""
 
+    async def post(self, path: str, **options: Any) -> httpx.Response:
+        """Ask, and ask again where the node that was to answer stands still."""
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                with suppress(httpx.TimeoutException):
+                    return await self.http.post(path, **options)
+
     async def sign_in(self) -> None:
         body = {"name": self.name, "password": DEMO[self.name]}
-        response = await self.http.post("/api/sign-in", json=body)
+        response = await self.post("/api/sign-in", json=body)
         assert response.status_code == 200, response.text
         self.http.headers["cookie"] = response.headers["set-cookie"].partition(";")[0]
 
     async def connect(self) -> None:
-        ticket = (await self.http.post("/api/tickets")).json()["ticket"]
+        ticket = (await self.post("/api/tickets")).json()["ticket"]
         uri = f"{self.address.replace('http', 'ws', 1)}/ws/chat?ticket={ticket}"
         self.socket = await websockets.connect(uri, origin=websockets.Origin(self.address))
         self.node = json.loads(await self.socket.recv())["node"]
@@ -180,6 +187,22 @@ class TestFleet:
             status, out, err = await finish(process)
             assert (status, out) == (0, "")
             assert re.fullmatch(r"node-\d has ended\n", err)
+
+    async def test_a_node_that_stands_still_gets_no_new_connections(self) -> None:
+        async with fleet() as (process, address), client(address, "Bob") as bob:
+            await bob.connect()
+            (other,) = {"node-1", "node-2"} - {bob.node}
+            still = nodes_of(process)[other]
+            still.suspend()
+            try:
+                for number in range(5):
+                    async with client(address, "Alice") as alice:
+                        await alice.connect()
+                        assert alice.node == bob.node
+                        await alice.say(f"hello-{number}")
+                        await alice.socket.close()
+            finally:
+                still.resume()
 
     async def test_without_a_node_it_ends_and_says_so(self) -> None:
         async with fleet() as (process, _):

@@ -143,12 +143,14 @@ class Chat:
     async def _live(self, receive: Receive, send: Send) -> None:
         """Open the stores and the lobby when the server starts, and close them at its end."""
         await receive()
+        step = "startup"
         try:
             async with self.stores, self.lobby:
                 await send({"type": "lifespan.startup.complete"})
+                step = "shutdown"
                 await receive()
         except SessionsError as error:
-            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            await send({"type": f"lifespan.{step}.failed", "message": str(error)})
         else:
             await send({"type": "lifespan.shutdown.complete"})
 

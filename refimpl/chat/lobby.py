@@ -32,7 +32,7 @@ from refimpl.chat.messages import (
     line_of,
     said,
 )
-from refimpl.chat.rooms import Room, Said, described, message_id, newest
+from refimpl.chat.rooms import Room, Said, described, message_id, newest, user_of
 from refimpl.chat.sessions import SignedOut
 from refimpl.chat.visitor import Visitor
 from refimpl.middleware.context import User
@@ -262,7 +262,7 @@ class Lobby:
         """Tell those who are not in a room that something was said there."""
         if not isinstance(notice, Message) or not self._listening:
             return
-        news = activity(notice, user=Said.read(notice.data).user)
+        news = activity(notice, user=user_of(notice))
         for visitor in self._listening:
             if notice.room not in visitor.rooms:
                 visitor.tell(news)

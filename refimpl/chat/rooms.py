@@ -19,7 +19,7 @@ from typing import Self
 from refimpl.middleware.context import User
 from refimpl.sessions import Message
 
-__all__ = ["Room", "Said", "described", "message_id", "newest", "written"]
+__all__ = ["Room", "Said", "described", "message_id", "newest", "user_of", "written"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,14 @@ def message_id(user: str, id: str) -> str:
     Ids are each user's own: nobody can take another's place by guessing one.
     """
     return f"{hashlib.blake2s(user.encode(), digest_size=12).hexdigest()}.{id}"
+
+
+def user_of(message: Message) -> str:
+    """Return who said a message of the store, "" where another release wrote it in another form."""
+    try:
+        return str(json.loads(message.data)["user"])
+    except (ValueError, TypeError, LookupError):
+        return ""
 
 
 def written(message: Message) -> str:

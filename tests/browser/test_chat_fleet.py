@@ -171,6 +171,31 @@ class TestPlace:
 
 
 class TestOutOfReach:
+    async def test_a_page_keeps_so_much_and_says_when_it_is_full(self, browser: Any) -> None:
+        """The oldest were dropped without a word."""
+        async with chatting() as (_, server), windows(browser, server.http) as (window,):
+            await window.sign_in("Alice")
+            await window.page.evaluate(
+                """async () => {
+                  const stored = Array.from({ length: 99 }, (_, number) => (
+                    { id: `old${number}`, room: "harbour", text: `${number}`, at: 1, problem: "x" }
+                  ));
+                  sessionStorage.setItem("refimpl-unsent-alice", JSON.stringify(stored));
+                }"""
+            )
+            await window.page.reload()
+            await window.connected()
+            for name in ("Library", "Harbour"):  # where an unsent one of another room is not seen
+                await window.page.get_by_role("button", name=name).click()
+            await window.page.route("**/api/tickets", lambda route: route.abort())
+            await window.page.evaluate("WebSocket.prototype.send = () => {}")
+            await window.say("the last that fits")
+            await window.say("one too many")
+            assert "100 messages wait" in await window.problem("#room-problem")
+            text = window.page.get_by_label("Message", exact=True)
+            assert await text.input_value() == "one too many"
+            assert await window.page.locator("#log .kept").count() == 100
+
     async def test_the_page_says_so_and_sends_afterwards(self, browser: Any) -> None:
         with Valkey() as valkey:
             stores = ValkeyStores(valkey.url, prefix=prefix(), timeout=0.5)

@@ -135,7 +135,10 @@ def caddy_settings(ports: dict[str, int], listener: int) -> dict[str, object]:
                     "try_duration": "2s",
                     "try_interval": "50ms",
                 },
-                "health_checks": {"passive": {"fail_duration": "1s"}},
+                "health_checks": {
+                    "passive": {"fail_duration": "1s"},
+                    "active": {"uri": "/api/health", "interval": "1s", "timeout": "1s"},
+                },
             }
         ]
 

@@ -87,16 +87,22 @@ export class Rooms extends EventTarget {
     this.#tell("rooms");
   }
 
+  /** Say something; return whether it is kept until it has arrived: so much may wait. */
   say(text) {
+    if (this.pending.length >= UNSENT) {
+      const detail = `${UNSENT} messages wait to be sent: this page takes no more until they are.`;
+      this.#tell("trouble", this.current, { detail });
+      return false;
+    }
     this.pending.push({
       id: newId(),
       room: this.current,
       text: text.replace(HALVES, "\ufffd"), // half of a pair is no character: nobody takes it
       at: Date.now() / 1000,
     });
-    while (this.pending.length > UNSENT) this.#sent.delete(this.pending.shift().id);
     this.#flush(this.current);
     this.#changed(this.current);
+    return true;
   }
 
   /** Give up an unsent message. */

@@ -135,6 +135,19 @@ class TestTalk:
         assert [each["type"] for each in heard] == ["said", "said", "presence"]
         assert heard[-1]["here"] is False
 
+    async def test_tabs_on_both_that_close_at_once_are_one_leave(self, nodes: Two) -> None:
+        (_, one), (_, two) = nodes
+        async with user_on(one, "Bob") as bob:
+            await bob.join()
+            for number in range(5):
+                async with user_on(one, "Alice") as here, user_on(two, "Alice") as there:
+                    await asyncio.gather(here.join(), there.join())
+                    assert (await bob.until("presence"))["here"] is True
+                    await asyncio.gather(here.socket.close(), there.socket.close())
+                    assert (await bob.until("presence"))["here"] is False
+                await bob.send(type="say", room="harbour", id=f"b{number}", text="alone")
+                assert (await bob.hear())["type"] == "said"  # and nothing else came before it
+
     async def test_a_node_that_ends_without_a_word_leaves_nobody_behind(
         self, valkey: Valkey, nodes: Two
     ) -> None:

@@ -24,16 +24,17 @@ from tests.test_cli_live import PATIENCE, finish, first_line, start
 QUICK = 10.0  # seconds for the end of all processes on a busy machine
 GONE = 60.0  # seconds: a lease of 15, a grace of 5, and the sweep behind it
 
+pytestmark = pytest.mark.skipif("sys.platform == 'win32'", reason="--nodes is not for Windows")
 fleet_only = pytest.mark.fleet
 
 
 @asynccontextmanager
 async def fleet(
-    *arguments: str, **environment: str
+    *arguments: str,
 ) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
     """Run two nodes on a free port; give the process and the address."""
     arguments = ("demo", "--nodes", "2", "--port", "0", *arguments)
-    process = await start(*arguments, **environment)
+    process = await start(*arguments, REDIS_URL="")  # so that it starts a Valkey of its own
     line = await first_line(process)
     found = re.fullmatch(r"The chat is on (http://127\.0\.0\.1:\d+)/\n", line)
     assert found, (line, await finish(process))

@@ -56,7 +56,10 @@ class MemoryStores:
 
 
 class ValkeyStores:
-    """The stores of one node of many. url, prefix, timeout: as in `ValkeyStore`."""
+    """The stores of one node of many, made where the event loop runs.
+
+    url, prefix, timeout, limits: as in `ValkeyStore`. now: Unix seconds.
+    """
 
     def __init__(
         self,

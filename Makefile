@@ -142,7 +142,7 @@ peers: $(BENCH_READY)  ## the bench's rarer peers, each for a moment (needs Go; 
 fleet: $(READY)  ## nodes, Valkey and a cluster of six, killed, stopped and cut off (some minutes)
 	@$(PYTEST) -q -m fleet $(FLEET_TESTS) $(PYTEST_ARGS)
 
-FLEET_TESTS = $(wildcard tests/test_sessions_*.py tests/fleet)
+FLEET_TESTS = $(wildcard tests/test_sessions_*.py tests/test_cli_fleet.py tests/fleet)
 
 # Exact versions of everything, for every supported Python and platform in one file. uv writes it
 # because pip cannot resolve for interpreters and platforms other than its own.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import pytest
@@ -24,7 +24,9 @@ from refimpl.chat.rooms import Room
 from refimpl.chat.talk import MAX_MISTAKES, Talk
 from refimpl.chat.visitor import Visitor
 from refimpl.middleware import Registry, User, bind
+from refimpl.sessions import Limits, MemoryStore
 from tests.support.asgi_peer import Peer, page, websocket_scope
+from tests.support.chatting import said_before
 from tests.support.clockwork import settle, virtual_time
 
 RATE, BURST = 10.0, 40.0
@@ -102,10 +104,10 @@ class House:
     """A chat without HTTP: visitors as ASGI peers, on the clock of the loop."""
 
     def __init__(self, *, history: int = 0, limit: int = 256 * 1024) -> None:
-        room = Room("a", "A", keep_size=limit // 4)
-        for number in range(history):
-            room.say("eve", "Eve", f"m{number}", "x" * 500, at=0.0)
-        self.lobby = Lobby([room, Room("b", "B")], now=lambda: 1000.0)
+        self.history = history
+        store = MemoryStore(limits=Limits(keep=1000, remember=2000, page=1000))
+        rooms = [Room("a", "A"), Room("b", "B")]
+        self.lobby = Lobby(rooms, store=store, keep_size=limit // 4, now=lambda: 1000.0)
         rate_limit = RateLimit(
             user=(RATE, BURST),
             address=(4 * RATE, 4 * BURST),
@@ -140,12 +142,21 @@ class House:
         self.peers.append((made, made.start(self.registry)))
         return made
 
+    @classmethod
+    async def opened(cls, **options: int) -> House:
+        """Open a house in which much was said before."""
+        house = cls(**options)
+        await house.lobby.__aenter__()
+        await said_before(house.lobby, *["x" * 500] * house.history, room="a", user="eve")
+        return house
+
     async def close(self) -> None:
         """Let everybody go."""
         for peer, _ in self.peers:
             peer.leave()
         await asyncio.gather(*[task for _, task in self.peers], return_exceptions=True)
         assert len(self.lobby) == 0
+        await self.lobby.__aexit__()
 
 
 def heard(peer: Peer, kind: str) -> list[dict[str, Any]]:
@@ -165,7 +176,7 @@ class TestTheSenderWaits:
     @virtual_time
     async def test_a_flood_is_read_no_faster_than_its_pace(self) -> None:
         """26: a flooder of 2 MB/s got 20 of 20 readers closed."""
-        house = House()
+        house = await House.opened()
         readers = [
             house.visit(f"R{number}", JOIN, address=f"192.0.2.{number}") for number in range(20)
         ]
@@ -184,7 +195,7 @@ class TestTheSenderWaits:
 
     @virtual_time
     async def test_others_are_heard_meanwhile(self) -> None:
-        house = House()
+        house = await House.opened()
         for tab in range(3):
             house.visit("Eve", JOIN, *(say(1000 * tab + n) for n in range(1000)))
         await asyncio.sleep(5)
@@ -195,7 +206,7 @@ class TestTheSenderWaits:
 
     @virtual_time
     async def test_many_users_of_one_address_are_one_flood(self) -> None:
-        house = House()
+        house = await House.opened()
         for number in range(12):
             house.visit(f"U{number}", JOIN, *(say(n) for n in range(100)))
         reader = house.visit("Ada", JOIN, address="192.0.2.9")
@@ -206,7 +217,7 @@ class TestTheSenderWaits:
 
     @virtual_time
     async def test_tabs_of_one_user_share_its_pace_in_turns(self) -> None:
-        house = House()
+        house = await House.opened()
         tabs = [
             house.visit("Eve", JOIN, *(say(1000 * tab + n) for n in range(500))) for tab in range(4)
         ]
@@ -219,7 +230,7 @@ class TestTheSenderWaits:
     @pytest.mark.parametrize("what", ["x", "{}", '{"type":"ping"}', "x" * 16_000, json.dumps(JOIN)])
     @virtual_time
     async def test_whatever_is_sent_costs_something(self, what: str) -> None:
-        house = House(history=50)
+        house = await House.opened(history=50)
         flooder = house.visit("Eve", *([what] * 2000))
         await asyncio.sleep(10)
         assert flooder._queue.qsize() >= 2000 - (BURST + 10 * RATE) - 1
@@ -227,7 +238,7 @@ class TestTheSenderWaits:
 
     @virtual_time
     async def test_a_binary_message_costs_its_size(self) -> None:
-        house = House()
+        house = await House.opened()
         eve = house.visit("Eve")
         for _ in range(100):
             eve.say(bytes(16_000))
@@ -237,7 +248,7 @@ class TestTheSenderWaits:
 
     @virtual_time
     async def test_who_waits_can_still_be_closed(self) -> None:
-        house = House()
+        house = await House.opened()
         eve = house.visit("Eve", JOIN, *(say(n, "x" * 2000) for n in range(100)))
         await settle()
         (visitor,) = house.lobby._listening
@@ -250,7 +261,7 @@ class TestTheSenderWaits:
 
     @virtual_time
     async def test_a_wire_panel_is_heard_no_faster(self) -> None:
-        house = House()
+        house = await House.opened()
         observers: list[Callable[[str, bytes], None]] = []
 
         def observe(callback: Callable[[str, bytes], None]) -> Callable[[], None]:
@@ -271,7 +282,7 @@ class TestTheSenderWaits:
 
     @virtual_time
     async def test_mistakes_without_end_are_answered_no_more(self) -> None:
-        house = House()
+        house = await House.opened()
         eve = house.visit("Eve", *["{"] * 1000)
         await asyncio.sleep(60)
         assert len(heard(eve, "error")) <= MAX_MISTAKES
@@ -280,7 +291,7 @@ class TestTheSenderWaits:
 
     @virtual_time
     async def test_one_user_cannot_have_all_connections(self) -> None:
-        house = House()
+        house = await House.opened()
         peers = [house.visit("Eve", address=f"192.0.2.{number}") for number in range(60)]
         ada = house.visit("Ada")
         await settle()
@@ -305,7 +316,7 @@ class TestAReaderWhoDoesNotRead:
                     await reading.wait()
                 await super().send(message)
 
-        house = House(history=1000)
+        house = await House.opened(history=1000)
         slow = house.visit("Eve", *[JOIN] * 100, peer=Slow)
         await asyncio.sleep(600)
         (visitor,) = house.lobby._listening
@@ -325,7 +336,7 @@ class TestAReaderWhoDoesNotRead:
                     await asyncio.Event().wait()
                 await super().send(message)
 
-        house = House(history=1000)
+        house = await House.opened(history=1000)
         slow = house.visit("Eve", *[JOIN] * 100, peer=Stuck)
         ada = house.visit("Ada", JOIN, *(say(n, "x" * 2000) for n in range(400)), address="::1")
         await house.peers[0][1]
@@ -361,66 +372,75 @@ class TestWork:
     """17: what one message costs, in things done and not in time."""
 
     @staticmethod
-    def lobby(members: int, history: int) -> tuple[Lobby, list[Visitor]]:
-        room = Room("a", "A", keep_size=2**20)
-        for number in range(history):
-            room.say("eve", "Eve", f"h{number}", "x" * 100, at=0.0)
-        lobby = Lobby([room], now=lambda: 1000.0)
-
+    @asynccontextmanager
+    async def lobby(members: int, history: int) -> AsyncIterator[tuple[Lobby, list[Visitor]]]:
         async def close(code: int, reason: str) -> None: ...
 
         visitors = []
-        for number in range(members):
-            claims = Claims(User(f"u{number}", f"U{number}"), f"t{number}", 900.0, 1900.0)
-            visitors.append(Visitor(claims, Outbox(limit=2**30), close))
-            lobby.enter(visitors[-1])
-            lobby.join(visitors[-1], Join("a"))
-        return lobby, visitors
+        async with Lobby([Room("a", "A")], keep_size=2**20, now=lambda: 1000.0) as lobby:
+            await said_before(lobby, *["x" * 100] * history, room="a", user="eve")
+            for number in range(members):
+                claims = Claims(User(f"u{number}", f"U{number}"), f"t{number}", 900.0, 1900.0)
+                visitors.append(Visitor(claims, Outbox(limit=2**30), close))
+                lobby.enter(visitors[-1])
+                await lobby.connect(visitors[-1])
+                await lobby.join(visitors[-1], Join("a"))
+            await settle()
+            yield lobby, visitors
 
     @pytest.mark.parametrize(("members", "history"), [(10, 10), (100, 10), (100, 200), (400, 200)])
-    def test_a_message_is_made_once_and_put_once_for_each(
+    async def test_a_message_is_made_once_and_put_once_for_each(
         self, members: int, history: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        lobby, visitors = self.lobby(members, history)
-        with counted(monkeypatch) as counts:
-            lobby.say(visitors[0], Say("a", "m1", "ahoy"))
+        async with self.lobby(members, history) as (lobby, visitors):
+            with counted(monkeypatch) as counts:
+                await lobby.say(visitors[0], Say("a", "m1", "ahoy"))
+                await settle()
         assert counts["put"] == members
         assert counts["encoded"] <= 4
         assert counts["characters"] < 500
 
     @pytest.mark.parametrize(("members", "history"), [(10, 10), (100, 10), (100, 200), (400, 200)])
-    def test_joining_again_makes_nothing_anew(
+    async def test_joining_again_makes_nothing_anew(
         self, members: int, history: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """226 KiB of `join` froze the demo for 11 s: all history was made into JSON for each."""
-        lobby, visitors = self.lobby(members, history)
-        lobby.join(visitors[0], Join("a"))  # the list of people is made once behind the last change
-        with counted(monkeypatch) as counts:
-            for _ in range(100):
-                lobby.join(visitors[0], Join("a"))
+        async with self.lobby(members, history) as (lobby, visitors):
+            # the list of people is made once behind the last change
+            await lobby.join(visitors[0], Join("a"))
+            with counted(monkeypatch) as counts:
+                for _ in range(100):
+                    await lobby.join(visitors[0], Join("a"))
         assert counts["put"] == 100
         assert counts["encoded"] == 100 and counts["characters"] < 100 * 100
 
-    def test_a_message_sent_again_is_told_to_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        lobby, visitors = self.lobby(100, 0)
-        lobby.say(visitors[0], Say("a", "m1", "ahoy"))
-        with counted(monkeypatch) as counts:
-            for _ in range(100):
-                lobby.say(visitors[0], Say("a", "m1", "ahoy"))
+    async def test_a_message_sent_again_is_told_to_one(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async with self.lobby(100, 0) as (lobby, visitors):
+            await lobby.say(visitors[0], Say("a", "m1", "ahoy"))
+            await settle()
+            with counted(monkeypatch) as counts:
+                for _ in range(100):
+                    await lobby.say(visitors[0], Say("a", "m1", "ahoy"))
+                await settle()
         assert counts["put"] == 100
 
     @pytest.mark.parametrize("count", [10, 100, 400])
-    def test_coming_and_going_looks_at_nobody_else(
+    async def test_coming_and_going_looks_at_nobody_else(
         self, count: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A second tab of somebody who is here already is no news to anyone."""
-        lobby, visitors = self.lobby(count, 0)
-        twin = Visitor(visitors[0].claims, Outbox(), visitors[0]._close)
-        with counted(monkeypatch) as counts:
-            lobby.enter(twin)
-            lobby.leave(twin)
-            lobby.enter(twin)
-            assert lobby.sign_out(Claims(User("x"), "nobody", 0.0, 9.0)) == 0
+        async with self.lobby(count, 0) as (lobby, visitors):
+            twin = Visitor(visitors[0].claims, Outbox(), visitors[0]._close)
+            with counted(monkeypatch) as counts:
+                lobby.enter(twin)
+                await lobby.connect(twin)
+                lobby.leave(twin)
+                await lobby.disconnect(twin)
+                lobby.enter(twin)
+                assert await lobby.sign_out(Claims(User("x"), "nobody", 0.0, 9.0)) == 0
+                await settle()
         assert counts == {"encoded": 0, "characters": 0, "put": 0}
 
     @virtual_time
@@ -458,7 +478,7 @@ class TestClosing:
                     raise RuntimeError("odd")
                 await super().send(message)
 
-        house = House()
+        house = await House.opened()
         odd, ada = house.visit("Eve", JOIN, peer=Odd), house.visit("Ada", JOIN)
         await settle()
         assert odd.sent[-1]["code"] == 1011

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,10 +23,13 @@ from refimpl.chat.lobby import Lobby
 from refimpl.chat.messages import BadMessage, Join, Ping, Say, parse
 from refimpl.chat.outbox import Outbox
 from refimpl.chat.people import MAX_WAITING, People
-from refimpl.chat.rooms import Room
+from refimpl.chat.rooms import Room, Said, message_id, newest, written
+from refimpl.chat.stores import LIMITS
 from refimpl.chat.visitor import Visitor
 from refimpl.concurrency import Slow
 from refimpl.middleware.context import User
+from refimpl.sessions import MemoryStore, Message
+from refimpl.sessions.records import check_id
 from tests.support.chatting import CHEAP
 from tests.support.clockwork import settle, virtual_time
 
@@ -65,6 +71,9 @@ class TestSchema:
             ('{"type":"join","room":"a","after":1e999}', "bad-field"),
             ('{"type":"join","room":"a","after":9007199254740993}', "bad-field"),
             ('{"type":"join","room":"a","epoch":"a b"}', "bad-field"),
+            ('{"type":"join","room":"a","id":"a b"}', "bad-field"),
+            ('{"type":"join","room":"a","user":7}', "bad-field"),
+            (f'{{"type":"join","room":"a","user":"{"x" * 129}"}}', "bad-field"),
             ('{"type":"say","room":"a","id":"","text":"x"}', "bad-field"),
             ('{"type":"say","room":"a","id":"m1","text":"  \\n"}', "bad-field"),
             ('{"type":"say","room":"a","id":"m1","text":5}', "bad-field"),
@@ -113,40 +122,31 @@ class TestSchema:
 
 class TestRoom:
     @staticmethod
-    def spoken(count: int, **options: int) -> Room:
-        room = Room("a", "A", **options)
-        for number in range(1, count + 1):
-            room.say("ada", "Ada", f"m{number}", f"text {number}", at=float(number))
-        return room
-
-    def test_numbers_go_up_by_one(self) -> None:
-        assert [message.seq for message in self.spoken(5).after(0)] == [1, 2, 3, 4, 5]
-
-    def test_a_message_sent_again_is_the_same(self) -> None:
-        room = self.spoken(3)
-        again, is_new = room.say("ada", "Ada", "m2", "other words", at=9.0)
-        assert (again.seq, again.text, is_new, room.last) == (2, "text 2", False, 3)
+    def spoken(*texts: str) -> list[Message]:
+        return [
+            Message("a", number, "e", f"m{number}", Said("m", "ada", "Ada", text, 1.0).as_bytes())
+            for number, text in enumerate(texts, 1)
+        ]
 
     def test_ids_are_each_users_own(self) -> None:
-        room = self.spoken(1)
-        _, is_new = room.say("bob", "Bob", "m1", "mine", at=2.0)
-        assert is_new
+        assert message_id("ada", "m1") != message_id("bob", "m1")
+        assert message_id("ada", "m1") == message_id("ada", "m1")
 
-    @pytest.mark.parametrize(
-        ("after", "seqs", "lost"),
-        [(0, [4, 5, 6], 3), (2, [4, 5, 6], 1), (3, [4, 5, 6], 0), (5, [6], 0), (6, [], 0)],
-    )
-    def test_what_was_missed(self, after: int, seqs: list[int], lost: int) -> None:
-        room = self.spoken(6, keep=3)
-        assert [message.seq for message in room.after(after)] == seqs
-        assert room.lost(after) == lost
+    @pytest.mark.parametrize("user", ["ada", "jürgen von der höhe", "x" * 128, "世界"])
+    def test_every_users_ids_are_ids_of_the_store(self, user: str) -> None:
+        assert check_id(message_id(user, "x" * messages.MAX_ID))
 
-    def test_memory_is_bounded(self) -> None:
-        room = self.spoken(50, keep=3, remember=10)
-        assert len(room.after(0)) == 3
-        assert len(room._known) == 10
-        assert room.say("ada", "Ada", "m41", "", at=0.0)[1] is False
-        assert room.say("ada", "Ada", "m40", "", at=0.0)[1] is True  # too long ago to know
+    def test_a_message_is_written_as_it_was_said(self) -> None:
+        (message,) = self.spoken('Grüße, "世界"\n🧦')
+        said = json.loads(written(message))
+        assert said.pop("seq") == 1
+        assert Said(**said) == Said.read(message.data)
+
+    @pytest.mark.parametrize(("more", "count"), [(-1, 2), (0, 3), (1, 3)])
+    def test_the_newest_that_fit(self, more: int, count: int) -> None:
+        spoken = self.spoken("one", "two", "six", "ten")
+        size = sum(len(written(message)) + 1 for message in spoken[1:])
+        assert newest(spoken, size + more) == [written(each) for each in spoken[4 - count :]]
 
 
 class TestOutbox:
@@ -223,136 +223,202 @@ class Ears:
 
 class TestLobby:
     @staticmethod
-    def lobby(**options: int) -> Lobby:
-        return Lobby([Room("a", "A", **options), Room("b", "B", **options)], now=lambda: 1000.0)
+    @asynccontextmanager
+    async def lobby(keep: int = 200) -> AsyncIterator[Lobby]:
+        store = MemoryStore(limits=replace(LIMITS, keep=keep))
+        async with Lobby([Room("a", "A"), Room("b", "B")], store=store, now=lambda: 1000.0) as made:
+            yield made
 
     @staticmethod
-    def enter(lobby: Lobby, *guests: Ears, room: str = "a") -> None:
+    async def enter(lobby: Lobby, *guests: Ears, room: str = "a") -> None:
         for each in guests:
             lobby.enter(each.visitor)
+            await lobby.connect(each.visitor)
             lobby.listen(each.visitor)
-            lobby.join(each.visitor, Join(room))
+            await lobby.join(each.visitor, Join(room))
+        await settle()
 
-    def test_everybody_in_the_room_hears_it_and_nobody_else(self) -> None:
-        lobby, ada, bob, eve = self.lobby(), Ears("Ada"), Ears("Bob"), Ears("Eve")
-        self.enter(lobby, ada, bob)
-        self.enter(lobby, eve, room="b")
-        for each in (ada, bob, eve):
-            each.heard()
-        lobby.say(ada.visitor, Say("a", "m1", "ahoy"))
+    @staticmethod
+    async def leave(lobby: Lobby, guest: Ears) -> None:
+        lobby.leave(guest.visitor)
+        await lobby.disconnect(guest.visitor)
+        await settle()
+
+    @staticmethod
+    async def say(lobby: Lobby, guest: Ears, *ids: str, text: str = "ahoy") -> None:
+        for id in ids:
+            await lobby.say(guest.visitor, Say("a", id, text))
+        await settle()
+
+    async def test_everybody_in_the_room_hears_it_and_nobody_else(self) -> None:
+        ada, bob, eve = Ears("Ada"), Ears("Bob"), Ears("Eve")
+        async with self.lobby() as lobby:
+            await self.enter(lobby, ada, bob)
+            await self.enter(lobby, eve, room="b")
+            epoch = ada.heard()[0]["epoch"]
+            bob.heard(), eve.heard()
+            await self.say(lobby, ada, "m1")
         said = {"seq": 1, "id": "m1", "user": "ada", "name": "Ada", "text": "ahoy", "at": 1000.0}
-        assert ada.heard() == bob.heard() == [{"type": "said", "room": "a", "message": said}]
-        assert eve.heard() == [{"type": "activity", "room": "a", "last": 1, "user": "ada"}]
+        heard = {"type": "said", "room": "a", "epoch": epoch, "message": said}
+        assert ada.heard() == bob.heard() == [heard]
+        assert eve.heard() == [
+            {"type": "activity", "room": "a", "epoch": epoch, "last": 1, "user": "ada"}
+        ]
 
-    def test_a_message_sent_again_is_told_to_its_sender_only(self) -> None:
-        lobby, ada, bob = self.lobby(), Ears("Ada"), Ears("Bob")
-        self.enter(lobby, ada, bob)
-        lobby.say(ada.visitor, Say("a", "m1", "ahoy"))
-        ada.heard(), bob.heard()
-        lobby.say(ada.visitor, Say("a", "m1", "ahoy"))
-        assert [each["message"]["seq"] for each in ada.heard()] == [1]
+    async def test_a_message_sent_again_is_told_to_its_sender_only(self) -> None:
+        ada, bob = Ears("Ada"), Ears("Bob")
+        async with self.lobby() as lobby:
+            await self.enter(lobby, ada, bob)
+            await self.say(lobby, ada, "m1", "m2")
+            ada.heard(), bob.heard()
+            await self.say(lobby, ada, "m1", text="other words")
+        assert [(each["message"]["seq"], each["message"]["text"]) for each in ada.heard()] == [
+            (1, "ahoy")
+        ]
         assert bob.heard() == []
 
-    def test_one_who_comes_back_gets_the_rest(self) -> None:
-        lobby, ada, bob = self.lobby(), Ears("Ada"), Ears("Bob")
-        self.enter(lobby, ada)
-        for number in range(1, 5):
-            lobby.say(ada.visitor, Say("a", f"m{number}", "ahoy"))
-        lobby.enter(bob.visitor)
-        lobby.join(bob.visitor, Join("a", after=2, epoch=lobby.epoch))
-        (joined,) = bob.heard()
-        assert [message["seq"] for message in joined["messages"]] == [3, 4]
-        assert (joined["lost"], joined["epoch"]) == (0, lobby.epoch)
+    async def test_one_sent_again_that_is_kept_no_more_has_its_number(self) -> None:
+        ada = Ears("Ada")
+        async with self.lobby(keep=1) as lobby:
+            await self.enter(lobby, ada)
+            await self.say(lobby, ada, "m1", "m2", "m3")
+            ada.heard()
+            await self.say(lobby, ada, "m1")
+        assert [each["message"]["seq"] for each in ada.heard()] == [1]
 
-    def test_numbers_of_another_life_count_for_nothing(self) -> None:
-        lobby, ada = self.lobby(), Ears("Ada")
-        self.enter(lobby, ada)
-        lobby.say(ada.visitor, Say("a", "m1", "ahoy"))
-        ada.heard()
-        lobby.join(ada.visitor, Join("a", after=700, epoch="before"))
-        (joined,) = ada.heard()
+    async def test_one_who_comes_back_gets_the_rest(self) -> None:
+        ada, bob = Ears("Ada"), Ears("Bob")
+        async with self.lobby() as lobby:
+            await self.enter(lobby, ada)
+            epoch = ada.heard()[0]["epoch"]
+            await self.say(lobby, ada, *(f"m{number}" for number in range(1, 5)))
+            lobby.enter(bob.visitor)
+            await lobby.connect(bob.visitor)
+            await lobby.join(bob.visitor, Join("a", after=2, epoch=epoch, id="m2", user="ada"))
+            (joined,) = bob.heard()
+        assert [message["seq"] for message in joined["messages"]] == [3, 4]
+        assert (joined["lost"], joined["epoch"], joined["last"]) == (0, epoch, 4)
+
+    async def test_a_number_that_was_given_to_another_message_counts_for_nothing(self) -> None:
+        ada = Ears("Ada")
+        async with self.lobby() as lobby:
+            await self.enter(lobby, ada)
+            epoch = ada.heard()[0]["epoch"]
+            await self.say(lobby, ada, "m1", "m2")
+            ada.heard()
+            await lobby.join(ada.visitor, Join("a", after=2, epoch=epoch, id="m9", user="ada"))
+            (joined,) = ada.heard()
+        assert [message["seq"] for message in joined["messages"]] == [1, 2]
+
+    async def test_numbers_of_another_life_count_for_nothing(self) -> None:
+        ada = Ears("Ada")
+        async with self.lobby() as lobby:
+            await self.enter(lobby, ada)
+            await self.say(lobby, ada, "m1")
+            ada.heard()
+            await lobby.join(ada.visitor, Join("a", after=700, epoch="before"))
+            (joined,) = ada.heard()
         assert [message["seq"] for message in joined["messages"]] == [1]
         assert joined["lost"] == 0
 
-    def test_a_gap_is_said(self) -> None:
-        lobby, ada = self.lobby(keep=2), Ears("Ada")
-        self.enter(lobby, ada)
-        for number in range(1, 7):
-            lobby.say(ada.visitor, Say("a", f"m{number}", "ahoy"))
-        ada.heard()
-        lobby.join(ada.visitor, Join("a", after=1, epoch=lobby.epoch))
-        (joined,) = ada.heard()
+    async def test_a_gap_is_said(self) -> None:
+        ada = Ears("Ada")
+        async with self.lobby(keep=2) as lobby:
+            await self.enter(lobby, ada)
+            epoch = ada.heard()[0]["epoch"]
+            await self.say(lobby, ada, *(f"m{number}" for number in range(1, 7)))
+            ada.heard()
+            await lobby.join(ada.visitor, Join("a", after=1, epoch=epoch))
+            (joined,) = ada.heard()
         assert (joined["lost"], [message["seq"] for message in joined["messages"]]) == (3, [5, 6])
 
-    def test_presence_is_a_users_not_a_tabs(self) -> None:
-        lobby, bob = self.lobby(), Ears("Bob")
-        self.enter(lobby, bob)
-        tabs = [Ears("Ada"), Ears("Ada")]
-        bob.heard()
-        self.enter(lobby, *tabs)
-        ada = {"id": "ada", "name": "Ada"}
-        assert bob.heard() == [{"type": "presence", "room": "a", "user": ada, "here": True}]
-        assert lobby.people(lobby.rooms["a"]) == [ada, {"id": "bob", "name": "Bob"}]
-        lobby.leave(tabs[0].visitor)
-        assert bob.heard() == []
-        lobby.leave(tabs[1].visitor)
-        assert bob.heard() == [{"type": "presence", "room": "a", "user": ada, "here": False}]
-        assert len(lobby) == 1
+    async def test_presence_is_a_users_not_a_tabs(self) -> None:
+        bob, tabs = Ears("Bob"), [Ears("Ada"), Ears("Ada")]
+        ada = {"id": "ada", "name": "ada"}
+        async with self.lobby() as lobby:
+            await self.enter(lobby, bob)
+            bob.heard()
+            await self.enter(lobby, *tabs)
+            assert bob.heard() == [{"type": "presence", "room": "a", "user": ada, "here": True}]
+            assert await lobby.people("a") == [ada, {"id": "bob", "name": "bob"}]
+            assert [each["type"] for tab in tabs for each in tab.heard()] == ["joined", "joined"]
+            await self.leave(lobby, tabs[0])
+            assert bob.heard() == []
+            await self.leave(lobby, tabs[1])
+            assert bob.heard() == [{"type": "presence", "room": "a", "user": ada, "here": False}]
+            assert len(lobby) == 1
 
-    def test_joining_twice_is_joining_once(self) -> None:
-        lobby, ada, bob = self.lobby(), Ears("Ada"), Ears("Bob")
-        self.enter(lobby, ada, bob)
-        ada.heard()
-        lobby.join(bob.visitor, Join("a"))
-        assert ada.heard() == []
-        lobby.leave(bob.visitor)
-        assert [each["here"] for each in ada.heard()] == [False]
+    async def test_joining_twice_is_joining_once(self) -> None:
+        ada, bob = Ears("Ada"), Ears("Bob")
+        async with self.lobby() as lobby:
+            await self.enter(lobby, ada, bob)
+            ada.heard()
+            await lobby.join(bob.visitor, Join("a"))
+            await settle()
+            assert ada.heard() == []
+            await self.leave(lobby, bob)
+            assert [each["here"] for each in ada.heard()] == [False]
 
-    def test_who_is_not_in_a_room_cannot_speak_there(self) -> None:
-        lobby, ada = self.lobby(), Ears("Ada")
-        self.enter(lobby, ada)
-        for room, code in (("b", "not-in-room"), ("c", "unknown-room")):
-            with pytest.raises(BadMessage) as caught:
-                lobby.say(ada.visitor, Say(room, "m1", "ahoy"))
-            assert (caught.value.code, caught.value.reply_to) == (code, "m1")
+    async def test_who_is_not_in_a_room_cannot_speak_there(self) -> None:
+        ada = Ears("Ada")
+        async with self.lobby() as lobby:
+            await self.enter(lobby, ada)
+            for room, code in (("b", "not-in-room"), ("c", "unknown-room")):
+                with pytest.raises(BadMessage) as caught:
+                    await lobby.say(ada.visitor, Say(room, "m1", "ahoy"))
+                assert (caught.value.code, caught.value.reply_to) == (code, "m1")
 
     async def test_too_slow_a_reader_is_parted_with(self) -> None:
-        lobby, ada, slow = self.lobby(), Ears("Ada"), Ears("Slow", limit=400)
-        self.enter(lobby, ada, slow)
-        for number in range(5):
-            lobby.say(ada.visitor, Say("a", f"m{number}", "x" * 100))
-        await settle()
+        ada, slow = Ears("Ada"), Ears("Slow", limit=400)
+        async with self.lobby() as lobby:
+            await self.enter(lobby, ada, slow)
+            await self.say(lobby, ada, *(f"m{number}" for number in range(5)), text="x" * 100)
         assert slow.closed[0] == (1013, "too slow a reader")
         assert ada.closed == []
 
     async def test_signing_out_closes_the_sessions_connections_only(self) -> None:
-        lobby = self.lobby()
         tabs, elsewhere = [Ears("Ada", "t1"), Ears("Ada", "t1")], Ears("Ada", "t2")
-        self.enter(lobby, *tabs, elsewhere)
-        assert lobby.sign_out(tabs[0].visitor.claims) == 2
-        late = Ears("Ada", "t1")  # with a ticket that was redeemed a moment before
-        lobby.enter(late.visitor)
-        await settle()
+        async with self.lobby() as lobby:
+            await self.enter(lobby, *tabs, elsewhere)
+            assert await lobby.sign_out(tabs[0].visitor.claims) == 2
+            late = Ears("Ada", "t1")  # with a ticket that was redeemed a moment before
+            lobby.enter(late.visitor)
+            await settle()
         assert [tab.closed for tab in (*tabs, late)] == [[(4401, "signed out")]] * 3
         assert elsewhere.closed == []
 
-    def test_who_is_elsewhere_hears_that_something_was_said_and_nothing_more(self) -> None:
-        lobby, ada, bob, panel = self.lobby(), Ears("Ada"), Ears("Bob"), Ears("Bob")
-        self.enter(lobby, ada)
-        self.enter(lobby, bob, room="b")
-        lobby.enter(panel.visitor)  # a wire panel listens to no room
-        bob.heard()
-        lobby.say(ada.visitor, Say("a", "m1", "a secret"))
-        lobby.say(ada.visitor, Say("a", "m1", "a secret"))  # sent again: that is no news
-        assert bob.heard() == [{"type": "activity", "room": "a", "last": 1, "user": "ada"}]
+    async def test_who_is_elsewhere_hears_that_something_was_said_and_nothing_more(self) -> None:
+        ada, bob, panel = Ears("Ada"), Ears("Bob"), Ears("Bob")
+        async with self.lobby() as lobby:
+            await self.enter(lobby, ada)
+            await self.enter(lobby, bob, room="b")
+            lobby.enter(panel.visitor)  # a wire panel listens to no room
+            bob.heard()
+            await self.say(lobby, ada, "m1", text="a secret")
+            await self.say(lobby, ada, "m1", text="a secret")  # sent again: that is no news
+        heard = bob.heard()
+        assert [(each["type"], each["last"], each["user"]) for each in heard] == [
+            ("activity", 1, "ada")
+        ]
+        assert "secret" not in json.dumps(heard)
         assert panel.heard() == []
 
-    def test_leaving_twice_is_leaving_once(self) -> None:
-        lobby, ada = self.lobby(), Ears("Ada")
-        self.enter(lobby, ada)
-        lobby.leave(ada.visitor)
-        lobby.leave(ada.visitor)
-        assert (len(lobby), lobby.tabs(ada.visitor.user), lobby._sessions) == (0, 0, {})
+    async def test_two_who_leave_at_once_are_both_gone(self) -> None:
+        """Each found the room empty, and let go of it."""
+        ada, bob = Ears("Ada"), Ears("Bob")
+        async with self.lobby() as lobby:
+            await self.enter(lobby, ada, bob)
+            await asyncio.gather(self.leave(lobby, ada), self.leave(lobby, bob))
+            assert await lobby.people("a") == []
+            await self.enter(lobby, Ears("Eve"))
+
+    async def test_leaving_twice_is_leaving_once(self) -> None:
+        ada = Ears("Ada")
+        async with self.lobby() as lobby:
+            await self.enter(lobby, ada)
+            await self.leave(lobby, ada)
+            await self.leave(lobby, ada)
+            assert (len(lobby), lobby.tabs(ada.visitor.user), lobby._sessions) == (0, 0, {})
 
 
 class Hashes(PasswordHasher):

@@ -496,7 +496,7 @@ class TestTalk:
                 while len(chat.lobby) + len(chat.records) > 2:
                     await bob.send(type="ping")
                     await bob.hear()
-                assert chat.lobby.people(chat.lobby.rooms["harbour"]) == []
+                assert await chat.lobby.people("harbour") == []
 
 
 async def test_no_secret_reaches_a_log(caplog: pytest.LogCaptureFixture) -> None:

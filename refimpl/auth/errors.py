@@ -59,6 +59,7 @@ REFUSALS = {
     "origin": Refusal(403, "insufficient_scope", "pages of this origin may not connect"),
     "often": Refusal(429, "", "too many tickets in half a minute: try again in a few seconds"),
     "full": Refusal(503, "", "too many tickets are open: try again in a few seconds"),
+    "unavailable": Refusal(503, "", "the store of sessions is out of reach: try again later"),
 }
 
 

@@ -19,12 +19,14 @@ from refimpl.auth.errors import problem as problem_body
 from refimpl.auth.strict_json import read_json
 from refimpl.chat.fair_queue import QueueFull
 from refimpl.chat.limits import address_of
-from refimpl.chat.lobby import Lobby, described
+from refimpl.chat.lobby import Lobby
 from refimpl.chat.people import People
+from refimpl.chat.rooms import described
 from refimpl.errors import HandshakeError, LocalProtocolError
 from refimpl.handshake import Headers
 from refimpl.middleware.asgi import is_secure
 from refimpl.middleware.context import current
+from refimpl.sessions import SessionsError
 
 __all__ = ["PUBLIC", "Api"]
 
@@ -35,6 +37,9 @@ BODY_WITHIN = 10.0  # seconds for the whole of a body, however slowly it drips
 # What /api/me says of a session that is none; all others are "invalid", so that a forger learns
 # nothing. A key's name is no secret: every token carries it.
 REASONS = {"missing": "missing", "expired": "expired", "key": "restarted"}
+
+OUT_OF_REACH = "The chat cannot reach its store: try again in a moment."
+RETRY = {"retry-after": "2"}
 
 
 class Api:
@@ -70,7 +75,8 @@ class Api:
 
     async def health(self, request: Request) -> Response:
         """Say that we live."""
-        return JSONResponse({"status": "ok", "connections": len(self.lobby)})
+        status = "degraded" if self.lobby.node.degraded else "ok"
+        return JSONResponse({"status": status, "connections": len(self.lobby)})
 
     async def list_people(self, request: Request) -> Response:
         """Show the demo's names and passwords."""
@@ -84,6 +90,8 @@ class Api:
                 headers_of(request), secure=is_secure(request.scope), method=request.method
             )
         except AuthError as error:
+            if error.status == 503:
+                return problem(503, OUT_OF_REACH, RETRY)
             return JSONResponse({"user": None, "reason": REASONS.get(error.reason, "invalid")})
         return JSONResponse({"user": described(claims.user) if claims else None, "reason": ""})
 
@@ -98,6 +106,8 @@ class Api:
         kind = request.headers.get("content-type", "").partition(";")[0].strip()
         if kind.lower() != "application/json":  # RFC 9110 8.3.1: types compare in any case
             return problem(415, "Send JSON.")
+        if self.lobby.node.degraded:
+            return problem(503, OUT_OF_REACH, RETRY)
         try:
             async with asyncio.timeout(BODY_WITHIN):
                 given = await read_fields(request)
@@ -109,7 +119,7 @@ class Api:
             user = await self.people.check(*given, address=address_of(request.scope))
         except QueueFull as error:
             detail = "Too many sign-ins at once: try again in a moment."
-            return problem(429 if error.per_key else 503, detail, {"retry-after": "2"})
+            return problem(429 if error.per_key else 503, detail, RETRY)
         if user is None:
             return problem(403, "Name and password do not belong together.")
         cookie = cookie_header(self.issuer.issue(user), int(self.issuer.lifetime))
@@ -117,7 +127,10 @@ class Api:
 
     async def sign_out(self, request: Request) -> Response:
         """End the session, wherever a copy of its cookie lies, and every connection of it."""
-        self.lobby.sign_out(current(Claims))
+        try:
+            await self.lobby.sign_out(current(Claims))
+        except SessionsError:
+            return problem(503, OUT_OF_REACH, RETRY)
         return Response(status_code=204, headers={"set-cookie": cookie_header("", 0)})
 
 

@@ -4,11 +4,14 @@ Each message is one JSON object in one text frame; `type` says which. What a pag
 table, `SCHEMA`, and nothing else passes: no other field, type or length. A refusal is a message
 too, `error`, with words for a person; the connection stays open.
 
-From the page: `join` a room (again: with the last number it knows), `say` something in one, `ping`.
-From the server: `welcome`, `joined`, `said`, `activity`, `presence`, `pong`, `error`.
+From the page: `join` a room (again: with its place in it), `say` something in one, `ping`. From the
+server: `welcome`, `joined`, `said`, `resync`, `activity`, `presence`, `store`, `pong`, `error`.
+
+A place is (epoch, number, id): the last message that a page has. Numbers are compared within one
+epoch only; the id tells one number from the same number given a second time.
 
 >>> parse('{"type": "join", "room": "harbour"}')
-Join(room='harbour', after=0, epoch='')
+Join(room='harbour', after=0, epoch='', id='', user='')
 >>> parse('{"type": "say", "room": "harbour", "id": "m1", "text": " "}')
 Traceback (most recent call last):
     ...
@@ -23,13 +26,26 @@ from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
 from refimpl.auth.strict_json import read_json
-from refimpl.chat.rooms import Room, Said
+from refimpl.chat.rooms import Room, described, message_id, written
+from refimpl.middleware.context import User
+from refimpl.sessions import (
+    START,
+    Event,
+    Joined,
+    Message,
+    Position,
+    Presence,
+    Resync,
+    StoreState,
+)
 
 __all__ = ["MAX_ID", "MAX_TEXT", "SCHEMA", "BadMessage", "Join", "Ping", "Say", "parse"]
-__all__ += ["activity", "error", "joined", "pong", "presence", "said", "welcome"]
+__all__ += ["activity", "error", "joined", "pong", "presence", "resync", "said"]
+__all__ += ["Line", "Unavailable", "line_of", "store_state", "welcome"]
 
 MAX_TEXT = 2000  # characters: with 4 bytes each still half of what the server takes in a frame
 MAX_ID = 64
+MAX_USER = 128
 LATEST = 2**53  # beyond it a page's numbers skip some
 
 NAME = re.compile(r"[a-z0-9-]{1,32}")
@@ -48,13 +64,33 @@ class BadMessage(ValueError):
         self.reply_to = reply_to
 
 
+class Unavailable(BadMessage):
+    """The store cannot be reached: nobody's mistake; the page may send the same again later."""
+
+    def __init__(self, detail: str, reply_to: str = "") -> None:
+        super().__init__("unavailable", detail, reply_to)
+
+
 @dataclass(frozen=True, slots=True)
 class Join:
-    """Enter a room. after, epoch: the last number that this page has, and whose count it is of."""
+    """Enter a room. after, epoch: the last number that this page has, and whose count it is of.
+
+    id, user: of the message with that number, "" where the page does not know.
+    """
 
     room: str
     after: int = 0
     epoch: str = ""
+    id: str = ""
+    user: str = ""
+
+    @property
+    def position(self) -> Position:
+        """The place of the page in the room's history."""
+        if not self.epoch:
+            return START
+        id = message_id(self.user, self.id) if self.id and self.user else ""
+        return Position(self.epoch, self.after, id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +117,16 @@ def check_token(value: object) -> str:
     return _check(value, TOKEN, f"1 to {MAX_ID} of A-Z a-z 0-9 _ -")
 
 
-def check_epoch(value: object) -> str:
-    """Return the name of a count, or nothing from a page that has none yet."""
+def check_known(value: object) -> str:
+    """Return an identifier, or nothing from a page that has none yet."""
     return "" if value == "" else check_token(value)
+
+
+def check_user(value: object) -> str:
+    """Return a user's id, which a page learned from us."""
+    if not isinstance(value, str) or len(value) > MAX_USER:
+        raise ValueError(f"is not text of at most {MAX_USER} characters")
+    return value
 
 
 def check_number(value: object) -> int:
@@ -117,7 +160,16 @@ def _check(value: object, pattern: re.Pattern[str], expected: str) -> str:
 Check = Callable[[object], Any]
 
 SCHEMA: dict[str, tuple[type[Join | Say | Ping], dict[str, Check]]] = {
-    "join": (Join, {"room": check_name, "after": check_number, "epoch": check_epoch}),
+    "join": (
+        Join,
+        {
+            "room": check_name,
+            "after": check_number,
+            "epoch": check_known,
+            "id": check_known,
+            "user": check_user,
+        },
+    ),
     "say": (Say, {"room": check_name, "id": check_token, "text": check_text}),
     "ping": (Ping, {}),
 }
@@ -165,58 +217,104 @@ def _write(kind: str, **values: object) -> str:
     return json.dumps({"type": kind, **values}, ensure_ascii=False, separators=(",", ":"))
 
 
+class Line(str):
+    """What pages are told of an event, made once for all of them."""
+
+    event: Event
+
+
+def line_of(event: Event, name_of: Callable[[str], str]) -> Line:
+    """Return what pages are told of an event of the sessions; of `Joined` each is told `joined`."""
+    match event:
+        case Message():
+            text = said(event)
+        case Presence(room, user, here):
+            text = presence(room, described(User(user, name_of(user))), here=here)
+        case Resync(room, position, missing):
+            text = resync(room, position, missing=missing)
+        case StoreState(degraded):
+            text = store_state(degraded=degraded)
+        case Joined():
+            text = ""
+    line = Line(text)
+    line.event = event
+    return line
+
+
 def welcome(
     user: dict[str, str],
-    rooms: Iterable[Room],
+    rooms: Iterable[tuple[Room, Position]],
     *,
-    epoch: str,
+    node: str,
     connection: str,
     heartbeat: tuple[float, float],
 ) -> str:
     """Return the first message on a connection.
 
-    epoch: whose count the rooms' last numbers are of. connection: its name for the wire panel, ""
-    where this server cannot show frames. heartbeat: seconds of silence after which the page should
-    ping, and seconds to wait for the answer.
+    rooms: with the place of the last message in each. node: the name of this node, "" where there
+    is one only. connection: its name for the wire panel, "" where this server cannot show frames.
+    heartbeat: seconds of silence after which the page should ping, and seconds to wait for the
+    answer.
     """
     described = [
-        {"id": room.id, "title": room.title, "topic": room.topic, "last": room.last}
-        for room in rooms
+        {
+            "id": room.id,
+            "title": room.title,
+            "topic": room.topic,
+            "epoch": head.epoch,
+            "last": head.number,
+        }
+        for room, head in rooms
     ]
     after, within = heartbeat
     return _write(
         "welcome",
         user=user,
-        epoch=epoch,
         rooms=described,
+        node=node,
         connection=connection,
         heartbeat={"after": after, "within": within},
     )
 
 
-def joined(room: Room, written: Iterable[str], *, epoch: str, lost: int, people: str) -> str:
+def joined(
+    room: str, messages: Iterable[str], *, position: Position, lost: int, people: str
+) -> str:
     """Return the answer to `join`: what was missed, who is here, and how much is lost.
 
-    written: messages, and people: users, as JSON that is made once and not for each who joins.
+    position: the page's place behind all of it. messages, people: as JSON, which is made once and
+    not for each who joins.
     """
-    head = _write("joined", room=room.id, epoch=epoch, lost=lost)
-    return f'{head[:-1]},"messages":[{",".join(written)}],"people":{people}}}'
+    head = _write("joined", room=room, epoch=position.epoch, last=position.number, lost=lost)
+    return f'{head[:-1]},"messages":[{",".join(messages)}],"people":{people}}}'
 
 
-def said(room: Room, message: Said) -> str:
+def said(message: Message) -> str:
     """Return what all in a room hear; for who said it, the sign that it has arrived."""
-    head = _write("said", room=room.id)
-    return f'{head[:-1]},"message":{message.as_json()}}}'
+    head = f'{{"type":"said","room":"{message.room}","epoch":"{message.epoch}"'
+    return f'{head},"message":{written(message)}}}'
 
 
-def activity(room: Room, *, user: str) -> str:
+def resync(room: str, position: Position, *, missing: int) -> str:
+    """Return the news that messages are lost; what is not lost follows, known or not."""
+    return _write("resync", room=room, epoch=position.epoch, last=position.number, missing=missing)
+
+
+def activity(message: Message, *, user: str) -> str:
     """Return what those hear who are not in a room: its last number, and whose message that is."""
-    return _write("activity", room=room.id, last=room.last, user=user)
+    return _write(
+        "activity", room=message.room, epoch=message.epoch, last=message.number, user=user
+    )
 
 
-def presence(room: Room, user: dict[str, str], *, here: bool) -> str:
+def presence(room: str, user: dict[str, str], *, here: bool) -> str:
     """Return the news that somebody came with a first tab, or left with the last."""
-    return _write("presence", room=room.id, user=user, here=here)
+    return _write("presence", room=room, user=user, here=here)
+
+
+def store_state(*, degraded: bool) -> str:
+    """Return the news that the store is out of reach, or back."""
+    return _write("store", degraded=degraded)
 
 
 def pong() -> str:

@@ -15,6 +15,7 @@ from argon2.exceptions import VerificationError
 
 from refimpl.chat.fair_queue import FairQueue
 from refimpl.middleware.context import User
+from refimpl.sessions.records import check_user
 
 __all__ = ["DEMO", "People"]
 
@@ -32,17 +33,23 @@ MAX_LENGTH = 200  # characters of a name or password; Argon2 would take megabyte
 class People:
     """Names and the hashes of their passwords. Names are compared without case.
 
+    Raises BadValue, a ValueError, for a name that no store takes as a user's.
     hasher: one with small costs makes tests fast, and nothing else.
     """
 
     def __init__(self, passwords: Mapping[str, str], *, hasher: PasswordHasher | None = None):
         self._hasher = hasher or PasswordHasher()
         self._people = {
-            name.casefold(): (User(name.casefold(), name), self._hasher.hash(password))
+            check_user(name.casefold()): (User(name.casefold(), name), self._hasher.hash(password))
             for name, password in passwords.items()
         }
         self._nobody = self._hasher.hash("the password of nobody")
         self.queue = FairQueue(at_once=AT_ONCE, per_key=PER_ADDRESS, waiting_per_key=MAX_WAITING)
+
+    def name_of(self, id: str) -> str:
+        """Return a user's name by id; of one whom only other nodes know, the id."""
+        known = self._people.get(id)
+        return known[0].name if known else id
 
     async def check(self, name: str, password: str, *, address: str = "") -> User | None:
         """Return whose name and password these are, or None.

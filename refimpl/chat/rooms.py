@@ -1,125 +1,89 @@
-"""A room: what was said in it lately, each message with a number, none of them twice.
+"""A room, and a message as it stands in the store and as a page is told of it.
 
-Numbers go up by one. A page that was away names the last number it has and gets the rest; what is
-kept no more is counted, never passed over in silence. A page that is not sure whether its message
-arrived sends it again under the same id, and gets the number it has already.
+What was said is not kept here: a room's history is the store's (`refimpl.sessions`), which gives
+each message its place, (epoch, number, id), and recognises one that is sent again by its id.
 
-Everything is in this process and ends with it. Nothing here waits, so no other task comes between.
-
->>> room = Room("harbour", "Harbour", keep=2)
->>> first, new = room.say("ada", "Ada", "m1", "ahoy", at=1.0)
->>> first.seq, new, room.say("ada", "Ada", "m1", "ahoy", at=2.0) == (first, False)
-(1, True, True)
->>> for number in range(2, 5):
-...     _ = room.say("bob", "Bob", f"m{number}", "ahoy", at=3.0)
->>> [message.seq for message in room.after(1)], room.lost(1)
-([3, 4], 1)
+>>> said = Said("m1", "ada", "Ada", "ahoy", 1.0)
+>>> Said.read(said.as_bytes()) == said
+True
+>>> written(Message("harbour", 7, "e1", message_id("ada", "m1"), said.as_bytes()))
+'{"seq":7,"id":"m1","user":"ada","name":"Ada","text":"ahoy","at":1.0}'
 """
 
+import hashlib
 import json
-from collections import OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from itertools import islice
+from typing import Self
 
-__all__ = ["Room", "Said"]
+from refimpl.middleware.context import User
+from refimpl.sessions import Message
+
+__all__ = ["Room", "Said", "described", "message_id", "newest", "user_of", "written"]
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """A room. id: its name in the store; title, topic: for people to read."""
+
+    id: str
+    title: str
+    topic: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
     """One message. id: the page's own name for it; user, name: who said it; at: Unix seconds."""
 
-    seq: int
     id: str
     user: str
     name: str
     text: str
     at: float
 
-    def as_json(self) -> str:
-        """Return the message as JSON, on one line."""
-        return json.dumps(asdict(self), ensure_ascii=False, separators=(",", ":"))
+    def as_bytes(self) -> bytes:
+        """Return the message as the store keeps it: JSON on one line."""
+        return json.dumps(asdict(self), ensure_ascii=False, separators=(",", ":")).encode()
+
+    @classmethod
+    def read(cls, data: bytes) -> Self:
+        """Return the message that `as_bytes` wrote."""
+        return cls(**json.loads(data))
 
 
-class Room:
-    """What was said under one name. keep: messages for those who come back.
+def message_id(user: str, id: str) -> str:
+    """Return a message's id in the store.
 
-    keep_size: characters of them all as JSON: whoever comes must be able to take them at once.
-    remember: messages by which one that is sent again is recognised, at least keep.
+    Ids are each user's own: nobody can take another's place by guessing one.
     """
+    return f"{hashlib.blake2s(user.encode(), digest_size=12).hexdigest()}.{id}"
 
-    def __init__(
-        self,
-        id: str,
-        title: str,
-        topic: str = "",
-        *,
-        keep: int = 200,
-        keep_size: int = 64 * 1024,
-        remember: int = 2000,
-    ) -> None:
-        self.id = id
-        self.title = title
-        self.topic = topic
-        self._keep = keep
-        self._keep_size = keep_size
-        self._kept: deque[tuple[Said, str]] = deque()  # with its JSON, which is made once
-        self._size = 0
-        self._remember = max(keep, remember)
-        self._known: OrderedDict[tuple[str, str], tuple[int, float]] = OrderedDict()
-        self._last = 0
 
-    @property
-    def last(self) -> int:
-        """The number of the newest message, 0 before the first."""
-        return self._last
+def user_of(message: Message) -> str:
+    """Return who said a message of the store, "" where another release wrote it in another form."""
+    try:
+        return str(json.loads(message.data)["user"])
+    except (ValueError, TypeError, LookupError):
+        return ""
 
-    def say(self, user: str, name: str, id: str, text: str, *, at: float) -> tuple[Said, bool]:
-        """Return the message with its number, and whether it is new.
 
-        Ids are each user's own: nobody can take another's place by guessing one. One that is known
-        and no longer kept comes back with its number, its time and the words that came with it now.
-        """
-        if (user, id) in self._known:
-            seq, at = self._known[user, id]
-            return self._find(seq) or Said(seq, id, user, name, text, at), False
-        self._last += 1
-        message = Said(self._last, id, user, name, text, at)
-        self._add(message)
-        self._known[user, id] = message.seq, at
-        if len(self._known) > self._remember:
-            self._known.popitem(last=False)
-        return message, True
+def written(message: Message) -> str:
+    """Return a message of the store as JSON for pages: what `as_bytes` wrote, with its number."""
+    return f'{{"seq":{message.number},{message.data[1:].decode()}'
 
-    def _add(self, message: Said) -> None:
-        """Keep a message, and let go of the oldest that are too many or too long together."""
-        written = message.as_json()
-        self._kept.append((message, written))
-        self._size += len(written) + 1
-        while len(self._kept) > self._keep or self._size > self._keep_size:
-            self._size -= len(self._kept.popleft()[1]) + 1
 
-    def _find(self, seq: int) -> Said | None:
-        """Return a message that is kept, by its number."""
-        at = seq - self._oldest
-        return self._kept[at][0] if 0 <= at < len(self._kept) else None
+def newest(messages: Sequence[Message], size: int) -> list[str]:
+    """Return the newest messages as JSON, oldest first: as many as are `size` characters long."""
+    texts: list[str] = []
+    for message in reversed(messages):
+        text = written(message)
+        size -= len(text) + 1
+        if size < 0:
+            break
+        texts.append(text)
+    return texts[::-1]
 
-    @property
-    def _oldest(self) -> int:
-        """The number of the oldest message that is kept."""
-        return self._last + 1 - len(self._kept)
 
-    def after(self, seq: int) -> list[Said]:
-        """Return the kept messages with numbers above seq, oldest first."""
-        return [message for message, _ in self._behind(seq)]
-
-    def written_after(self, seq: int) -> list[str]:
-        """Return the same messages as JSON."""
-        return [written for _, written in self._behind(seq)]
-
-    def _behind(self, seq: int) -> Iterator[tuple[Said, str]]:
-        return islice(self._kept, max(0, seq + 1 - self._oldest), None)
-
-    def lost(self, seq: int) -> int:
-        """Return how many messages above seq are no longer kept."""
-        return max(0, self._oldest - seq - 1)
+def described(user: User) -> dict[str, str]:
+    """Return a user as others see them."""
+    return {"id": user.id, "name": user.name}

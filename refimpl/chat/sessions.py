@@ -1,4 +1,4 @@
-"""Sessions that ended before their tokens: a deny list, until chapter 12 has a store.
+"""Sessions that ended before their tokens: a deny list, and who has to be told.
 
 A session is a token in a cookie, and a token is good until it expires, wherever a copy of it lies.
 Signing out therefore has to be remembered for as long as the token would have lasted.
@@ -17,10 +17,12 @@ back, and nobody else notices.
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from refimpl.auth import Authenticator, AuthError, Claims, Credential
+from refimpl.middleware.context import User
+from refimpl.sessions import SessionsError
 
 __all__ = ["SessionAuthenticator", "SignedOut"]
 
@@ -37,15 +39,32 @@ class _Ended:
 
 
 class SignedOut:
-    """The deny list. now: Unix seconds. most: entries that are kept of one user."""
+    """The deny list. now: Unix seconds. most: entries that are kept of one user.
+
+    listeners: told of each session that ends, with its claims.
+    """
 
     def __init__(self, *, now: Callable[[], float] = time.time, most: int = MOST) -> None:
+        self.listeners: list[Callable[[Claims], object]] = []
         self._now = now
         self._most = most
         self._users: OrderedDict[str, _Ended] = OrderedDict()  # who signed out last stands last
 
     def __len__(self) -> int:
         return sum(len(ended.tokens) for ended in self._users.values())
+
+    def __iter__(self) -> Iterator[Claims]:
+        """The sessions that are remembered, with what has to be known of each."""
+        for user, ended in self._users.items():
+            for token_id, (issued_at, expires_at) in ended.tokens.items():
+                yield Claims(User(user), token_id, issued_at, expires_at)
+
+    async def end(self, claims: Claims) -> None:
+        """End a session, for every node. Raises SessionsError, and then it goes on."""
+        self.add(claims)
+
+    async def catch_up(self) -> None:
+        """Learn which sessions ended on other nodes. Raises SessionsError."""
 
     def add(self, claims: Claims) -> None:
         """Remember that a session is over, until its token is."""
@@ -57,6 +76,8 @@ class SignedOut:
         while len(ended.tokens) > self._most:
             issued_at, _ = ended.tokens.popitem(last=False)[1]
             ended.all_until = max(ended.all_until, issued_at)
+        for listener in self.listeners:
+            listener(claims)
 
     def __contains__(self, claims: object) -> bool:
         """Whether the session of these claims was ended."""
@@ -81,6 +102,10 @@ class SessionAuthenticator(Authenticator):
     async def redeem(self, credential: Credential) -> Claims:
         """Return what a credential proves. Raises AuthError."""
         claims = await Authenticator.redeem(self, credential)  # slots=True leaves super() blind
+        try:
+            await self.signed_out.catch_up()
+        except SessionsError as error:  # what cannot be proved is refused
+            raise AuthError("unavailable", "got no answer from the store of sessions") from error
         if claims in self.signed_out:
             raise AuthError("signed-out", "got a session that was signed out")
         return claims

@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager, suppress
 
 from refimpl.auth.tokens import Claims
 from refimpl.chat.outbox import Outbox
-from refimpl.chat.rooms import Room
 from refimpl.framing import CloseCode
 from refimpl.middleware.asgi import Send
 from refimpl.middleware.context import User
+from refimpl.sessions import Connection
 
 __all__ = ["Visitor"]
 
@@ -20,7 +20,8 @@ logger = logging.getLogger("refimpl.chat")
 class Visitor:
     """A tab of a browser. claims: of the session that opened it.
 
-    close: closes the connection, with a code and a reason. `rooms`: those it is in.
+    close: closes the connection, with a code and a reason. `rooms`: the ids of those it is in.
+    `connection`: as all nodes know it, None before and behind that.
     """
 
     def __init__(
@@ -28,7 +29,8 @@ class Visitor:
     ) -> None:
         self.claims = claims
         self.outbox = outbox
-        self.rooms: list[Room] = []
+        self.rooms: set[str] = set()
+        self.connection: Connection | None = None
         self._close = close
         self._ending = asyncio.Event()
         self._closing: asyncio.Task[None] | None = None

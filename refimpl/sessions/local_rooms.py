@@ -59,7 +59,9 @@ class LocalRooms(Generic[M]):
     async def let_go(self, name: str) -> None:
         """Listen no more to a room, if nobody is in it here. Raises SessionsError."""
         local = self._rooms.get(name)
-        if local and local.empty and name not in self._detaching:  # one of those who left does it
+        if detaching := self._detaching.get(name):
+            await asyncio.wait([detaching])
+        elif local and local.empty:
             await self._change(self._detaching, name, self._detach)
 
     def clear(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import time
 
@@ -12,7 +13,6 @@ import pytest
 from refimpl import HandshakeError, connect
 from refimpl.auth import AuthError, redact
 from refimpl.auth.credentials import read_message
-from refimpl.chat.rooms import Room
 from refimpl.cli.demo import serve_until_stopped
 from refimpl.lifecycle.driver import Driver
 from refimpl.lifecycle.memory_limit import memory_of
@@ -20,7 +20,7 @@ from refimpl.middleware.asgi import Receive, Scope, Send
 from refimpl.middleware.serving import running
 from refimpl.middleware.static import is_public
 from tests.support.asgi import Exchange, scope_of
-from tests.support.chatting import Guest, chatting, guest, new_ticket, signed_in, user
+from tests.support.chatting import Guest, chatting, guest, new_ticket, said_before, signed_in, user
 from tests.support.guarded import guarded
 from tests.support.rawhttp import asked as asked_raw
 
@@ -99,9 +99,7 @@ class TestChat:
         rooms = ("harbour", "workshop", "library")
         async with chatting() as (chat, server):
             for name in rooms:
-                room = chat.lobby.rooms[name]
-                for number in range(200):
-                    room.say("ada", "Ada", f"m{number}", '"' * 2000, at=1.0)
+                await said_before(chat.lobby, *['"' * 2000] * 200, room=name, user="ada")
             async with user(server, "Bob") as bob:
                 for name in rooms:  # at once, and read afterwards
                     await bob.send(type="join", room=name)
@@ -178,13 +176,14 @@ class TestChat:
                 assert (await elsewhere.post("/api/tickets")).status_code == 201
 
 
-def test_what_a_room_keeps_is_bounded_in_characters_too() -> None:
-    room = Room("a", "A", keep=1000, keep_size=10_000)
-    for number in range(100):
-        room.say("ada", "Ada", f"m{number}", '"\n' * 500, at=1.0)
-    kept = room.after(0)
-    assert 0 < sum(len(message.as_json()) + 1 for message in kept) <= 10_000
-    assert room.lost(1) == 99 - len(kept)  # and what is gone is counted
+async def test_what_a_join_answers_is_bounded_in_characters_too() -> None:
+    async with chatting(limit=40_000) as (chat, server), user(server, "Bob") as bob:
+        await said_before(chat.lobby, *['"\n' * 500] * 100, user="ada")
+        epoch = (await bob.join())["epoch"]
+        joined = await bob.join(after=1, epoch=epoch)
+    size = sum(len(json.dumps(message)) + 1 for message in joined["messages"])
+    assert 0 < size <= 11_000
+    assert joined["lost"] == 99 - len(joined["messages"])  # and what is not told is counted
 
 
 class TestDemo:

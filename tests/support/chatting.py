@@ -15,10 +15,13 @@ from argon2 import PasswordHasher
 from refimpl import HandshakeError, connect
 from refimpl.chat import MAX_FRAME, Chat
 from refimpl.chat.limits import RateLimit
+from refimpl.chat.lobby import Lobby
 from refimpl.chat.people import DEMO
+from refimpl.chat.rooms import Said, message_id
 from refimpl.errors import ConnectionClosed
 from refimpl.lifecycle import ClientConnection
 from refimpl.middleware.serving import OUR_ENGINE, Running, running
+from refimpl.sessions import START
 
 COOKIE = "__Host-session"
 PATIENCE = 10.0
@@ -43,6 +46,25 @@ def new_chat(*, paced: bool = True, **options: Any) -> Chat:
     if not paced:
         options["rate_limit"] = RateLimit(**UNPACED)
     return Chat(**{"hasher": CHEAP, **options})
+
+
+async def said_before(
+    lobby: Lobby, *texts: str, room: str = "harbour", user: str = "carol"
+) -> None:
+    """Have something said in a room by somebody who is not there."""
+    for number, text in enumerate(texts):
+        said = Said(f"before-{number}", user, user.title(), text, 1.0)
+        await lobby.node.publish(room, message_id(user, said.id), said.as_bytes())
+
+
+async def kept(lobby: Lobby, room: str = "harbour") -> list[str]:
+    """Return the texts that a room keeps, oldest first."""
+    texts, place, more = [], START, True
+    while more:
+        history = await lobby.store.history(room, place)
+        texts += [Said.read(message.data).text for message in history.messages]
+        place, more = history.position, history.more
+    return texts
 
 
 @asynccontextmanager

@@ -62,7 +62,13 @@ function count(until) {
 
 connection.addEventListener("message", ({ detail: message }) => {
   rooms.hear(message);
-  if (message.type === "welcome") wire.follow(message.connection);
+  if (message.type !== "welcome") return;
+  wire.follow(message.connection, message.node);
+  part("node").textContent = message.node && `on ${message.node}`;
+});
+
+rooms.addEventListener("store", () => {
+  part("degraded").hidden = !rooms.degraded;
 });
 
 connection.addEventListener("ended", ({ detail }) => wire.ended(detail));
@@ -84,8 +90,9 @@ document.addEventListener("visibilitychange", () => {
 part("sign-out").addEventListener("click", async () => {
   connection.stop();
   rooms.forget();
-  await signOut().catch(() => null); // gone already, or no network: then the cookie runs out
-  end("");
+  // Gone already, or no network: then the cookie runs out.
+  const { status } = await signOut().catch(error => error) ?? {};
+  end(status === 503 ? "The server could not end your session. Sign in and out again later." : "");
 });
 
 const REASONS = {

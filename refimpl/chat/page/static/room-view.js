@@ -86,9 +86,9 @@ export class RoomView {
     const text = this.#text.value.trim();
     if (!text || !this.#rooms.room) return;
     tell(part("room-problem"), "");
+    if (!this.#rooms.say(text)) return;
     this.#text.value = "";
     this.#count();
-    this.#rooms.say(text);
     this.#scroll();
     this.#text.focus();
   }

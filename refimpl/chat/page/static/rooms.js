@@ -2,9 +2,16 @@
 //
 // A message is kept until it comes back with a number. It is sent again after each new connection,
 // always under the same id, so the server can tell it from a second one with the same words.
+//
+// A page's place in a room is (epoch, number, id): the last message that it has. Whatever comes
+// twice is known by the id of its sender and its own.
+
+import { plural } from "./dom.js";
 
 const KEPT = 500; // messages of a room on the page
 const UNSENT = 100; // messages that wait for a connection
+const REMEMBERED = 2000; // ids of messages of a room, as many as the server remembers
+const AGAIN = 2000; // ms until what the server could not do is asked for again
 const IN_FLIGHT = 8; // messages without an answer: more would only wait behind each other
 const HALVES = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
 
@@ -13,13 +20,23 @@ function newId() {
   return Array.from(bytes, byte => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** Events: "rooms", "history", "said", "pending", "people", "trouble"; `detail.room` says where. */
+const nameOf = ({ user, id }) => `${user} ${id}`;
+const areMany = (count, where = "") =>
+  `${plural(count, "message")}${where} ${count === 1 ? "is" : "are"}`;
+const missing = count => `${areMany(count)} missing`;
+
+/**
+ * Events: "rooms", "history", "said", "pending", "people", "trouble"; `detail.room` says where.
+ * "store": `degraded` has changed.
+ */
 export class Rooms extends EventTarget {
   rooms = new Map();
   current = "";
   pending = [];
+  degraded = false; // the server cannot reach its store: nothing can be said
   #send;
   #store = "";
+  #timer = 0;
   #sent = new Set(); // ids that are on their way on this connection
   #entered = new Set(); // rooms that this connection is in
 
@@ -70,16 +87,22 @@ export class Rooms extends EventTarget {
     this.#tell("rooms");
   }
 
+  /** Say something; return whether it is kept until it has arrived: so much may wait. */
   say(text) {
+    if (this.pending.length >= UNSENT) {
+      const detail = `${UNSENT} messages wait to be sent: this page takes no more until they are.`;
+      this.#tell("trouble", this.current, { detail });
+      return false;
+    }
     this.pending.push({
       id: newId(),
       room: this.current,
       text: text.replace(HALVES, "\ufffd"), // half of a pair is no character: nobody takes it
       at: Date.now() / 1000,
     });
-    while (this.pending.length > UNSENT) this.#sent.delete(this.pending.shift().id);
     this.#flush(this.current);
     this.#changed(this.current);
+    return true;
   }
 
   /** Give up an unsent message. */
@@ -99,6 +122,10 @@ export class Rooms extends EventTarget {
         return this.#joined(message);
       case "said":
         return this.#said(this.rooms.get(message.room), message.message);
+      case "resync":
+        return this.#resync(message);
+      case "store":
+        return this.#degrade(message.degraded);
       case "activity":
         return this.#activity(message);
       case "presence":
@@ -108,16 +135,20 @@ export class Rooms extends EventTarget {
     }
   }
 
-  #welcome({ rooms, epoch }) {
+  #welcome({ rooms }) {
     this.#sent.clear();
     this.#entered.clear();
-    for (const { id, title, topic, last } of rooms) {
+    this.#degrade(false);
+    for (const { id, title, topic, epoch, last } of rooms) {
       const room = this.rooms.get(id) ?? {
         id,
         messages: [],
         people: [],
         epoch: "",
         last: 0,
+        place: {}, // user and id of the message with the last number
+        known: new Set(),
+        filled: 0, // up to this number, what is not known by its id is new all the same
         heard: { epoch, last }, // up to where it is counted while nobody has looked into it
         unread: 0,
         wanted: false,
@@ -141,25 +172,29 @@ export class Rooms extends EventTarget {
     room.heard = { epoch, last };
   }
 
-  #join(room) {
-    this.#send({ type: "join", room: room.id, after: room.last, epoch: room.epoch });
+  #join({ id: room, last: after, epoch, place }) {
+    this.#send({ type: "join", room, after, epoch, ...place });
   }
 
-  #joined({ room: name, epoch, lost, messages, people }) {
+  #joined({ room: name, epoch, last, lost, messages, people }) {
     const room = this.rooms.get(name);
-    if (room.epoch && room.epoch !== epoch) {
-      room.last = 0;
+    const isFirst = room.epoch === ""; // then all of it is older than this page
+    const isAnew = !isFirst && room.epoch !== epoch;
+    if (isAnew && !messages.some(message => room.known.has(nameOf(message)))) {
       room.messages.push({
         divider: "The server was started anew and remembers nothing from before",
       });
+    } else if (isAnew) {
+      room.messages.push({ divider: lost ? missing(lost) : "The last messages may be missing" });
     } else if (lost) {
-      room.messages.push({ divider: `${lost} messages in between are kept no more` });
+      room.messages.push({ divider: `${areMany(lost, " in between")} kept no more` });
     }
-    const isFirst = room.epoch === ""; // then all of it is older than this page
+    if (isAnew) room.last = 0;
     room.epoch = epoch;
     this.#entered.add(name);
     room.people = people;
     for (const message of messages) this.#take(room, message, !isFirst);
+    this.#goTo(room, last);
     this.#tell("history", name);
     this.#tell("people", name);
     this.#flushAll();
@@ -174,12 +209,46 @@ export class Rooms extends EventTarget {
     this.#changed(room.id);
   }
 
+  /** Messages are lost. Behind this come those that are not, known ones among them. */
+  #resync({ room: name, epoch, last, missing: count }) {
+    const room = this.rooms.get(name);
+    room.messages.push({ divider: count ? missing(count) : "The last messages may be missing" });
+    room.epoch = epoch;
+    room.last = 0;
+    this.#goTo(room, last);
+    room.filled = last;
+    this.#tell("history", name);
+  }
+
+  /** Move the place of this page in a room to a number, whose message it may not have. */
+  #goTo(room, number) {
+    if (number === room.last) return;
+    room.last = number;
+    room.place = {};
+  }
+
+  #degrade(degraded) {
+    const changed = degraded !== this.degraded;
+    this.degraded = degraded;
+    if (!changed) return;
+    this.#tell("store");
+    if (!degraded) this.#again();
+  }
+
+  /** Ask again for what the server could not do. */
+  #again() {
+    clearTimeout(this.#timer);
+    for (const room of this.rooms.values())
+      if (room.wanted && !this.#entered.has(room.id)) this.#join(room);
+    this.#flushAll();
+  }
+
   /** Note that something was said in a room that this page is not in. */
-  #activity({ room: name, last, user }) {
+  #activity({ room: name, epoch, last, user }) {
     const room = this.rooms.get(name);
     if (room.wanted) return; // it is being entered, and comes with all of it
     if (user !== this.user.id) room.unread += 1;
-    room.heard.last = last;
+    room.heard = { epoch, last };
     this.#tell("rooms");
   }
 
@@ -189,8 +258,15 @@ export class Rooms extends EventTarget {
       this.pending = this.pending.filter(({ id }) => id !== message.id);
       this.#sent.delete(message.id);
     }
-    if (message.seq <= room.last) return true;
-    room.last = message.seq;
+    if (room.known.has(nameOf(message))) return true;
+    if (message.seq <= room.last && message.seq > room.filled) return true;
+    if (message.seq > room.filled) room.filled = 0;
+    room.known.add(nameOf(message));
+    if (room.known.size > REMEMBERED) room.known.delete(room.known.values().next().value);
+    if (message.seq >= room.last) {
+      room.last = message.seq;
+      room.place = { id: message.id, user: message.user };
+    }
     room.messages.push(message);
     if (room.messages.length > KEPT) room.messages.shift();
     if (counts && room.id !== this.current && message.user !== this.user.id) {
@@ -208,7 +284,13 @@ export class Rooms extends EventTarget {
     this.#tell("people", name);
   }
 
-  #refused({ id, detail }) {
+  #refused({ id, code, detail }) {
+    if (code === "unavailable") {
+      this.#sent.delete(id);
+      clearTimeout(this.#timer);
+      this.#timer = setTimeout(() => this.#again(), AGAIN);
+      return;
+    }
     const message = this.pending.find(each => each.id === id);
     if (message) {
       message.problem = detail;
@@ -224,7 +306,7 @@ export class Rooms extends EventTarget {
 
   /** Send what waits for a room, in order, a few at a time; what is on its way, not again. */
   #flush(name) {
-    if (!this.#entered.has(name)) return;
+    if (!this.#entered.has(name) || this.degraded) return;
     for (const { id, room, text, problem } of this.pending) {
       if (this.#sent.size >= IN_FLIGHT) return;
       if (room !== name || problem || this.#sent.has(id)) continue;

@@ -29,6 +29,7 @@ export class WirePanel {
   #paused = false;
   #held = []; // what comes while paused
   #connection = "";
+  #node = "";
   #shown = { connection: "", number: 0 }; // the last frame in the list
   #socket = null;
   #again = 0;
@@ -85,9 +86,10 @@ export class WirePanel {
       if (other !== this.#panel) other.inert = covered;
   }
 
-  /** Show this connection from now on; "" where the server cannot. */
-  follow(connection) {
+  /** Show this connection from now on; "" where the server cannot. node: where its frames are. */
+  follow(connection, node) {
     this.#connection = connection;
+    this.#node = node;
     if (!this.#panel.hidden) this.#watch();
   }
 
@@ -110,7 +112,8 @@ export class WirePanel {
     }
     const connection = this.#connection;
     try {
-      const address = socketAddress("wire", { connection, ticket: await ticket() });
+      const where = this.#node ? { connection, node: this.#node } : { connection };
+      const address = socketAddress("wire", { ...where, ticket: await ticket() });
       if (connection !== this.#connection || this.#panel.hidden || this.#socket) return;
       this.#listen(new WebSocket(address), connection);
     } catch {

@@ -6,9 +6,10 @@ import asyncio
 import json
 import re
 import signal
+import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, closing
 
 import httpx
 import pytest
@@ -16,15 +17,26 @@ import pytest
 from refimpl import connect
 from refimpl.chat import DEMO
 from tests.certificates import HERE as CERTIFICATES
-from tests.test_cli_live import finish, first_line, start
+from tests.test_cli_live import COMMAND, finish, first_line, start
 
 QUICK = 8.0  # seconds for the end of a process on a busy machine; a client that hangs costs 10
+# The command, with less patience for a head that does not come.
+HASTY = """
+import sys
+from refimpl.cli.main import run
+from refimpl.middleware.engine.http import HTTP
+
+HTTP.head_timeout = 0.1
+sys.exit(run(sys.argv[1:]))
+"""
 
 
 @asynccontextmanager
-async def demo(*arguments: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+async def demo(
+    *arguments: str, command: Sequence[str] = COMMAND
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
     """Run the demo on a free port; give the process and its address."""
-    process = await start("demo", "--port", "0", *arguments)
+    process = await start("demo", "--port", "0", *arguments, command=command)
     line = await first_line(process)
     found = re.fullmatch(r"The chat is on (https?://127\.0\.0\.1:\d+)/\n", line)
     assert found, (line, await finish(process))
@@ -64,6 +76,16 @@ async def test_it_serves_and_ends_in_front_of_open_connections(number: signal.Si
                 status, out, err = await finish(process)
     assert (status, out, err) == (0, "", "")
     assert time.monotonic() - begun < QUICK
+
+
+async def test_a_head_that_does_not_end_is_waited_for_only_so_long() -> None:
+    async with demo(command=(sys.executable, "-c", HASTY)) as (_, address):
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(address.split(":")[2]))
+        with closing(writer):
+            writer.write(b"GET / HTTP/1.1\r\nHost: ")
+            async with asyncio.timeout(QUICK):
+                answer = await reader.read()
+    assert answer.startswith(b"HTTP/1.1 408 ")
 
 
 async def test_a_port_that_is_taken_is_one_line() -> None:

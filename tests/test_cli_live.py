@@ -103,6 +103,16 @@ class TestServe:
                 await websocket.wait_closed()
                 assert websocket.close_code == 1009
 
+    async def test_hosts_proxies_and_the_size_of_a_head_reach_it_too(self) -> None:
+        proxied = ("--allowed-host", "a.example", "--trusted-proxy", "127.0.0.1")
+        async with served("--max-head", "400", *proxied) as uri:
+            status, _, err = await talk(uri, b"")
+            assert (status, "421" in err) == (1, True), err
+            status, _, err = await talk(uri, b"", "--header", "X: " + 400 * "x")
+            assert (status, "431" in err) == (1, True), err
+            said = ("--header", "X-Forwarded-Host: a.example")
+            assert await talk(uri, b"hello\n", *said) == (0, "hello\n", "")
+
     async def test_over_tls(self) -> None:
         certificate = CERTIFICATES / "localhost.pem"
         async with served("--ssl", str(certificate)) as uri:

@@ -15,6 +15,8 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -22,6 +24,7 @@ from refimpl import ConnectionClosed, connect, serve
 from refimpl.concurrency import Hub, Slow
 from refimpl.lab.wire.chaos import chaos
 from refimpl.lifecycle import WebSocket
+from refimpl.lifecycle.server import ACCEPTS
 from tests.support import wire
 
 KEY = b"\x37\xfa\x21\x3d"
@@ -38,7 +41,7 @@ def address(server) -> tuple[str, int]:  # type: ignore[no-untyped-def]
 
 @contextmanager
 def command(
-    *arguments: str, files: int | None = None
+    *arguments: str, files: int | None = None, log: IO[str] | int = subprocess.DEVNULL
 ) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """Run `refimpl serve` in a process of its own; yield it and its port."""
     limit = f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, ({files}, {files}));"
@@ -46,7 +49,7 @@ def command(
     process = subprocess.Popen(
         [sys.executable, "-c", program, "serve", "--port", "0", *arguments],
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=log,
         text=True,
     )
     try:
@@ -223,11 +226,17 @@ class TestMachine:
             assert await asyncio.to_thread(process.wait, 30) == 0
 
     @pytest.mark.skipif(os.name != "posix", reason="signals and limits of POSIX systems")
-    async def test_no_descriptors_left_pauses_accepting_and_recovers(self) -> None:
-        with command(files=40) as (_, port):
+    async def test_no_descriptors_left_pauses_accepting_and_recovers(self, tmp_path: Path) -> None:
+        """22: asyncio says so `backlog` times in each try, 1 MB of log a second."""
+        began = time.monotonic()
+        with (tmp_path / "log").open("w+") as log, command(files=40, log=log) as (_, port):
             links = [socket.create_connection(("127.0.0.1", port)) for _ in range(60)]
             for link in links:
                 link.close()
             async with asyncio.timeout(20), connect(f"ws://127.0.0.1:{port}") as client:
                 await client.send("still there?")
                 assert await client.recv() == "still there?"
+            log.seek(0)
+            records = log.read().count("Too many open files")
+        tries = time.monotonic() - began + 1  # asyncio tries again after a second
+        assert 0 < records <= ACCEPTS * tries

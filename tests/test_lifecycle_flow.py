@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from refimpl import ConnectionClosed, memory_pipe
+from refimpl import ConnectionClosed, broadcast, memory_pipe
 from refimpl.lifecycle import ServerConnection, Settings
 from refimpl.lifecycle import writer as writer_module
 from tests.support import wire
@@ -73,18 +73,36 @@ class TestOneWritePerBatch:
         await handler
         await server.wait_closed()
 
+    @pytest.mark.parametrize("answer", ["first answer", ""])
     @virtual_time
-    async def test_a_held_answer_leaves_when_the_handler_waits(self) -> None:
+    async def test_a_held_answer_leaves_when_the_handler_waits(self, answer: str) -> None:
         server, peer = await open_server()
 
         async def think() -> None:
             await server.recv()
-            await server.send("first answer")  # held: the second message waits in the inbox
+            await server.send(answer)  # held: the second message waits in the inbox
             await asyncio.sleep(60)
 
         handler = asyncio.ensure_future(think())
         await peer.send(client_frame(wire.TEXT, b"one") + client_frame(wire.TEXT, b"two"))
-        assert peer.frames() == [(wire.TEXT, b"first answer")]
+        assert peer.frames() == [(wire.TEXT, answer.encode())]
+        peer.transport.abort()
+        await handler
+
+    @pytest.mark.parametrize("answer", ["first answer", ""])
+    @virtual_time
+    async def test_a_broadcast_goes_behind_a_held_answer(self, answer: str) -> None:
+        server, peer = await open_server()
+
+        async def think() -> None:
+            await server.recv()
+            await server.send(answer)  # held: the second message waits in the inbox
+            broadcast([server], "to all")
+            await asyncio.sleep(60)
+
+        handler = asyncio.ensure_future(think())
+        await peer.send(client_frame(wire.TEXT, b"one") + client_frame(wire.TEXT, b"two"))
+        assert peer.frames() == [(wire.TEXT, answer.encode()), (wire.TEXT, b"to all")]
         peer.transport.abort()
         await handler
 

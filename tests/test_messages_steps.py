@@ -238,3 +238,33 @@ class TestLoneSurrogate:
                 send("\ud800")
         assert protocol.state is State.OPEN
         assert protocol.data_to_send() == b""
+
+
+class TestWaiting:
+    """How much of what came is not an event yet, and which bytes."""
+
+    def test_a_beginning_is_unparsed(self) -> None:
+        protocol = opened(Role.SERVER)
+        assert (protocol.unparsed, protocol.pending, protocol.peek()) == (0, 0, b"")
+        data = to(Role.SERVER, (TEXT, b"Hello"))
+        assert protocol.receive_data(data[:-1]) == []
+        assert (protocol.unparsed, protocol.pending) == (len(data) - 1,) * 2
+        assert protocol.peek() == data[:-1]
+        assert protocol.receive_data(data[-1:]) == ["Hello"]
+        assert (protocol.unparsed, protocol.pending, protocol.peek()) == (0, 0, b"")
+
+    @pytest.mark.parametrize("opcode", [TEXT, BINARY])
+    def test_fragments_are_pending_until_their_message_is_whole(self, opcode: int) -> None:
+        protocol = opened(Role.SERVER)
+        first = wire.frame(opcode, b"x" * 1000, fin=False, key=KEY)
+        assert protocol.receive_data(first) == []
+        assert protocol.unparsed == 0
+        assert 1000 <= protocol.pending <= 1200  # a str is a little more than its letters
+        assert len(protocol.receive_data(wire.frame(CONTINUATION, b"", key=KEY))) == 1
+        assert protocol.pending == 0
+
+    def test_nothing_is_pending_where_no_message_is_wanted(self) -> None:
+        protocol = opened(Role.SERVER)
+        protocol.skip_messages()
+        protocol.receive_data(wire.frame(TEXT, b"x" * 1000, fin=False, key=KEY))
+        assert protocol.pending == 0

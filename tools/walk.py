@@ -15,7 +15,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import groupby, pairwise
+from itertools import pairwise
 from pathlib import Path
 from types import FrameType
 from typing import NamedTuple
@@ -40,10 +40,16 @@ class Step(NamedTuple):
 
 
 class Walk(NamedTuple):
-    """The calls that one frame caused, in order."""
+    """The calls that one frame caused, in order.
+
+    received, sent: the frame and what was answered, as bytes. writer: the file that wrote it.
+    """
 
     title: str
     steps: Sequence[Step]
+    received: bytes
+    sent: bytes
+    writer: str
 
     @property
     def files(self) -> list[str]:
@@ -54,14 +60,6 @@ class Walk(NamedTuple):
     def changes(self) -> int:
         """How many calls are into another file than the call before."""
         return sum(before.file != after.file for before, after in pairwise(self.steps))
-
-    @property
-    def visits(self) -> list[tuple[str, list[str]]]:
-        """The file and the functions of each run of calls into one file."""
-        return [
-            (file, [step.function for step in steps])
-            for file, steps in groupby(self.steps, key=lambda step: step.file)
-        ]
 
     def __str__(self) -> str:
         head = f"{self.title}: {len(self.files)} files, {self.changes} changes of file"
@@ -103,8 +101,9 @@ async def _walk(
     transport.set_protocol(peer)
     handling = asyncio.ensure_future(_echo(server))
     await asyncio.sleep(0)  # the handler waits for a message
-    transport.write(serialize_frame(frame))
-    with traced(inspect.getfile(type(transport)), ends_with_write) as steps:
+    received = serialize_frame(frame)
+    transport.write(received)
+    with traced(inspect.getfile(type(transport)), ends_with_write) as (steps, writers):
         for _ in range(MOST_TURNS):
             await asyncio.sleep(0)
             if done(peer):
@@ -116,7 +115,7 @@ async def _walk(
     await asyncio.gather(handling, return_exceptions=True)
     transport.abort()
     await asyncio.sleep(0)
-    return Walk(title, steps)
+    return Walk(title, steps, received, peer.received, writers[0])
 
 
 async def _echo(websocket: ServerConnection) -> None:
@@ -125,9 +124,13 @@ async def _echo(websocket: ServerConnection) -> None:
 
 
 @contextmanager
-def traced(transport_file: str, ends_with_write: bool) -> Iterator[list[Step]]:
-    """Note the calls into the package during the block, at most up to the transport's `write`."""
+def traced(transport_file: str, ends_with_write: bool) -> Iterator[tuple[list[Step], list[str]]]:
+    """Note the calls into the package during the block, at most up to the transport's `write`.
+
+    Yields the calls, and the file from which each write came.
+    """
     steps: list[Step] = []
+    writers: list[str] = []
     begin = f"{PACKAGE.as_posix()}/"
 
     def note(frame: FrameType, event: str, _: object) -> None:
@@ -136,15 +139,17 @@ def traced(transport_file: str, ends_with_write: bool) -> Iterator[list[Step]]:
         code = frame.f_code
         file = code.co_filename.replace("\\", "/")
         if code.co_filename == transport_file:
-            if ends_with_write and code.co_name == "write":
-                sys.setprofile(None)
+            if code.co_name == "write":
+                writers.append(steps[-1].file)
+                if ends_with_write:
+                    sys.setprofile(None)
         elif file.startswith(begin) and not code.co_name.startswith("<"):
             steps.append(Step(file.removeprefix(begin), code.co_name))
 
     before = sys.getprofile()
     sys.setprofile(note)
     try:
-        yield steps
+        yield steps, writers
     finally:
         sys.setprofile(before)
 

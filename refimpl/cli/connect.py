@@ -46,7 +46,7 @@ On a terminal, Ctrl+D closes the connection."""
     show_default=True,
     help="After a pipe's last line: how long to wait for an answer that does not come.",
 )
-@limits
+@limits(connect_websocket)
 def connect(
     uri: str,
     origin: str | None,

@@ -75,7 +75,7 @@ async def serve_until_stopped(host: str, port: int, settings: dict[str, object])
     try:
         from refimpl.chat import MAX_FRAME, Chat
         from refimpl.middleware.hosts import AllowedHosts
-        from refimpl.middleware.serving import bracketed, running
+        from refimpl.middleware.serving import OUR_HTTP, bracketed, running
     except ImportError as error:
         raise click.ClickException(
             f"the demo needs {error.name}: pip install 'refimpl[server]'"
@@ -83,7 +83,7 @@ async def serve_until_stopped(host: str, port: int, settings: dict[str, object])
     app: App = Chat()
     if only_here(host):  # a page elsewhere can point its own name at this machine
         app = AllowedHosts(app, [*LOOPBACK, host])
-    settings = {"ws_max_size": MAX_FRAME, **settings}
+    settings = {"ws_max_size": MAX_FRAME, "http": OUR_HTTP, **settings}
     with told_to_stop() as stop:
         async with running(app, host=host, port=port, settings=settings) as server:
             scheme = "https" if settings["ssl_certfile"] else "http"

@@ -1,12 +1,11 @@
 """Options that several commands share: named as the arguments of `serve` and `connect`."""
 
+import inspect
 import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
-
-from refimpl.lifecycle import Settings
 
 __all__ = ["OrNone", "limits", "reason"]
 
@@ -32,6 +31,7 @@ class OrNone(click.ParamType[Any]):
 
 NUMBER, SECONDS = OrNone(int), OrNone(float)
 LIMITS = (
+    ("--tcp-timeout", SECONDS, "for looking up the name and for TCP alone"),
     ("--open-timeout", SECONDS, "for the whole opening handshake"),
     ("--ping-interval", SECONDS, "between pings to a peer, to see whether it lives"),
     ("--ping-timeout", SECONDS, "for its answer before it is given up"),
@@ -39,18 +39,33 @@ LIMITS = (
     ("--max-size", NUMBER, "bytes of one incoming message"),
     ("--max-fragments", click.INT, "fragments of one incoming message"),
     ("--max-queue", NUMBER, "messages received and not yet taken"),
+    ("--max-memory", NUMBER, "bytes held for all connections; beyond it the largest are closed"),
+    ("--max-header-line", click.INT, "bytes of one header line of a request"),
+    ("--max-head", click.INT, "bytes of a request's whole head"),
     ("--write-limit", click.INT, "bytes waiting to be sent before sending waits too"),
 )
 
 
-def limits(command: Command) -> Command:
-    """Give a command the options for the limits of a connection."""
-    defaults = Settings()
-    for name, kind, help_text in reversed(LIMITS):
-        default = getattr(defaults, name[2:].replace("-", "_"))
-        option = click.option(name, type=kind, default=default, show_default=True, help=help_text)
-        command = option(command)
-    return command
+def limits(function: Callable[..., Any]) -> Callable[[Command], Command]:
+    """Return a decorator that gives a command the limits which function takes, as its options.
+
+    Each option has the name of the argument, with hyphens, and its default.
+    """
+    arguments = inspect.signature(function).parameters
+
+    def decorate(command: Command) -> Command:
+        for name, kind, help_text in reversed(LIMITS):
+            argument = arguments.get(name[2:].replace("-", "_"))
+            if argument is not None:
+                default = argument.default
+                shown = "none" if default is None else True
+                option = click.option(
+                    name, type=kind, default=default, show_default=shown, help=help_text
+                )
+                command = option(command)
+        return command
+
+    return decorate
 
 
 def reason(error: OSError) -> str:

@@ -55,6 +55,7 @@ Examples:
   refimpl serve --app chat --host 0.0.0.0 --origins "*"
   refimpl serve --app mymodule:handler    async def handler(websocket) of your own
   refimpl serve --port 0 --compression deflate --max-size 65536
+  refimpl serve --trusted-proxy 127.0.0.1 --allowed-host chat.example --max-memory 500000000
   refimpl serve --debug-port 6060         and: refimpl profile http://127.0.0.1:6060"""
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help='"" for every interface')
@@ -69,9 +70,32 @@ Examples:
     help='Origins that may connect; "*" for any, "none" for clients that send none.'
     "  [default: the server's own, and clients that send none]",
 )
+@click.option(
+    "--allowed-host",
+    "allowed_hosts",
+    multiple=True,
+    metavar="HOST",
+    help='names and addresses to answer to; "*" for any.'
+    "  [default: this machine's own on a loopback address, else any]",
+)
+@click.option(
+    "--trusted-proxy",
+    "trusted_proxies",
+    multiple=True,
+    metavar="NETWORK",
+    help="proxies whose X-Forwarded-* and Forwarded headers are believed: 10.0.0.0/8, say",
+)
 @click.option("--subprotocols", multiple=True, metavar="NAME", help="most wanted first")
 @click.option("--compression", type=click.Choice(["deflate", "none"]), default="none")
 @click.option("--ssl", metavar="FILE", help="PEM file with a certificate and its key: serve wss://")
+@click.option("--reuse-port", is_flag=True, help="share the port with other processes")
+@click.option(
+    "--backlog",
+    type=click.IntRange(1),
+    default=100,
+    show_default=True,
+    help="connections that may wait to be accepted",
+)
 @click.option("--debug-port", type=PORT, help="serve profiles on this port of 127.0.0.1")
 @click.option(
     "--debug-token",
@@ -80,15 +104,17 @@ Examples:
     help="for the profiles, 32 characters or more; better in $REFIMPL_DEBUG_TOKEN, since others can"
     " read a command line.  [default: a new one, shown once]",
 )
-@limits
+@limits(serve_websockets)
 def serve(
     host: str,
     port: int,
     app: str,
     origins: tuple[str, ...],
+    allowed_hosts: tuple[str, ...],
     subprotocols: tuple[str, ...],
     compression: str,
     ssl: str | None,
+    reuse_port: bool,
     debug_port: int | None,
     debug_token: str | None,
     **settings: Any,
@@ -99,9 +125,11 @@ def serve(
         host,
         port,
         origins=[None if origin == "none" else origin for origin in origins] or None,
+        allowed_hosts=allowed_hosts or None,
         subprotocols=subprotocols,
         compression=None if compression == "none" else compression,
         ssl=load_certificate(ssl) if ssl else None,
+        reuse_port=reuse_port or None,
         **settings,
     )
     log_to_stderr()

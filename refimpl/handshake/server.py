@@ -128,8 +128,9 @@ def check_host(request: Request, policy: Policy) -> None:
     """
     if policy.allowed_hosts is None or "*" in policy.allowed_hosts:
         return
-    target = ABSOLUTE.match(request.target)
-    asked = [policy.host or request.headers["Host"], *(target.groups() if target else ())]
+    asked = [policy.host or request.headers["Host"]]
+    if (target := ABSOLUTE.match(request.target)) is not None:
+        asked.append(target[1])
     matches = [HOST.fullmatch(host) for host in asked]
     if not all(match and comparable(match[1]) in policy.allowed_hosts for match in matches):
         message = "got a foreign Host, expected one of allowed_hosts (RFC 9110 7.4)"

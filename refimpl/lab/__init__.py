@@ -45,6 +45,9 @@ Code, errors, time, order
     with expect_error(RemoteProtocolError): must raise; prints the error in a line; async with too
     compare([f, g], argument)               fair timing: .ratio("f", "g") .at_least(5, "f", "g")
     await assert_nothing_left()             the last cell: 'nothing left: no task, no socket'
+Ask, and let try
+    with prediction("question?", "an answer", "another"):   what it prints is shown folded
+    cluster()                               a widget: two nodes and a store to cut, kill and heal
 
 `Frame`, `Request` and `Response` show themselves annotated once this package is imported.
 Matplotlib is imported when the first figure is drawn. `python -m tools.record.programs` makes the
@@ -68,10 +71,12 @@ from refimpl.lab.draw.sequence import draw_sequence
 from refimpl.lab.draw.states import draw_states, mermaid_states
 from refimpl.lab.leaks import assert_nothing_left
 from refimpl.lab.leaks import start_counting as _start_counting
+from refimpl.lab.prediction import prediction
 from refimpl.lab.source import expect_error, show
 from refimpl.lab.text import Text, hexdump, preview
 from refimpl.lab.timing import Comparison, compare, duration
 from refimpl.lab.valkey import valkey
+from refimpl.lab.widgets import cluster
 from refimpl.lab.wire.annotate import annotate
 from refimpl.lab.wire.capture import Capture
 from refimpl.lab.wire.chaos import Chaos, Faults, chaos
@@ -105,6 +110,7 @@ __all__ = [
     "canvas",
     "chain",
     "chaos",
+    "cluster",
     "compare",
     "dissect",
     "dissect_all",
@@ -123,6 +129,7 @@ __all__ = [
     "mermaid_states",
     "odometer",
     "points",
+    "prediction",
     "preview",
     "show",
     "stacked",

@@ -221,7 +221,8 @@ class WebSocket:
             self._waiting = self._waiting or Waiting()
             self._waiting.add(message, frame)
         elif core.role is Role.SERVER and core.agreement.extension is None:
-            writer.flush()
+            if writer.held:
+                writer.flush()
             writer.write(frame)
         else:
             core.send_text(message) if isinstance(message, str) else core.send_binary(message)

@@ -156,7 +156,7 @@ class Driver(asyncio.BufferedProtocol):
         self.closer.lost(exc)
         if self._owner is not None:
             self._owner.disconnected()
-        if not self.unparsed:
+        if not self.unparsed and self.core.state is not State.CLOSED:
             self._deliver_end()
         self.wake_reader()
         if self.writer.closed is not None:

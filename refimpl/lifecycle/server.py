@@ -41,9 +41,10 @@ __all__ = ["Server", "Serving", "serve"]
 Handler = Callable[[ServerConnection], Awaitable[None]]
 Listen = Callable[[Callable[[], Driver]], Awaitable[asyncio.Server]]
 
-# Connections accepted in one turn of the loop. asyncio takes `backlog` for it; where the process
-# has no descriptors left it fails as many times, with a traceback each, before it waits a second.
-ACCEPTS = 1
+# Connections accepted in one turn of the loop: a turn costs as much as a third of a handshake.
+# asyncio takes `backlog` for it; where the process has no descriptors left it fails as many times,
+# with a traceback each, before it waits a second.
+ACCEPTS = 16
 
 GRACE = 1.0  # seconds a handler has to notice that its connection is gone
 

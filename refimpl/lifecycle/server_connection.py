@@ -167,7 +167,8 @@ class ServerConnection(WebSocket):
         self.driver.writer.flush()
         start_heartbeat(self.driver)
         self.server.opened(self)
-        self.driver.parse()  # frames that came right behind the request
+        if self.core.unparsed:  # frames that came right behind the request
+            self.driver.parse()
 
     # --- refusing ---
 

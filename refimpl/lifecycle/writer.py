@@ -107,7 +107,7 @@ class Writer:
         if not inbox:
             self.flush()
             return
-        self.held += size
+        self.held += size + 2  # with the head of its frame: an empty message waits too
         if not self._flush_scheduled:
             self._flush_scheduled = True
             self._hold_until = monotonic() + MAX_HOLD

@@ -101,7 +101,7 @@ class Protocol(Sending):
         if acceptance.subprotocol or acceptance.extension:
             self.agreement = Agreement(acceptance.subprotocol, acceptance.extension)
         self._open()
-        return self.receive_data(limit=limit)
+        return self.receive_data(limit=limit) if self.unparsed else []
 
     def reject(self, response: Response) -> None:
         """Queue a server's refusal, or raise for one that may not travel; then close TCP."""
@@ -192,7 +192,7 @@ class Protocol(Sending):
         if self._phase is CONNECTING:
             events: list[Event] = [self._lose_handshake()]
         else:
-            events = self.receive_data()
+            events = self.receive_data() if self.unparsed else []
             if TRANSITIONS[self._phase, Trigger.RECEIVE] is not None:
                 events.append(self._end("sent" if self.close_sent else None))
         if self._phase is FAILING:

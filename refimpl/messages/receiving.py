@@ -7,7 +7,16 @@
 (b'\\x81\\x05Hello', 0)
 """
 
-from refimpl.framing import CONTROL, FIN, FIRST_BYTES, FIRST_BYTES_COMPRESSED, Buffer, Opcode, mask
+from refimpl.framing import (
+    CONTROL,
+    FIN,
+    FIRST_BYTES,
+    FIRST_BYTES_COMPRESSED,
+    LENGTH,
+    Buffer,
+    Opcode,
+    mask,
+)
 from refimpl.messages.events import Event
 
 __all__ = ["FINAL_BINARY", "FINAL_TEXT", "Input", "skip_small", "take_small"]
@@ -59,7 +68,9 @@ class Input:
             data, rest = data[-rest:], min(0, rest + len(data))
             self.position = -rest
         if rest <= 0:
-            self.buffer = data if type(data) is bytes else bytes(data)
+            # What begins with a frame of 64 KiB or more, by the form of its length, is to grow.
+            grows = type(data) is memoryview and len(data) > 1 and data[1] & LENGTH == 127
+            self.buffer = bytearray(data) if grows else bytes(data)
             return
         if not data:
             return

@@ -81,6 +81,8 @@ class Phase(Enum):
     DONE = 5, State.CLOSING  # nothing more is said or heard
     CLOSED = 6, State.CLOSED
 
+    __hash__ = object.__hash__  # Enum's hashes the name by a call, and each look-up asks
+
     def __init__(self, number: int, state: State) -> None:
         self.state = state
 
@@ -97,6 +99,8 @@ class Trigger(Enum):
     FAIL = auto()  # the peer broke a rule
     FLUSH = auto()  # our bytes are taken to be written
     LOSE_TCP = auto()  # end of stream
+
+    __hash__ = object.__hash__
 
 
 _ROWS: dict[Phase, dict[Trigger, Phase]] = {

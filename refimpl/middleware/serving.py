@@ -22,9 +22,11 @@ from uvicorn.importer import ImportFromStringError
 
 from refimpl.middleware.asgi import App
 
-__all__ = ["OUR_ENGINE", "Running", "bracketed", "running"]
+__all__ = ["OUR_ENGINE", "OUR_HTTP", "Running", "bracketed", "running"]
 
 OUR_ENGINE = "refimpl.middleware.engine.protocol:Engine"
+OUR_HTTP = "refimpl.middleware.engine.http:HTTP"
+"""uvicorn's `http` with deadlines: `running(app, settings={"http": OUR_HTTP})`."""
 
 
 class Loggers:

@@ -2,7 +2,7 @@
 
 The kind is "slowloris" (CVE-2007-6750), reported of a uvicorn server in
 github.com/xorbitsai/inference/pull/5213: uvicorn has no deadline for a head or a body. The rules in
-memory are in tests/test_engine_http.py and tests/test_lifecycle_server.py.
+memory are in tests/test_engine_http.py and tests/test_lifecycle_opening.py.
 """
 
 from __future__ import annotations

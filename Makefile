@@ -24,7 +24,7 @@ CHAPTER_00 := notebooks/00_first_echo.ipynb
 
 .DEFAULT_GOAL := help
 .PHONY: help lab demo test lint types pytest coverage notebooks exercises captures walk bench \
-        conformance conformance-full uvicorn-suite browser peers lock setup clean
+        conformance conformance-full uvicorn-suite browser peers fleet lock setup clean
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -138,6 +138,11 @@ browser: $(BROWSER_READY) $(NODE_READY)  ## Chromium, Node peers, a chapter run 
 
 peers: $(BENCH_READY)  ## the bench's rarer peers, each for a moment (needs Go; picows and uvloop from pip)
 	@$(PYTEST) -q -m peers tests/test_bench.py tests/test_engine_live.py $(PYTEST_ARGS)
+
+fleet: $(READY)  ## nodes, Valkey and a cluster of six, killed, stopped and cut off (some minutes)
+	@$(PYTEST) -q -m fleet $(FLEET_TESTS) $(PYTEST_ARGS)
+
+FLEET_TESTS = $(wildcard tests/test_sessions_*.py tests/fleet)
 
 # Exact versions of everything, for every supported Python and platform in one file. uv writes it
 # because pip cannot resolve for interpreters and platforms other than its own.

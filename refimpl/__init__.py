@@ -4,6 +4,7 @@ The stack, floor by floor; imports go down only:
     errors handshake framing messages envelope      the protocol without I/O: bytes in, events out
     lifecycle concurrency                           servers, clients and what runs them, on asyncio
     profiling middleware auth                       what happens inside; under ASGI; who may come in
+    sessions                                        who is connected where, on one node and on many
     chat                                            an application that uses all floors
 The tools; no floor imports them:
     cli bench                                       `refimpl ...`; a server beside its peers

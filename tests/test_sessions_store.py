@@ -230,7 +230,7 @@ class TestHistory:
     async def test_what_is_kept_no_more_is_counted(self, store: Store) -> None:
         lease = await store.begin("node-1")
         first = await say(store, lease, "m1")
-        for number in range(2, 301):
+        for number in range(2, 501):
             await say(store, lease, f"m{number}")
         history = await store.history("harbour", first)
         assert history.messages[0].number - 2 == history.missing

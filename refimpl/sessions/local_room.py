@@ -128,12 +128,15 @@ class LocalRoom(Generic[M]):
         """Fill what is missing from the store, and tell what cannot be filled."""
         while self.doubt:
             self.doubt = False
-            head = await self._store.correct(self.name, self.position)
-            if self._feed.is_behind(head, self.position):
+            seen = self.position
+            head = await self._store.correct(self.name, seen)
+            if self._feed.is_behind(head, seen):
                 await self._fill()
             if self._presence_doubt and not self._held():
                 self._presence_doubt = False
-                self._take_members(await self._store.members(self.name))
+                version = self._version
+                members = await self._store.members(self.name)
+                self._take_members(members, version)
 
     async def _fill(self) -> None:
         more = True
@@ -154,14 +157,18 @@ class LocalRoom(Generic[M]):
     def _held(self) -> bool:
         return asyncio.get_running_loop().time() < self._hold_until
 
-    def _take_members(self, members: Members) -> None:
+    def _take_members(self, members: Members, seen: int) -> None:
         """Take who is in the room from the store, and tell the difference.
 
-        A version that went backwards is of a store that forgot: the other nodes are given the time
-        in which they register their people again, before anybody is told to have left.
+        seen: our version when they were asked for. Where newer notices came meanwhile it is asked
+        for again. A version that went backwards is of a store that forgot: the other nodes get the
+        time in which they register their people again, before anybody is told to have left.
         """
         loop = asyncio.get_running_loop()
-        if members.version < self._version:
+        if seen <= members.version < self._version:
+            self._presence_doubt = self.doubt = True
+            return
+        if members.version < seen:
             self._version = members.version
             self._hold_until = loop.time() + self._store.limits.renew
             self._presence_doubt = True

@@ -1,7 +1,7 @@
 """A store in this process's memory: the default, and the plain form of what `ValkeyStore` does.
 
 Several nodes of one process can share it, which is how tests and lessons watch a node die without
-a server. Nothing here waits, so each change is one step. It ends with the process.
+a server. Nothing waits inside of a change, so each is one step. It ends with the process.
 
 >>> from refimpl.sessions.records import START
 >>> async def main():
@@ -18,17 +18,16 @@ a server. Nothing here waits, so each change is one step. It ends with the proce
 
 import asyncio
 import time
-from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from refimpl.sessions.errors import Fenced
+from refimpl.sessions.memory_room import Room
 from refimpl.sessions.records import (
     Connection,
     History,
     Lease,
     Members,
-    Message,
     Notice,
     Position,
     Presence,
@@ -68,26 +67,6 @@ class _Node:
     suspect: float | None = None
 
 
-@dataclass(slots=True)
-class _Room:
-    """A room: its history, who is in it by connection, and which lives of nodes take part."""
-
-    epoch: str
-    number: int = 0
-    id: str = ""
-    kept: deque[Message] = field(default_factory=deque)
-    known: OrderedDict[str, int] = field(default_factory=OrderedDict)
-    members: dict[str, str] = field(default_factory=dict)
-    users: Counter[str] = field(default_factory=Counter)
-    presence: int = 0
-    nodes: dict[str, int] = field(default_factory=dict)
-    used: float = 0.0
-
-    @property
-    def head(self) -> Position:
-        return Position(self.epoch, self.number, self.id)
-
-
 class MemoryStore:
     """Who is connected where, and what was said, in this process. now: seconds, never backwards."""
 
@@ -100,7 +79,7 @@ class MemoryStore:
         self._nodes: dict[str, _Node] = {}
         self._unswept: set[Lease] = set()
         self._connections: dict[str, Connection] = {}
-        self._rooms: dict[str, _Room] = {}
+        self._rooms: dict[str, Room] = {}
         self._callbacks: dict[str, list[Callback]] = {}
 
     async def close_store(self) -> None:
@@ -164,7 +143,7 @@ class MemoryStore:
         """Let a dead node's connections out of a room."""
         room = self._rooms[name]
         for id in [id for id in room.members if lease_of(id) == lease]:
-            self._let_out(name, room, id)
+            self._let_out(name, id)
         if room.nodes.get(lease.node) == lease.epoch:
             del room.nodes[lease.node]
 
@@ -226,30 +205,21 @@ class MemoryStore:
         self._check(lease)
         held = self._room(room)
         held.nodes[lease.node] = lease.epoch
-        if connection.id in held.members:
-            return False
-        held.members[connection.id] = connection.user
-        held.users[connection.user] += 1
-        first = held.users[connection.user] == 1
+        first = held.enter(connection.id, connection.user)
         if first:
-            held.presence += 1
             self._tell(room, Presence(room, connection.user, True, held.presence))
         return first
 
     async def leave(self, lease: Lease, room: str, connection: Connection) -> bool:
         """Let a connection out of a room; return whether it was its user's last."""
-        held = self._room(room)
-        return connection.id in held.members and self._let_out(room, held, connection.id)
+        return self._let_out(room, connection.id)
 
-    def _let_out(self, name: str, room: _Room, id: str) -> bool:
-        user = room.members.pop(id)
-        room.users[user] -= 1
-        if room.users[user]:
-            return False
-        del room.users[user]
-        room.presence += 1
-        self._tell(name, Presence(name, user, False, room.presence))
-        return True
+    def _let_out(self, name: str, id: str) -> bool:
+        room = self._room(name)
+        user = room.leave(id)
+        if user is not None:
+            self._tell(name, Presence(name, user, False, room.presence))
+        return user is not None
 
     async def detach(self, lease: Lease, room: str) -> None:
         """The node takes no part in a room any more."""
@@ -265,7 +235,9 @@ class MemoryStore:
     async def members(self, room: str) -> Members:
         """Return who is in a room as its notices tell it."""
         held = self._room(room)
-        return Members(frozenset(held.users), held.presence)
+        members = Members(frozenset(held.users), held.presence)
+        await self._told()
+        return members
 
     async def publish(
         self, lease: Lease, room: str, id: str, data: bytes, *, known: Position
@@ -276,33 +248,27 @@ class MemoryStore:
         self._check(lease)
         held.nodes[lease.node] = lease.epoch
         if id in held.known:
+            await self._told()
             return Position(held.epoch, held.known[id], id), False
-        held.number, held.id = held.number + 1, id
-        message = Message(room, held.number, held.epoch, id, data)
-        held.kept.append(message)
-        held.known[id] = held.number
-        if len(held.kept) > self.limits.keep:
-            held.kept.popleft()
-        if len(held.known) > self.limits.remember:
-            held.known.popitem(last=False)
+        message = held.add(room, id, data, self.limits)
         self._tell(room, message)
+        await self._told()
         return message.position, True
 
     async def history(self, room: str, after: Position) -> History:
         """Return what stands behind a place, a page of it."""
         held, limit = self._room(room), self.limits.page
         check_epoch(after)
-        same = after.epoch == held.epoch and after.number <= held.number
-        if same and after.id:
-            there = [each.id for each in held.kept if each.number == after.number]
-            same = not there or there == [after.id]
-        behind = after.number if same else 0
-        entries = [each for each in held.kept if each.number > behind]
-        return page_of(held.head, after, entries[:limit], limit)
+        entries = held.behind(after)
+        page = page_of(held.head, after, entries[:limit], limit)
+        await self._told()
+        return page
 
     async def known_ids(self, room: str) -> list[str]:
         """Return the ids by which a resend is recognised, oldest first."""
-        return list(self._room(room).known)
+        known = list(self._room(room).known)
+        await self._told()
+        return known
 
     async def heads(self, lease: Lease, rooms: Sequence[str]) -> dict[str, Head | None]:
         """Return the heads of rooms."""
@@ -313,11 +279,14 @@ class MemoryStore:
                 continue
             registered = room.nodes.get(lease.node) == lease.epoch
             found[name] = Head(room.head, room.presence, registered)
+        await self._told()
         return found
 
     async def correct(self, room: str, known: Position) -> Position:
         """Return the head: this history never loses what a node has seen."""
-        return self._room(room).head
+        head = self._room(room).head
+        await self._told()
+        return head
 
     async def subscribe(self, room: str, callback: Callback) -> None:
         """Have a room's notices told from now on."""
@@ -329,12 +298,17 @@ class MemoryStore:
         if callback in callbacks:
             callbacks.remove(callback)
 
-    def _room(self, name: str) -> _Room:
+    def _room(self, name: str) -> Room:
         if name not in self._rooms:
-            self._rooms[check_room(name)] = _Room(new_epoch())
+            self._rooms[check_room(name)] = Room(new_epoch())
         room = self._rooms[name]
         room.used = self._now()
         return room
+
+    @staticmethod
+    async def _told() -> None:
+        """Let the notices of what an answer tells come before the answer."""
+        await asyncio.sleep(0)
 
     def _tell(self, room: str, notice: Notice) -> None:
         """Tell all nodes in the loop's next turn, as a server would: never inside of this call."""

@@ -2,7 +2,8 @@
 
 A store knows which nodes live, which connections each user has, who is in which room, and what was
 said there. Each call is one step that happens wholly or not at all, and may be repeated: asked for
-twice, it is done once. Writes name the life of the node that asks for them.
+twice, it is done once. Writes name the life of the node that asks for them. Notices of what an
+answer tells come before the answer.
 
 Functions that both stores share stand here too, so that there is one place where they are right.
 """

@@ -12,7 +12,7 @@ from refimpl.sessions import Limits, MemoryStore, Store, ValkeyStore
 
 SECONDS = 30  # in which whatever a test waits for has happened, on any machine
 
-LIMITS = Limits(lease=0.6, keep=20, remember=40, page=8)
+LIMITS = Limits(lease=0.6, keep=200, remember=400, page=8)
 
 _numbers = itertools.count(1)
 

@@ -6,8 +6,18 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from typing import Any
 
-from refimpl.sessions import START, Connection, Joined, Message, Node, Position, Presence, Resync
-from refimpl.sessions import Store, StoreState
+from refimpl.sessions import (
+    START,
+    Connection,
+    Joined,
+    Message,
+    Node,
+    Position,
+    Presence,
+    Resync,
+    Store,
+    StoreState,
+)
 
 
 class Tab:

@@ -130,9 +130,9 @@ class Cluster(AbstractContextManager["Cluster"]):
         self._until(lambda: all(self._knows(client, 6) for client in clients))
         for client, name in zip(clients[3:], names[:3], strict=True):
             client.execute_command("CLUSTER", "REPLICATE", name)
-        self._until(lambda: all(self._is_whole(client) for client in clients))
         for client in clients:
             client.close()
+        self.whole()
 
     @staticmethod
     def _knows(client: redis.Redis, nodes: int) -> bool:
@@ -153,6 +153,20 @@ class Cluster(AbstractContextManager["Cluster"]):
         while not condition():  # type: ignore[operator]
             assert time.monotonic() < deadline, "the cluster did not form"
             time.sleep(0.05)
+
+    def whole(self) -> None:
+        """Wait until every slot has a primary and a replica that follows it."""
+        clients = [server.client() for server in self.servers]
+        self._until(lambda: all(self._is_whole(client) for client in clients))
+        for client in clients:
+            client.close()
+
+    def primaries(self) -> list[Valkey]:
+        """Return the servers that own slots now."""
+        with self.servers[0].client() as client:
+            ranges = client.execute_command("CLUSTER", "SLOTS")
+        ports = {port for _, _, (_, port, *_), *_ in ranges}
+        return [server for server in self.servers if server.port in ports]
 
     def primary_of(self, key: str) -> Valkey:
         """Return the server that owns a key's slot now."""

@@ -77,8 +77,8 @@ class Address:
 class Endpoint:
     """A server. link: the connection, None while there is none; error: why there is none.
 
-    on_ready is told after each connecting, on_lost after each loss. prepare: commands that each
-    new connection begins with.
+    on_ready is told of each connection, on_lost of each loss and each failed attempt. prepare:
+    commands that each new connection begins with.
     """
 
     def __init__(
@@ -121,6 +121,7 @@ class Endpoint:
                 link = await self._connect(lost.set)
             except (OSError, SessionsError) as error:  # a TimeoutError is an OSError
                 self.error = error
+                self._on_lost(self)
                 await asyncio.sleep(backoff.next_delay())
                 continue
             backoff.reset()

@@ -7,6 +7,7 @@ whose life is over can write nothing new, and whoever clears it away finds all t
 
 import asyncio
 
+from refimpl.sessions.errors import StoreFull
 from refimpl.sessions.records import Lease, check_node
 from refimpl.sessions.store import Limits
 from refimpl.sessions.valkey.answers import number_of, reading
@@ -40,7 +41,10 @@ class Leases:
     async def renew(self, lease: Lease) -> bool:
         """Live on; False where the store had forgotten the node. Raises Fenced."""
         answer = await self._renew(lease)
-        await self._enlist(lease)
+        try:
+            await self._enlist(lease)
+        except StoreFull:
+            pass  # it stands there already, or will when there is room; the lease itself is renewed
         return answer == b"OK"
 
     async def retire(self, lease: Lease) -> None:

@@ -78,10 +78,14 @@ class Router:
         deadline = self._loop.time() + self._timeout
         try:
             while self._seed.link is None or (self._seed.cluster and not self._owners):
+                if isinstance(self._seed.error, StoreRefused | BadAnswer):
+                    raise self._seed.error  # no repetition will mend it
                 await self._wait(deadline)
-        except StoreUnavailable as error:
+        except BaseException as error:
             await self.stop()
-            raise self._reason(self._seed) from error
+            if isinstance(error, StoreUnavailable):
+                raise self._reason(self._seed) from error
+            raise
 
     async def stop(self) -> None:
         """End all connections."""

@@ -32,6 +32,9 @@ class Wire(asyncio.Transport):
     def is_closing(self) -> bool:
         return self.closing
 
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        self.high = high
+
     def abort(self) -> None:
         if not self.closing:
             self.closing = True
@@ -143,6 +146,14 @@ class TestEnds:
         link.data_received(b":1\r\n")
         link.call("GET", "a")
         assert link.waiting == 5
+
+    async def test_more_than_the_network_takes_is_refused(self, link: Link) -> None:
+        assert wire(link).high == 8 * 2**20
+        link.pause_writing()
+        with pytest.raises(Busy):
+            link.call("GET", "a")
+        link.resume_writing()
+        link.call("GET", "a")
 
     async def test_silence_while_an_answer_is_due_ends_it(self, link: Link) -> None:
         with pytest.raises(StoreUnavailable, match=r"said nothing for 0\.2 s"):

@@ -9,6 +9,7 @@ Redis or Valkey: what an experiment writes there it must remove.
 """
 
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -29,5 +30,7 @@ def valkey() -> Iterator[str]:
     except ImportError as error:  # no wheel for Windows
         message = "found no server: set REDIS_URL to one, as in redis://127.0.0.1:6379"
         raise RuntimeError(message) from error
-    with ValkeyServer(databases=1, maxclients=1000) as server:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]  # of its own accord it tries the same ones as all others
+    with ValkeyServer(port=port, databases=1, maxclients=1000) as server:
         yield f"redis://127.0.0.1:{server.port}"

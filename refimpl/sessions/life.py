@@ -85,8 +85,8 @@ class Life:
         self._on_over()
         try:
             await self.begin()
-        except StoreUnavailable:
-            pass  # the next renewal tries again
+        except SessionsError as error:
+            logger.warning("%s has no place in the store yet: %s", self.name, error)
 
     async def sweep(self) -> None:
         """Clear away what dead nodes left. Raises SessionsError."""

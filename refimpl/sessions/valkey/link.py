@@ -8,7 +8,8 @@ queue. Three things matter more than speed:
   place in the queue stays, so the answer is never given to the next in line.
 - *Nothing waits for ever.* No byte for `timeout` seconds while an answer is due: the connection is
   given up, and everybody who waits is told.
-- *Nothing grows for ever.* More than `most` commands without an answer are refused.
+- *Nothing grows for ever.* More than `most` commands without an answer are refused, and all of them
+  while more than 8 MiB wait for the network.
 
 Messages of channels come on the same connection (RESP3, "pushes") and go to `on_push`.
 """
@@ -29,6 +30,7 @@ Word = bytes | str
 Reply = Any  # what RESP3 has: bytes, int, float, bool, None, list, dict, or a hiredis.ReplyError
 Push = Callable[[list[Any]], None]
 
+WRITE_LIMIT = 8 * 2**20  # bytes
 CONFIRMED = {b"ssubscribe", b"sunsubscribe"}
 NOT_ENOUGH = object()  # what the parser gives when it needs more bytes: no reply is this
 
@@ -58,6 +60,7 @@ class Link(asyncio.Protocol):
         self._waiting: deque[_Entry] = deque()
         self._out: list[bytes] = []
         self._transport: asyncio.Transport | None = None
+        self._blocked = False
         self._heard = 0  # pieces of data
         self._watch: asyncio.TimerHandle | None = None
         self._error: Exception | None = None
@@ -91,8 +94,9 @@ class Link(asyncio.Protocol):
         transport = self._transport
         if transport is None or transport.is_closing():
             raise StoreUnavailable("the connection to the store is gone; ask again")
-        if len(self._waiting) >= self._most:
-            raise Busy(f"{self._most} commands wait for the store already; ask less, or later")
+        if len(self._waiting) >= self._most or self._blocked:
+            waiting = len(self._waiting)
+            raise Busy(f"{waiting} commands wait for the store already; ask less, or later")
         if not self._out:
             self._loop.call_soon(self._flush)
         self._out.append(hiredis.pack_command(words))  # type: ignore[arg-type]
@@ -122,7 +126,17 @@ class Link(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
-        self._transport = transport  # type: ignore[assignment]
+        assert isinstance(transport, asyncio.Transport)
+        transport.set_write_buffer_limits(high=WRITE_LIMIT)
+        self._transport = transport
+
+    def pause_writing(self) -> None:
+        """Refuse commands: the network takes less than is asked."""
+        self._blocked = True
+
+    def resume_writing(self) -> None:
+        """Take commands again."""
+        self._blocked = False
 
     def data_received(self, data: bytes) -> None:
         """Hand each reply to whoever waited for it, each push to on_push."""

@@ -186,6 +186,8 @@ class TestPubSub:
                 if number % 10 == 5:
                     with server.client() as client:
                         client.client_kill_filter(_type=kind)
+                    await until(lambda: not one.ready, 5) if kind == "pubsub" else None
+                    await until(lambda: one.ready and two.ready, 2)
                 await publish(one, f"m{number}")
             for tab in (ada, bob):
                 await until(lambda tab=tab: len(tab.ids) == 60)

@@ -176,6 +176,10 @@ class TestEvents:
             (Resync("r", Position("e", 3, "m"), 4), {"epoch": "e", "number": 3, "missing": 4}),
             (Presence("r", "ада", True, 9), {"user": "ада", "here": True}),
             (StoreState(True), {"type": "store", "degraded": True}),
+            (
+                Message("r", 1, "e", 'm"\\', b'"\n\0\\'),
+                {"id": 'm"\\', "data": '"\n\0\\', "number": 1},
+            ),
             (Message("r", 1, "e", "m", b"\xff"), {"data": "\N{REPLACEMENT CHARACTER}"}),
         ],
     )

@@ -19,6 +19,7 @@ from refimpl.sessions import (
     Position,
     Recheck,
     Store,
+    room_of_user,
 )
 from tests.support.stores import memory_store, until, valkey_store
 from tests.support.tabs import Tab, node_on, seat
@@ -128,6 +129,14 @@ class TestTalk:
             await one.publish("harbour", f"m{number}", b"")
         await until(lambda: len(set(tab.ids)) == 20)
         assert tab.ids == [f"m{number}" for number in range(20)]
+
+    async def test_all_tabs_of_a_user_on_all_nodes(self, nodes: Two) -> None:
+        room = room_of_user("ada")
+        tabs = [(await seat(node, "ada", room))[1] for node in (*nodes, *nodes)]
+        _, bob = await seat(nodes[0], "bob")
+        await nodes[1].publish(room, "signed-out", b"")
+        await until(lambda: all(tab.ids == ["signed-out"] for tab in tabs))
+        assert bob.ids == []
 
     async def test_a_bad_room_leaves_nothing_behind(self, nodes: Two) -> None:
         one, _ = nodes

@@ -83,6 +83,7 @@ from refimpl.sessions.records import (
     Position,
     Presence,
     Recheck,
+    room_of_user,
 )
 from refimpl.sessions.store import Head, Limits, Store
 from refimpl.sessions.valkey import ValkeyStore
@@ -121,4 +122,5 @@ __all__ = [
     "StoreUnavailable",
     "ValkeyStore",
     "as_json",
+    "room_of_user",
 ]

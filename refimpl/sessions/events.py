@@ -11,6 +11,7 @@ the one in there; messages follow that it may have already, which it knows by th
 
 import json
 from dataclasses import dataclass
+from json.encoder import encode_basestring as quoted
 
 from refimpl.sessions.records import Message, Position, Presence
 
@@ -53,20 +54,22 @@ Event = Joined | Resync | Message | Presence | StoreState
 
 def as_json(event: Event) -> str:
     """Return an event on one line; a message's data as text, what is no UTF-8 replaced."""
+    if isinstance(event, Message):
+        return _message_as_json(event)
     return json.dumps(_fields(event), ensure_ascii=False, separators=(",", ":"))
 
 
-def _fields(event: Event) -> dict[str, object]:
+def _message_as_json(message: Message) -> str:
+    """Return it put together by hand; names of rooms and epochs need no quoting."""
+    return (
+        f'{{"type":"message","room":"{message.room}","epoch":"{message.epoch}",'
+        f'"number":{message.number},"id":{quoted(message.id)},'
+        f'"data":{quoted(message.data.decode(errors="replace"))}}}'
+    )
+
+
+def _fields(event: Joined | Resync | Presence | StoreState) -> dict[str, object]:
     match event:
-        case Message(room, number, epoch, id, data):
-            return {
-                "type": "message",
-                "room": room,
-                "epoch": epoch,
-                "number": number,
-                "id": id,
-                "data": data.decode(errors="replace"),
-            }
         case Presence(room, user, here):
             return {"type": "presence", "room": room, "user": user, "here": here}
         case Joined(room, place, missing, messages, users):

@@ -151,9 +151,9 @@ class LocalRooms(Generic[M]):
         heads = await self._store.heads(lease, [room.name for room in rooms])
         known = True
         for room, (position, version) in zip(rooms, seen, strict=True):
-            head = heads[room.name]
-            if self._rooms.get(room.name) is not room:
+            if room.name not in heads or self._rooms.get(room.name) is not room:
                 continue
+            head = heads[room.name]
             known = known and head is not None and (head.registered or room.empty)
             if head is not None:
                 room.compare(head, position, version)
@@ -161,10 +161,11 @@ class LocalRooms(Generic[M]):
 
 
 async def each(items: Iterable[T], work: Callable[[T], Awaitable[None]]) -> None:
-    """Do work for many, a bounded number at a time; those begun end before a failure is raised."""
-    waiting = list(items)
+    """Do work for many, a bounded number at a time; for all of them, before a failure is raised."""
+    waiting, failures = list(items), []
     for start in range(0, len(waiting), AT_ONCE):
         some = waiting[start : start + AT_ONCE]
-        for result in await asyncio.gather(*map(work, some), return_exceptions=True):
-            if isinstance(result, BaseException):
-                raise result
+        results = await asyncio.gather(*map(work, some), return_exceptions=True)
+        failures += [result for result in results if isinstance(result, BaseException)]
+    if failures:
+        raise failures[0]

@@ -75,6 +75,7 @@ class MemoryStore:
     ) -> None:
         self.limits = limits or Limits()
         self.degraded = False
+        self.listening = True
         self._now = now
         self._nodes: dict[str, _Node] = {}
         self._unswept: set[Lease] = set()

@@ -135,6 +135,11 @@ class Node(Generic[M]):
         """Whether the store is out of reach."""
         return self._life.degraded or self.store.degraded
 
+    @property
+    def ready(self) -> bool:
+        """Whether new people may come: it lives, the store is there, and every room is heard."""
+        return self.lease is not None and not self.degraded and self.store.listening
+
     def metrics(self) -> Metrics:
         """Return the node's numbers as they are now."""
         epoch = self.lease.epoch if self.lease else 0
@@ -289,7 +294,7 @@ class Node(Generic[M]):
 
     async def _compare(self) -> None:
         """Compare all rooms with the store."""
-        if not self.degraded and not await self._rooms.compare():
+        if not await self._rooms.compare():
             self._forgotten()
 
     async def _register(self) -> None:

@@ -13,6 +13,7 @@ refimpl.sessions.errors.BadValue: got a bad room, expected 1 to 64 characters of
 
 import re
 from dataclasses import dataclass
+from hashlib import sha256
 
 from refimpl.sessions.errors import BadValue
 
@@ -35,6 +36,7 @@ __all__ = [
     "check_node",
     "check_room",
     "check_user",
+    "room_of_user",
 ]
 
 MAX_DATA = 64 * 1024  # bytes of one message
@@ -156,6 +158,18 @@ def lease_of(connection_id: str) -> Lease:
     if not (NODE.fullmatch(node) and epoch.isdecimal() and len(epoch) < 17 and ID.fullmatch(tail)):
         raise BadValue("got a bad connection id, expected one that open() gave")
     return Lease(node, int(epoch))
+
+
+def room_of_user(user: str) -> str:
+    """Return the name of a room of a user's own.
+
+    Have each of its connections join it: what is published there reaches all tabs on all nodes.
+
+    >>> check_room(room_of_user("ada")) == room_of_user("ada") != room_of_user("bob")
+    True
+    """
+    digest = sha256(check_user(user).encode(), usedforsecurity=False)
+    return f"user-{digest.hexdigest()[:40]}"
 
 
 def check_room(room: str) -> str:

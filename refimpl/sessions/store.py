@@ -75,6 +75,10 @@ class Store(Protocol):
     def degraded(self) -> bool:
         """Whether the store is known to be out of reach."""
 
+    @property
+    def listening(self) -> bool:
+        """Whether every subscription stands; while one does not, its notices come late."""
+
     async def close_store(self) -> None:
         """Let go of what the store holds in this process."""
 
@@ -151,7 +155,10 @@ class Store(Protocol):
         """Return the ids by which a resend is recognised, oldest first."""
 
     async def heads(self, lease: Lease, rooms: Sequence[str]) -> dict[str, Head | None]:
-        """Return the heads of rooms; None for one that the store does not know."""
+        """Return the heads of rooms; None for one that the store does not know.
+
+        Rooms whose server is out of reach are left out.
+        """
 
     async def correct(self, room: str, known: Position) -> Position:
         """Tell the store what this node has seen; a history that lacks it gets a new epoch.

@@ -127,3 +127,44 @@ async def test_slots_that_move_while_a_room_talks(cluster: Cluster) -> None:
         await until(lambda: len(tab.ids) == count)
         assert tab.ids == [f"m{number}" for number in range(count)]
         assert tab.missing == 0
+
+
+async def test_a_replica_that_had_not_heard_the_last_messages(cluster: Cluster) -> None:
+    """The tail is lost with the primary, and its numbers are given a second time: all are told."""
+    async with (
+        valkey_store(cluster.url, prefix="tail:") as far,
+        valkey_store(cluster.url, prefix="tail:") as near,
+        node_on(near, "near") as one,
+        node_on(far, "far") as two,
+    ):
+        (_, ada), (_, bob) = await seat(one, "ada"), await seat(two, "bob")
+        for number in range(20):
+            place, _ = await one.publish("harbour", f"m{number}", b"")
+        victim = cluster.primary_of(room_keys("tail:", "harbour").meta.decode())
+        replica = cluster.replica_of(victim)
+        replica.pause()
+        with victim.client() as client:
+            client.execute_command("CLIENT", "KILL", "TYPE", "replica")  # it hears no more
+            for number in range(20, 30):
+                place, _ = await one.publish("harbour", f"m{number}", b"")
+            await until(lambda: len(ada.ids) == len(bob.ids) == 30)
+            victim.kill()
+        replica.resume()
+
+        async def say(id: str) -> bool:
+            try:
+                await two.publish("harbour", id, b"")
+            except StoreUnavailable:
+                return False
+            return True
+
+        await until(lambda: say("after"), 60)
+        await until(lambda: "after" in ada.ids and "after" in bob.ids)
+        assert ada.ids == bob.ids == [*(f"m{number}" for number in range(30)), "after"]
+        assert ada.place == bob.place
+        assert ada.place.epoch != place.epoch
+        assert ada.place.number == 31
+        assert ada.missing == bob.missing == 10  # nobody can get them any more
+        _, late = await seat(one, "late", after=place)
+        assert "after" in late.ids
+        assert one.metrics().counts["fenced"] == two.metrics().counts["fenced"] == 0

@@ -168,6 +168,12 @@ class Cluster(AbstractContextManager["Cluster"]):
         ports = {port for _, _, (_, port, *_), *_ in ranges}
         return [server for server in self.servers if server.port in ports]
 
+    def replica_of(self, primary: Valkey) -> Valkey:
+        """Return the server that follows a primary."""
+        with primary.client() as client:
+            ((_, port, _),) = client.execute_command("ROLE")[2]
+        return next(each for each in self.servers if each.port == int(port))
+
     def primary_of(self, key: str) -> Valkey:
         """Return the server that owns a key's slot now."""
         for server in self.servers:

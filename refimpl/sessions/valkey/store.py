@@ -112,6 +112,11 @@ class ValkeyStore:
         """Whether the store, or one server of a cluster, is out of reach."""
         return self._calls.router.degraded
 
+    @property
+    def listening(self) -> bool:
+        """Whether every subscription stands; while one does not, its notices come late."""
+        return self._calls.subscriptions.stand()
+
     def listen(self, listener: Listener) -> None:
         """Have changes of `degraded` told, and each return of the store."""
         self._calls.listeners.append(listener)
@@ -249,7 +254,6 @@ class ValkeyStore:
             str(lease.epoch),
             known.epoch,
             str(known.number),
-            new_epoch(),
             keys.channel,
             id,
             data,
@@ -299,7 +303,13 @@ class ValkeyStore:
             meta = room_keys(self._prefix, room).meta
             return head_of(await self._calls.command("HMGET", meta, *fields), lease)
 
-        return dict(zip(rooms, await self._calls.all(head, rooms), strict=True))
+        async def reachable(room: str) -> tuple[str, Head | None] | None:
+            try:
+                return room, await head(room)
+            except StoreUnavailable:
+                return None
+
+        return dict(filter(None, await self._calls.all(reachable, rooms)))
 
     async def correct(self, room: str, known: Position) -> Position:
         """Tell the store what this node has seen; a history that lacks it gets a new epoch."""

@@ -73,6 +73,13 @@ class Subscriptions:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    def stand(self) -> bool:
+        """Whether all channels are listened to on a connection that stands."""
+        return all(
+            channel.confirmed_by is not None and channel.confirmed_by.link is not None
+            for channel in self._channels.values()
+        )
+
     def take(self, push: list[Any]) -> None:
         """Take a push of any server."""
         if push[0] == b"smessage":

@@ -35,6 +35,12 @@ LIVES = (
         why="more than 15 seconds after the last renewal it does not hold",
     ),
     Case(
+        "a renewal at this very moment",
+        call(10, [(10, "node-1", 1)], ADA),
+        expect=["ada"],
+        why="a renewal at now has happened",
+    ),
+    Case(
         "a renewal that is not made yet",
         call(30, [(0, "node-1", 1), (40, "node-1", 1)], ADA),
         expect=[],

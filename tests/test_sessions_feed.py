@@ -16,6 +16,7 @@ from refimpl.sessions import (
     START,
     History,
     Joined,
+    Limits,
     MemoryStore,
     Message,
     Position,
@@ -27,7 +28,6 @@ from refimpl.sessions import (
 from refimpl.sessions.feed import Feed, Verdict
 from refimpl.sessions.local_room import LocalRoom
 from refimpl.sessions.store import page_of
-from tests.support.stores import LIMITS
 
 
 def message(number: int, epoch: str = "e", id: str = "") -> Message:
@@ -119,11 +119,12 @@ class TestByChance:
     @given(st.lists(st.sampled_from("pldhr"), max_size=60))
     def test_whatever_is_lost_everybody_has_all_or_is_told(self, steps: list[str]) -> None:
         """p: publish; l: publish, and the notice is lost; d: it comes twice; h: heads are compared;
-        r: 100 more are published than the room keeps."""
+        r: more are published than the room keeps."""
         asyncio.run(self.play(steps))
 
     async def play(self, steps: list[str]) -> None:
-        store = MemoryStore(limits=LIMITS)
+        limits = Limits(keep=20, remember=40, page=8)
+        store = MemoryStore(limits=limits)
         lease = await store.begin("node-1")
         heard: list[Any] = []
         said: list[str] = []
@@ -156,7 +157,7 @@ class TestByChance:
             if step == "h":
                 await compare()
             elif step == "r":
-                for _ in range(LIMITS.keep + 100):
+                for _ in range(limits.keep + 5):
                     await publish(0)
             else:
                 await publish("lpd".index(step))

@@ -197,6 +197,7 @@ class LocalRoom(Generic[M]):
 
     def admit(self, member: M) -> None:
         """Keep for a member what comes from now on, until `welcome`."""
+        self.members.pop(member, None)
         self._joining.setdefault(member, [])
 
     def dismiss(self, member: M) -> None:

@@ -59,7 +59,9 @@ class LocalRooms(Generic[M]):
     async def let_go(self, name: str) -> None:
         """Listen no more to a room, if nobody is in it here. Raises SessionsError."""
         local = self._rooms.get(name)
-        if local and local.empty:
+        if detaching := self._detaching.get(name):
+            await asyncio.wait([detaching])
+        elif local and local.empty:
             await self._change(self._detaching, name, self._detach)
 
     def clear(self) -> None:
@@ -144,6 +146,8 @@ class LocalRooms(Generic[M]):
 
         Behind a lost last message there is no next one to tell of it. Raises SessionsError.
         """
+        # Whoever began a room may have been cancelled meanwhile: then nobody is in it.
+        await each([name for name, room in self._rooms.items() if room.empty], self.let_go)
         lease, rooms = self._life.lease, list(self._rooms.values())
         if lease is None or not rooms:
             return True

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from refimpl.sessions import StoreUnavailable
+from refimpl.sessions import Limits, StoreUnavailable
 from refimpl.sessions.valkey.keys import room_keys
 from tests.fleet.pages import Page, Process, lost_silently
-from tests.support.stores import LIMITS, until, valkey_store
+from tests.support.stores import until, valkey_store
 from tests.support.tabs import node_on, seat
 from tests.support.valkeys import Cluster
 
@@ -51,7 +51,7 @@ async def test_pages_of_two_processes(cluster: Cluster) -> None:
 
 async def test_every_primary_in_turn_under_twelve_rooms(cluster: Cluster) -> None:
     """With WAIT 1 nothing acknowledged is lost; without a replica nothing is acknowledged."""
-    limits = LIMITS.__class__(lease=6, keep=2000, remember=4000)
+    limits = Limits(lease=6, keep=2000, remember=4000)
     async with (
         valkey_store(cluster.url, limits=limits, replicas=1) as store,
         node_on(store, "node-1") as node,
@@ -96,7 +96,7 @@ async def test_every_primary_in_turn_under_twelve_rooms(cluster: Cluster) -> Non
 async def test_slots_that_move_while_a_room_talks(cluster: Cluster) -> None:
     """MOVED and ASK: a slot is handed from one primary to another, with its channel."""
     async with (
-        valkey_store(cluster.url, prefix="moving:") as store,
+        valkey_store(cluster.url, prefix="moving:", limits=Limits(lease=6)) as store,
         node_on(store, "node-1") as node,
     ):
         _, tab = await seat(node, "ada", "room-1")
@@ -132,8 +132,8 @@ async def test_slots_that_move_while_a_room_talks(cluster: Cluster) -> None:
 async def test_a_replica_that_had_not_heard_the_last_messages(cluster: Cluster) -> None:
     """The tail is lost with the primary, and its numbers are given a second time: all are told."""
     async with (
-        valkey_store(cluster.url, prefix="tail:") as far,
-        valkey_store(cluster.url, prefix="tail:") as near,
+        valkey_store(cluster.url, prefix="tail:", limits=Limits(lease=6)) as far,
+        valkey_store(cluster.url, prefix="tail:", limits=Limits(lease=6)) as near,
         node_on(near, "near") as one,
         node_on(far, "far") as two,
     ):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from refimpl import connect
@@ -45,6 +47,14 @@ async def test_it_can_be_killed_and_says_no_goodbye() -> None:
         assert not one.running
         await websocket.wait_closed()
         assert websocket.close_code == 1006
+
+
+async def test_it_ends_where_its_parent_is_gone() -> None:
+    async with program(echo, "hello") as one:
+        assert one._process.stdin is not None
+        one._process.stdin.close()
+        await asyncio.to_thread(one._process.wait, 30)
+        assert not one.running
 
 
 @pytest.mark.parametrize(("main", "words"), [(silent, "[]"), (broken, "no such room")])

@@ -101,16 +101,16 @@ class TestPages:
     )
     def test_what_is_missing(self, numbers: list[int], after: int, missing: int) -> None:
         entries = [message(number) for number in numbers]
-        history = page_of(Position("e", 10, "m10"), Position("e", after), entries, 8)
+        history = page_of(Position("e", 10, "m10"), Position("e", after), 0, entries, 8)
         assert history.missing == missing
         assert not history.more
 
     def test_who_is_new_misses_nothing(self) -> None:
-        assert page_of(Position("e", 10), START, [message(10)], 8).missing == 0
+        assert page_of(Position("e", 10), START, 0, [message(10)], 8).missing == 0
 
     def test_a_full_page_says_where_to_read_on(self) -> None:
         entries = [message(number) for number in (5, 6)]
-        history = page_of(Position("e", 9, "m9"), Position("e", 2), entries, 2)
+        history = page_of(Position("e", 9, "m9"), Position("e", 2), 0, entries, 2)
         assert (history.more, history.missing) == (True, 2)
         assert history.position == Position("e", 6, "m6")
 

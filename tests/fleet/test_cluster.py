@@ -131,14 +131,16 @@ async def test_slots_that_move_while_a_room_talks(cluster: Cluster) -> None:
 
 async def test_a_replica_that_had_not_heard_the_last_messages(cluster: Cluster) -> None:
     """The tail is lost with the primary, and its numbers are given a second time: all are told."""
+    limits = Limits(lease=6, page=8)
     async with (
-        valkey_store(cluster.url, prefix="tail:", limits=Limits(lease=6)) as far,
-        valkey_store(cluster.url, prefix="tail:", limits=Limits(lease=6)) as near,
+        valkey_store(cluster.url, prefix="tail:", limits=limits) as far,
+        valkey_store(cluster.url, prefix="tail:", limits=limits) as near,
         node_on(near, "near") as one,
         node_on(far, "far") as two,
     ):
         (_, ada), (_, bob) = await seat(one, "ada"), await seat(two, "bob")
-        for number in range(20):
+        first, _ = await one.publish("harbour", "m0", b"")
+        for number in range(1, 20):
             place, _ = await one.publish("harbour", f"m{number}", b"")
         victim = cluster.primary_of(room_keys("tail:", "harbour").meta.decode())
         replica = cluster.replica_of(victim)
@@ -164,7 +166,10 @@ async def test_a_replica_that_had_not_heard_the_last_messages(cluster: Cluster) 
         assert ada.place == bob.place
         assert ada.place.epoch != place.epoch
         assert ada.place.number == 31
-        assert ada.missing == bob.missing == 10  # nobody can get them any more
+        assert ada.resyncs and bob.resyncs
+        assert ada.missing == bob.missing == 0  # they have what the store has not
+        _, early = await seat(one, "early", after=first)
+        assert (len(early.ids), early.missing) == (21, 10)  # the others can get it no more
         _, late = await seat(one, "late", after=place)
         assert "after" in late.ids
         assert one.metrics().counts["fenced"] == two.metrics().counts["fenced"] == 0

@@ -16,6 +16,7 @@ from refimpl.sessions import (
     START,
     History,
     Joined,
+    Limits,
     MemoryStore,
     Message,
     Position,
@@ -27,7 +28,6 @@ from refimpl.sessions import (
 from refimpl.sessions.feed import Feed, Verdict
 from refimpl.sessions.local_room import LocalRoom
 from refimpl.sessions.store import page_of
-from tests.support.stores import LIMITS
 
 
 def message(number: int, epoch: str = "e", id: str = "") -> Message:
@@ -101,16 +101,16 @@ class TestPages:
     )
     def test_what_is_missing(self, numbers: list[int], after: int, missing: int) -> None:
         entries = [message(number) for number in numbers]
-        history = page_of(Position("e", 10, "m10"), Position("e", after), entries, 8)
+        history = page_of(Position("e", 10, "m10"), Position("e", after), 0, entries, 8)
         assert history.missing == missing
         assert not history.more
 
     def test_who_is_new_misses_nothing(self) -> None:
-        assert page_of(Position("e", 10), START, [message(10)], 8).missing == 0
+        assert page_of(Position("e", 10), START, 0, [message(10)], 8).missing == 0
 
     def test_a_full_page_says_where_to_read_on(self) -> None:
         entries = [message(number) for number in (5, 6)]
-        history = page_of(Position("e", 9, "m9"), Position("e", 2), entries, 2)
+        history = page_of(Position("e", 9, "m9"), Position("e", 2), 0, entries, 2)
         assert (history.more, history.missing) == (True, 2)
         assert history.position == Position("e", 6, "m6")
 
@@ -119,11 +119,12 @@ class TestByChance:
     @given(st.lists(st.sampled_from("pldhr"), max_size=60))
     def test_whatever_is_lost_everybody_has_all_or_is_told(self, steps: list[str]) -> None:
         """p: publish; l: publish, and the notice is lost; d: it comes twice; h: heads are compared;
-        r: 100 more are published than the room keeps."""
+        r: more are published than the room keeps."""
         asyncio.run(self.play(steps))
 
     async def play(self, steps: list[str]) -> None:
-        store = MemoryStore(limits=LIMITS)
+        limits = Limits(keep=20, remember=40, page=8)
+        store = MemoryStore(limits=limits)
         lease = await store.begin("node-1")
         heard: list[Any] = []
         said: list[str] = []
@@ -156,7 +157,7 @@ class TestByChance:
             if step == "h":
                 await compare()
             elif step == "r":
-                for _ in range(LIMITS.keep + 100):
+                for _ in range(limits.keep + 5):
                     await publish(0)
             else:
                 await publish("lpd".index(step))

@@ -21,7 +21,7 @@ from refimpl.sessions import (
     Store,
     room_of_user,
 )
-from tests.support.stores import memory_store, until, valkey_store
+from tests.support.stores import STEADY, memory_store, until, valkey_store
 from tests.support.tabs import Tab, node_on, seat
 
 
@@ -36,7 +36,7 @@ def url(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture
 async def store(url: str) -> AsyncIterator[Store]:
-    async with (valkey_store if url else memory_store)(url) as store:
+    async with (valkey_store if url else memory_store)(url, limits=STEADY) as store:
         yield store
 
 

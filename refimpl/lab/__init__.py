@@ -7,6 +7,7 @@ Record
                                             tap.until(lambda capture: len(capture.frames_of()) > 2)
     async with chaos(host, port, slices=(1, 4)) as network:   a bad network at network.uri
     with valkey() as url:                   a real Valkey or Redis, started for the block
+    async with program(node, "node-1") as one:   a function in a process of its own; one.kill()
     Wire(client, server).run()              two protocol cores joined in memory; .capture, .heard
     Capture.load("wscat")                   a recording that comes with this; .save(path)
     Capture.of(("client", b"..."), ...)     a recording from bytes; frames=True: without heads
@@ -72,6 +73,7 @@ from refimpl.lab.draw.states import draw_states, mermaid_states
 from refimpl.lab.leaks import assert_nothing_left
 from refimpl.lab.leaks import start_counting as _start_counting
 from refimpl.lab.prediction import prediction
+from refimpl.lab.programs import Program, program
 from refimpl.lab.source import expect_error, show
 from refimpl.lab.text import Text, hexdump, preview
 from refimpl.lab.timing import Comparison, compare, duration
@@ -98,6 +100,7 @@ __all__ = [
     "Field",
     "Malformed",
     "Picture",
+    "Program",
     "Step",
     "Text",
     "Unfinished",
@@ -131,6 +134,7 @@ __all__ = [
     "points",
     "prediction",
     "preview",
+    "program",
     "show",
     "stacked",
     "timeline",

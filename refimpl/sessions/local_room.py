@@ -139,10 +139,10 @@ class LocalRoom(Generic[M]):
                 self._take_members(members, version)
 
     async def _fill(self) -> None:
-        more = True
+        more, seen = True, self.position.number
         while more:
             before = self.position
-            history = await self._store.history(self.name, before)
+            history = await self._store.history(self.name, before, seen=seen)
             if self.position != before:
                 continue  # the next message came meanwhile
             more = history.more
@@ -197,6 +197,7 @@ class LocalRoom(Generic[M]):
 
     def admit(self, member: M) -> None:
         """Keep for a member what comes from now on, until `welcome`."""
+        self.members.pop(member, None)
         self._joining.setdefault(member, [])
 
     def dismiss(self, member: M) -> None:
@@ -211,7 +212,8 @@ class LocalRoom(Generic[M]):
         """
         pages = [await self._store.history(self.name, after)]
         while pages[-1].more:
-            pages.append(await self._store.history(self.name, pages[-1].position))
+            place = pages[-1].position
+            pages.append(await self._store.history(self.name, place, seen=after.number))
         meanwhile = self._joining.pop(member, None)
         if meanwhile is None:
             return  # it left again

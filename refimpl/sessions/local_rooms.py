@@ -146,6 +146,8 @@ class LocalRooms(Generic[M]):
 
         Behind a lost last message there is no next one to tell of it. Raises SessionsError.
         """
+        # Whoever began a room may have been cancelled meanwhile: then nobody is in it.
+        await each([name for name, room in self._rooms.items() if room.empty], self.let_go)
         lease, rooms = self._life.lease, list(self._rooms.values())
         if lease is None or not rooms:
             return True

@@ -256,12 +256,12 @@ class MemoryStore:
         await self._told()
         return message.position, True
 
-    async def history(self, room: str, after: Position) -> History:
+    async def history(self, room: str, after: Position, *, seen: int = 0) -> History:
         """Return what stands behind a place, a page of it."""
         held, limit = self._room(room), self.limits.page
         check_epoch(after)
         entries = held.behind(after)
-        page = page_of(held.head, after, entries[:limit], limit)
+        page = page_of(held.head, after, seen, entries[:limit], limit)
         await self._told()
         return page
 

@@ -55,11 +55,15 @@ class Metrics:
 
 @dataclass(slots=True, eq=False)
 class _Seat(Generic[M]):
-    """A connection of this node. rooms: those it is in (True), or still has to leave (False)."""
+    """A connection of this node. rooms: those it is in (True), or still has to leave (False).
+
+    lock: what is written about it in the store is written by one task at a time.
+    """
 
     connection: Connection
     member: M
     rooms: dict[str, bool] = field(default_factory=dict)
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class Node(Generic[M]):
@@ -198,9 +202,10 @@ class Node(Generic[M]):
         """Take a closed connection out of the store; what fails is tried when it is back."""
         connection = seat.connection
         try:
-            for name in list(seat.rooms):
-                await self._leave(seat, name)
-            await self.store.close(connection.lease, connection)
+            async with seat.lock:
+                for name in list(seat.rooms):
+                    await self._leave(seat, name)
+                await self.store.close(connection.lease, connection)
         except StoreUnavailable:
             if self.lease == connection.lease:
                 return
@@ -218,34 +223,50 @@ class Node(Generic[M]):
         seat = self._seats.get(connection.id)
         if seat is None:
             raise Fenced("this connection is of a life that is over; connect again")
-        local = await self._rooms.attached(room)
+        try:
+            async with seat.lock:
+                await self._join(seat, room, after)
+        except BaseException as error:
+            await self._join_failed(seat, room, error)
+            raise
+
+    async def _join(self, seat: _Seat[M], room: str, after: Position) -> None:
+        connection, local = seat.connection, await self._rooms.attached(room)
         local.admit(seat.member)
         seat.rooms[room] = True
-        try:
-            await self.store.enter(connection.lease, room, connection, local.position)
-            await local.welcome(seat.member, after)
-            if self._rooms.get(room) is not local:
-                raise Fenced("this node began a new life; connect again")
-        except BaseException as error:
-            local.dismiss(seat.member)
+        await self.store.enter(connection.lease, room, connection, local.position)
+        await local.welcome(seat.member, after)
+        here = self._seats.get(connection.id) is seat and self._rooms.get(room) is local
+        if not here:
+            raise Fenced("this connection is over, or its node's life is; connect again")
+
+    async def _join_failed(self, seat: _Seat[M], room: str, error: BaseException) -> None:
+        """Take back what may have been done; the rest is done by `_register`."""
+        if room in seat.rooms:
             seat.rooms[room] = False
-            self._to_register.set()  # which has it leave
-            if isinstance(error, Fenced):
-                await self._life.over(connection.lease)
-            raise
+            self._to_register.set()
+        if local := self._rooms.get(room):
+            local.dismiss(seat.member)
+        if isinstance(error, Fenced) and self._seats.get(seat.connection.id) is seat:
+            await self._life.over(seat.connection.lease)
 
     async def leave(self, connection: Connection, room: str) -> None:
         """Let a connection out of a room. It is told no more; what fails is done later."""
         seat = self._seats.get(connection.id)
         if seat is None or room not in seat.rooms:
             return
-        seat.rooms[room] = False
         if local := self._rooms.get(room):
             local.dismiss(seat.member)
+        seat.rooms[room] = False
         try:
-            await self._leave(seat, room)
+            async with seat.lock:
+                if seat.rooms.get(room) is False:
+                    await self._leave(seat, room)
         except StoreUnavailable:
             self._to_register.set()
+        except BaseException:
+            self._to_register.set()
+            raise
 
     async def _leave(self, seat: _Seat[M], room: str) -> None:
         await self.store.leave(seat.connection.lease, room, seat.connection)
@@ -306,20 +327,18 @@ class Node(Generic[M]):
 
     async def _register_seat(self, seat: _Seat[M]) -> None:
         connection = seat.connection
-        if self._seats.get(connection.id) is not seat:
-            return
         try:
-            await self.store.renew_connection(connection.lease, connection)
-            for name, inside in list(seat.rooms.items()):
-                if not inside:
-                    await self._leave(seat, name)
-                elif room := self._rooms.get(name):
-                    await self.store.enter(connection.lease, name, connection, room.position)
+            async with seat.lock:
+                if self._seats.get(connection.id) is not seat:
+                    return
+                await self.store.renew_connection(connection.lease, connection)
+                for name, inside in list(seat.rooms.items()):
+                    if not inside:
+                        await self._leave(seat, name)
+                    elif room := self._rooms.get(name):
+                        await self.store.enter(connection.lease, name, connection, room.position)
         except Fenced:
-            return await self._life.over(connection.lease)
-        if self._seats.get(connection.id) is not seat:  # it was closed while it was written
-            self._undone[connection.id] = seat
-            self._to_register.set()
+            await self._life.over(connection.lease)
 
 
 def _start_close(connection: WebSocket, code: int, reason: str) -> None:

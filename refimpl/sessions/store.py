@@ -148,8 +148,12 @@ class Store(Protocol):
         With it, whether it is new: an id that was published before keeps its place.
         """
 
-    async def history(self, room: str, after: Position) -> History:
-        """Return what stands behind a place, a page of it."""
+    async def history(self, room: str, after: Position, *, seen: int = 0) -> History:
+        """Return what stands behind a place, a page of it.
+
+        seen: up to this number nothing is missing; for the pages behind the first, which may begin
+        before the place where another history is read from its start.
+        """
 
     async def known_ids(self, room: str) -> list[str]:
         """Return the ids by which a resend is recognised, oldest first."""
@@ -183,7 +187,9 @@ def new_connection_id(lease: Lease) -> str:
     return f"{lease.node}.{lease.epoch}.{secrets.token_hex(6)}"
 
 
-def page_of(head: Position, after: Position, entries: Sequence[Message], limit: int) -> History:
+def page_of(
+    head: Position, after: Position, seen: int, entries: Sequence[Message], limit: int
+) -> History:
     """Return a page of history from what a store has kept.
 
     entries: at most limit, behind `after` where it is of the same history, else from the oldest on.
@@ -192,7 +198,7 @@ def page_of(head: Position, after: Position, entries: Sequence[Message], limit: 
     end = entries[-1].position if more else head
     if after.epoch == "" and after.number == 0:
         return History(tuple(entries), 0, head.epoch, end, more)
-    seen, missing = after.number, 0
+    seen, missing = max(seen, after.number), 0
     for number in (*(each.number for each in entries), *(() if more else (head.number + 1,))):
         if number > seen:
             missing += number - seen - 1

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from refimpl.sessions import StoreUnavailable
+from refimpl.sessions import Limits, StoreUnavailable
 from refimpl.sessions.valkey.keys import room_keys
 from tests.fleet.pages import Page, Process, lost_silently
-from tests.support.stores import LIMITS, until, valkey_store
+from tests.support.stores import until, valkey_store
 from tests.support.tabs import node_on, seat
 from tests.support.valkeys import Cluster
 
@@ -51,7 +51,7 @@ async def test_pages_of_two_processes(cluster: Cluster) -> None:
 
 async def test_every_primary_in_turn_under_twelve_rooms(cluster: Cluster) -> None:
     """With WAIT 1 nothing acknowledged is lost; without a replica nothing is acknowledged."""
-    limits = LIMITS.__class__(lease=6, keep=2000, remember=4000)
+    limits = Limits(lease=6, keep=2000, remember=4000)
     async with (
         valkey_store(cluster.url, limits=limits, replicas=1) as store,
         node_on(store, "node-1") as node,
@@ -96,7 +96,7 @@ async def test_every_primary_in_turn_under_twelve_rooms(cluster: Cluster) -> Non
 async def test_slots_that_move_while_a_room_talks(cluster: Cluster) -> None:
     """MOVED and ASK: a slot is handed from one primary to another, with its channel."""
     async with (
-        valkey_store(cluster.url, prefix="moving:") as store,
+        valkey_store(cluster.url, prefix="moving:", limits=Limits(lease=6)) as store,
         node_on(store, "node-1") as node,
     ):
         _, tab = await seat(node, "ada", "room-1")
@@ -131,14 +131,16 @@ async def test_slots_that_move_while_a_room_talks(cluster: Cluster) -> None:
 
 async def test_a_replica_that_had_not_heard_the_last_messages(cluster: Cluster) -> None:
     """The tail is lost with the primary, and its numbers are given a second time: all are told."""
+    limits = Limits(lease=6, page=8)
     async with (
-        valkey_store(cluster.url, prefix="tail:") as far,
-        valkey_store(cluster.url, prefix="tail:") as near,
+        valkey_store(cluster.url, prefix="tail:", limits=limits) as far,
+        valkey_store(cluster.url, prefix="tail:", limits=limits) as near,
         node_on(near, "near") as one,
         node_on(far, "far") as two,
     ):
         (_, ada), (_, bob) = await seat(one, "ada"), await seat(two, "bob")
-        for number in range(20):
+        first, _ = await one.publish("harbour", "m0", b"")
+        for number in range(1, 20):
             place, _ = await one.publish("harbour", f"m{number}", b"")
         victim = cluster.primary_of(room_keys("tail:", "harbour").meta.decode())
         replica = cluster.replica_of(victim)
@@ -164,7 +166,10 @@ async def test_a_replica_that_had_not_heard_the_last_messages(cluster: Cluster) 
         assert ada.place == bob.place
         assert ada.place.epoch != place.epoch
         assert ada.place.number == 31
-        assert ada.missing == bob.missing == 10  # nobody can get them any more
+        assert ada.resyncs and bob.resyncs
+        assert ada.missing == bob.missing == 0  # they have what the store has not
+        _, early = await seat(one, "early", after=first)
+        assert (len(early.ids), early.missing) == (21, 10)  # the others can get it no more
         _, late = await seat(one, "late", after=place)
         assert "after" in late.ids
         assert one.metrics().counts["fenced"] == two.metrics().counts["fenced"] == 0

@@ -13,6 +13,7 @@ from refimpl.sessions import Limits, MemoryStore, Store, ValkeyStore
 SECONDS = 30  # in which whatever a test waits for has happened, on any machine
 
 LIMITS = Limits(lease=0.6, keep=200, remember=400, page=8)
+STEADY = Limits(lease=3.0, keep=200, remember=400, page=8)  # for nodes that must not seem dead
 
 _numbers = itertools.count(1)
 

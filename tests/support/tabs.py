@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from typing import Any
@@ -61,6 +62,17 @@ class Tab:
         return [each.degraded for each in self.events if isinstance(each, StoreState)]
 
 
+class Failures(logging.Handler):
+    """Collects what was logged as an error: a node goes on after one, a test must not."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages.append(f"{record.getMessage()}: {record.exc_info}")
+
+
 def deliver(tabs: Collection[Tab], event: Any) -> None:
     for tab in tabs:
         tab.hear(event)
@@ -80,8 +92,14 @@ async def node_on(store: Store, name: str, *, compare: float = 0.05) -> AsyncIte
         render=lambda event: event,  # type: ignore[arg-type,return-value]
         compare=compare,
     )
-    async with node:
-        yield node
+    failures = Failures()
+    logging.getLogger("refimpl.sessions").addHandler(failures)
+    try:
+        async with node:
+            yield node
+    finally:
+        logging.getLogger("refimpl.sessions").removeHandler(failures)
+    assert failures.messages == []
 
 
 async def seat(

@@ -260,6 +260,7 @@ def timeline(
                 words, (position, row - 0.3), (0, 2), textcoords="offset points", fontsize=10
             )
         name_rows(axes, rows, unit)
+        plain_numbers(axes.xaxis)
         axes.set_ylim(len(rows) - 0.4, -0.8)
     return drawn.picture
 

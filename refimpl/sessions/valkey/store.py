@@ -280,14 +280,14 @@ class ValkeyStore:
             )
             raise StoreUnavailable(message)
 
-    async def history(self, room: str, after: Position) -> History:
+    async def history(self, room: str, after: Position, *, seen: int = 0) -> History:
         """Return what stands behind a place, a page of it."""
         keys, limit = room_keys(self._prefix, room), self.limits.page
         check_epoch(after)
         place = after.epoch, str(after.number), after.id
         answer = await self._calls.run("history", keys[:2], *place, str(limit))
         head, entries = entries_of(room, answer)
-        return page_of(head, after, entries, limit)
+        return page_of(head, after, seen, entries, limit)
 
     async def known_ids(self, room: str) -> list[str]:
         """Return the ids by which a resend is recognised, oldest first."""

@@ -189,9 +189,10 @@ class LocalRoom(Generic[M]):
         """Tell all members."""
         if self.members:
             self._tell(self.members, event)
-        for meanwhile in self._joining.values():
-            if len(meanwhile) <= MOST_MEANWHILE:
-                meanwhile.append(event)
+        if not isinstance(event, Presence):  # who is here is told in `Joined`, as it is by then
+            for meanwhile in self._joining.values():
+                if len(meanwhile) <= MOST_MEANWHILE:
+                    meanwhile.append(event)
 
     # --- who comes and goes ---
 

@@ -240,6 +240,23 @@ class TestHistoryThatChanges:
             assert (await store.connections("ada"))[0].node == "node-1"
             assert one.metrics().counts["fenced"] == 0
 
+    async def test_presence_of_a_store_that_counts_anew(
+        self, store: ValkeyStore, server: Valkey
+    ) -> None:
+        """As many changes as before, and other people: the count alone would not show it."""
+        async with node_on(store, "node-1") as one, node_on(store, "node-2") as two:
+            (_, ada), (bob, _) = await seat(one, "ada"), await seat(two, "bob")
+            await until(lambda: ("bob", True) in ada.presence)
+            server.kill()
+            two._seats.pop(bob.id)  # it is forgotten where the node is not asked either
+            two._rooms.clear()
+            server.start()
+            await publish(one, "m1")
+            await seat(two, "eve")
+            await until(lambda: ("bob", False) in ada.presence and ("eve", True) in ada.presence)
+            assert await registered(store, {"ada", "eve"})
+            assert ("ada", False) not in ada.presence
+
     async def test_restored_from_an_older_copy(self, store: ValkeyStore, server: Valkey) -> None:
         """Numbers run backwards, and other messages get numbers that were given before."""
         async with node_on(store, "node-1") as one, node_on(store, "node-2") as two:

@@ -23,6 +23,7 @@ from refimpl.sessions import (
     StoreUnavailable,
     ValkeyStore,
 )
+from refimpl.sessions.life import REGISTER_EVERY
 from refimpl.sessions.valkey.keys import room_keys, user_keys
 from tests.support.stores import STEADY, until, valkey_store
 from tests.support.tabs import Tab, node_on, seat
@@ -165,6 +166,18 @@ class TestErrorsOfTheServer:
             with server.client() as client:
                 names = list(client.scan_iter())
         assert names and all(name.startswith(PREFIX.encode()) for name in names)
+
+    async def test_what_somebody_deleted_comes_back(
+        self, server: Valkey, store: ValkeyStore
+    ) -> None:
+        async with node_on(store, "node-1", compare=3600) as node:
+            await seat(node, "ada")
+            with server.client() as client:
+                client.flushdb()
+            for _ in range(REGISTER_EVERY):
+                await node._life.renew()
+            await until(lambda: store.connections("ada"))
+            await until(lambda: registered(store, {"ada"}))
 
     async def test_nothing_stays_behind_for_ever(self, server: Valkey, store: ValkeyStore) -> None:
         async with node_on(store, "node-1") as node:

@@ -23,6 +23,7 @@ from refimpl.sessions import (
     StoreUnavailable,
     ValkeyStore,
 )
+from refimpl.sessions.life import REGISTER_EVERY
 from refimpl.sessions.valkey.keys import room_keys, user_keys
 from tests.support.stores import STEADY, until, valkey_store
 from tests.support.tabs import Tab, node_on, seat
@@ -166,6 +167,18 @@ class TestErrorsOfTheServer:
                 names = list(client.scan_iter())
         assert names and all(name.startswith(PREFIX.encode()) for name in names)
 
+    async def test_what_somebody_deleted_comes_back(
+        self, server: Valkey, store: ValkeyStore
+    ) -> None:
+        async with node_on(store, "node-1", compare=3600) as node:
+            await seat(node, "ada")
+            with server.client() as client:
+                client.flushdb()
+            for _ in range(REGISTER_EVERY):
+                await node._life.renew()
+            await until(lambda: store.connections("ada"))
+            await until(lambda: registered(store, {"ada"}))
+
     async def test_nothing_stays_behind_for_ever(self, server: Valkey, store: ValkeyStore) -> None:
         async with node_on(store, "node-1") as node:
             await seat(node, "ada")
@@ -239,6 +252,23 @@ class TestHistoryThatChanges:
             assert [each for each in ada.presence if not each[1]] == []
             assert (await store.connections("ada"))[0].node == "node-1"
             assert one.metrics().counts["fenced"] == 0
+
+    async def test_presence_of_a_store_that_counts_anew(
+        self, store: ValkeyStore, server: Valkey
+    ) -> None:
+        """As many changes as before, and other people: the count alone would not show it."""
+        async with node_on(store, "node-1") as one, node_on(store, "node-2") as two:
+            (_, ada), (bob, _) = await seat(one, "ada"), await seat(two, "bob")
+            await until(lambda: ("bob", True) in ada.presence)
+            server.kill()
+            two._seats.pop(bob.id)  # it is forgotten where the node is not asked either
+            two._rooms.clear()
+            server.start()
+            await publish(one, "m1")
+            await seat(two, "eve")
+            await until(lambda: ("bob", False) in ada.presence and ("eve", True) in ada.presence)
+            assert await registered(store, {"ada", "eve"})
+            assert ("ada", False) not in ada.presence
 
     async def test_restored_from_an_older_copy(self, store: ValkeyStore, server: Valkey) -> None:
         """Numbers run backwards, and other messages get numbers that were given before."""

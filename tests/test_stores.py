@@ -28,6 +28,8 @@ from refimpl.concurrency.tasks import _births, birth
 from refimpl.middleware import Registry
 from refimpl.middleware.asgi import Message, Receive, Scope, Send
 from refimpl.middleware.context import User
+from refimpl.sessions import START
+from refimpl.sessions import MemoryStore as SessionStore
 from tests.support.cpu import quickest
 
 REPEAT = 200
@@ -82,6 +84,23 @@ def ticket_buyers(count: int) -> Iterator[Operation]:
         run(tickets.redeem(run(tickets.issue(claims))))
 
     yield buy_and_use
+
+
+def session_store(count: int) -> Iterator[Operation]:
+    store = SessionStore()
+    lease = run(store.begin("node-1"))
+    for number in range(count):
+        connection = run(store.open(lease, f"user {number}"))
+        run(store.enter(lease, "harbour", connection, START))
+
+    def come_and_go() -> None:
+        connection = run(store.open(lease, "user 0"))
+        run(store.enter(lease, "harbour", connection, START))
+        assert len(run(store.connections("user 0"))) == 2
+        run(store.leave(lease, "harbour", connection))
+        run(store.close(lease, connection))
+
+    yield come_and_go
 
 
 def keyring(count: int) -> Iterator[Operation]:
@@ -197,6 +216,7 @@ STORES = [
     ticket_store,
     ticket_store_that_turns_over,
     ticket_buyers,
+    session_store,
     keyring,
     registry_of_endpoints,
     registry_of_connections,

@@ -13,6 +13,8 @@ from refimpl.sessions.store import Store
 
 __all__ = ["Life", "keep_doing", "when"]
 
+REGISTER_EVERY = 12  # renewals: what was lost in silence, somebody's FLUSHALL, stands there again
+
 logger = logging.getLogger("refimpl.sessions")
 
 
@@ -41,6 +43,7 @@ class Life:
         self._on_degraded = on_degraded
         self._last_epoch = 0
         self._renewed = 0.0
+        self._renewals = 0
 
     def current(self) -> Lease:
         """Return the lease. Raises Degraded where there is none."""
@@ -73,7 +76,8 @@ class Life:
             raise
         self._renewed = now
         self.set_degraded(False)
-        if not known:
+        self._renewals += 1
+        if not known or self._renewals % REGISTER_EVERY == 0:
             self._on_forgotten()
 
     async def over(self, lease: Lease) -> None:

@@ -74,7 +74,7 @@ class LocalRoom(Generic[M]):
         self._feed = Feed(head, ids, remember=store.limits.remember)
         members = await store.members(self.name)
         self._users, self._version = members.users, members.version
-        self.doubt = True  # what came while this was under way
+        self.doubt = self._presence_doubt = True  # what came while this was under way
         self._on_doubt(self)
 
     def detach(self) -> None:
@@ -130,6 +130,8 @@ class LocalRoom(Generic[M]):
             self.doubt = False
             seen = self.position
             head = await self._store.correct(self.name, seen)
+            if head.epoch != seen.epoch:
+                self._hold_presence(0)
             if self._feed.is_behind(head, seen):
                 await self._fill()
             if self._presence_doubt and not self._held():
@@ -154,6 +156,18 @@ class LocalRoom(Generic[M]):
                 self._counts["filled"] += 1
                 self._emit(message)
 
+    def _hold_presence(self, version: int) -> None:
+        """Leave presence as it is for a while: the store has forgotten, and counts anew.
+
+        The other nodes get the time in which they register their people again, before anybody is
+        told to have left.
+        """
+        loop = asyncio.get_running_loop()
+        self._version = version
+        self._presence_doubt = True
+        self._hold_until = loop.time() + self._store.limits.renew
+        loop.call_at(self._hold_until + 0.001, self.suspect)
+
     def _held(self) -> bool:
         return asyncio.get_running_loop().time() < self._hold_until
 
@@ -161,18 +175,13 @@ class LocalRoom(Generic[M]):
         """Take who is in the room from the store, and tell the difference.
 
         seen: our version when they were asked for. Where newer notices came meanwhile it is asked
-        for again. A version that went backwards is of a store that forgot: the other nodes get the
-        time in which they register their people again, before anybody is told to have left.
+        for again.
         """
-        loop = asyncio.get_running_loop()
         if seen <= members.version < self._version:
             self._presence_doubt = self.doubt = True
             return
         if members.version < seen:
-            self._version = members.version
-            self._hold_until = loop.time() + self._store.limits.renew
-            self._presence_doubt = True
-            loop.call_at(self._hold_until + 0.001, self.suspect)
+            self._hold_presence(members.version)
             return
         self._version = members.version
         self._change(set(members.users - self._users), set(self._users - members.users))
@@ -189,9 +198,10 @@ class LocalRoom(Generic[M]):
         """Tell all members."""
         if self.members:
             self._tell(self.members, event)
-        for meanwhile in self._joining.values():
-            if len(meanwhile) <= MOST_MEANWHILE:
-                meanwhile.append(event)
+        if not isinstance(event, Presence):  # who is here is told in `Joined`, as it is by then
+            for meanwhile in self._joining.values():
+                if len(meanwhile) <= MOST_MEANWHILE:
+                    meanwhile.append(event)
 
     # --- who comes and goes ---
 

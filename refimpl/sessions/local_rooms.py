@@ -91,9 +91,11 @@ class LocalRooms(Generic[M]):
             try:
                 await work(name)
             finally:
-                del changing[name]
+                changing.pop(name, None)
 
-        task = changing[name] = asyncio.get_running_loop().create_task(change())
+        task = asyncio.get_running_loop().create_task(change())
+        if not task.done():  # a task may begin at once, and end
+            changing[name] = task
         task.add_done_callback(
             lambda task: task.cancelled() or task.exception()
         )  # seen by somebody

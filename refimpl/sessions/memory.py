@@ -80,6 +80,7 @@ class MemoryStore:
         self._nodes: dict[str, _Node] = {}
         self._unswept: set[Lease] = set()
         self._connections: dict[str, Connection] = {}
+        self._of_user: dict[str, dict[str, Connection]] = {}  # the same, by user and id
         self._rooms: dict[str, Room] = {}
         self._callbacks: dict[str, list[Callback]] = {}
 
@@ -120,8 +121,9 @@ class MemoryStore:
             held.dead = max(held.dead, lease.epoch)
             for name in list(self._rooms):
                 self._clear(name, lease)
-            for id in [id for id, each in self._connections.items() if each.lease == lease]:
-                del self._connections[id]
+            for connection in list(self._connections.values()):
+                if connection.lease == lease:
+                    await self.close(lease, connection)
             self._unswept.discard(lease)
         oldest = self._now() - self.limits.idle_room
         for name in [name for name, room in self._rooms.items() if not room.members]:
@@ -172,16 +174,21 @@ class MemoryStore:
         now = self._now()
         held = self._connections.get(connection.id, replace(connection, opened=now))
         self._connections[connection.id] = renewed = replace(held, active=now)
+        self._of_user.setdefault(connection.user, {})[connection.id] = renewed
         return renewed
 
     async def close(self, lease: Lease, connection: Connection) -> None:
         """Forget a connection."""
-        self._connections.pop(connection.id, None)
+        if self._connections.pop(connection.id, None) is not None:
+            mine = self._of_user[connection.user]
+            del mine[connection.id]
+            if not mine:
+                del self._of_user[connection.user]
 
     async def connections(self, user: str) -> list[Connection]:
         """Return a user's connections on nodes that live, oldest first."""
         check_user(user)
-        found = [each for each in self._connections.values() if each.user == user]
+        found = self._of_user.get(user, {}).values()
         alive = self._alive()
         return [each for each in found if alive.get(each.node) == each.lease.epoch]
 

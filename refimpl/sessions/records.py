@@ -13,6 +13,7 @@ refimpl.sessions.errors.BadValue: got a bad room, expected 1 to 64 characters of
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 
 from refimpl.sessions.errors import BadValue
@@ -40,6 +41,7 @@ __all__ = [
 ]
 
 MAX_DATA = 64 * 1024  # bytes of one message
+MOST_LIVES = 1000  # of nodes, that are kept ready
 MAX_NUMBER = 2**53  # beyond it a script's numbers, and a page's, skip some
 
 ROOM = re.compile(r"[a-z0-9_-]{1,64}")
@@ -153,9 +155,17 @@ Notice = Message | Presence | Recheck
 
 def lease_of(connection_id: str) -> Lease:
     """Return the life of a node that a connection belongs to. Raises BadValue."""
-    node, _, rest = connection_id.partition(".")
-    epoch, _, tail = rest.partition(".")
-    if not (NODE.fullmatch(node) and epoch.isdecimal() and len(epoch) < 17 and ID.fullmatch(tail)):
+    life, _, tail = connection_id.rpartition(".")
+    if not (tail.isalnum() and tail.isascii() and len(tail) <= 64):
+        raise BadValue("got a bad connection id, expected one that open() gave")
+    return _lease(life)
+
+
+@lru_cache(MOST_LIVES)
+def _lease(life: str) -> Lease:
+    """Return the life that the first two parts of a connection id name."""
+    node, _, epoch = life.partition(".")
+    if not (NODE.fullmatch(node) and epoch.isascii() and epoch.isdecimal() and len(epoch) < 17):
         raise BadValue("got a bad connection id, expected one that open() gave")
     return Lease(node, int(epoch))
 

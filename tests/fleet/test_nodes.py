@@ -10,8 +10,10 @@ from contextlib import AsyncExitStack
 import pytest
 
 from refimpl.lab.wire.chaos import chaos
+from refimpl.sessions import Limits
 from tests.fleet.pages import LEASE, Page, Process, lost_silently
-from tests.support.stores import until
+from tests.support.stores import until, valkey_store
+from tests.support.tabs import node_on, seat
 from tests.support.valkeys import Valkey
 
 pytestmark = [pytest.mark.fleet, pytest.mark.timeout(180)]
@@ -245,6 +247,48 @@ async def test_two_pages_of_a_user_on_two_nodes_close_at_once(
         await until(lambda round_=round_: ada.presence.count(("eve", False)) == round_ + 1)
         assert await ada.sees("ada", "bob")
     assert ada.presence.count(("eve", False)) == ada.presence.count(("eve", True)) == 10
+
+
+async def test_a_thousand_are_registered_again(server: Valkey) -> None:
+    """In a store that comes back empty, within ten seconds, and nobody is told to have left."""
+    async with (
+        valkey_store(server.url, limits=Limits(lease=6)) as far,
+        valkey_store(server.url, limits=Limits(lease=6), prefix=far._prefix) as near,
+        node_on(far, "far") as one,
+        node_on(near, "near") as two,
+    ):
+        _, watch = await seat(two, "watch")
+        users = [f"user-{number}" for number in range(1000)]
+        await asyncio.gather(*(seat(one, user) for user in users))
+        await until(lambda: len(watch.presence) >= 1000)
+        server.kill()
+        await asyncio.to_thread(server.start)
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+
+        async def all_there() -> bool:
+            return (await near.present("harbour")).users == {"watch", *users}
+
+        await until(all_there)
+        assert loop.time() - started < 10
+        assert not [user for user, here in watch.presence if not here]
+        assert one.metrics().counts["fenced"] == two.metrics().counts["fenced"] == 0
+
+
+async def test_five_thousand_come_at_once(server: Valkey) -> None:
+    async with (
+        valkey_store(server.url, limits=Limits(lease=6)) as store,
+        node_on(store, "node-1") as node,
+    ):
+        seats = await asyncio.gather(
+            *(seat(node, f"user-{n}", f"room-{n % 50}") for n in range(5000))
+        )
+        assert node.metrics().connections == 5000
+        for room in range(50):
+            await node.publish(f"room-{room}", "m1", b"")
+        await until(lambda: all(tab.ids == ["m1"] for _, tab in seats))
+        await asyncio.gather(*(node.disconnect(connection) for connection, _ in seats))
+        assert (node.metrics().connections, node.metrics().rooms) == (0, 0)
 
 
 async def test_many_come_back_at_once(one: Process, two: Process) -> None:

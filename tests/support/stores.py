@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
+
+import redis
 
 from refimpl.sessions import Limits, MemoryStore, Store, ValkeyStore
 
@@ -20,8 +23,6 @@ _numbers = itertools.count(1)
 
 def prefix() -> str:
     """Return a prefix for keys that no other test uses."""
-    import os
-
     return f"refimpl-test-{os.getpid()}-{next(_numbers)}:"
 
 
@@ -29,8 +30,14 @@ def prefix() -> str:
 async def valkey_store(url: str, **settings: Any) -> AsyncIterator[ValkeyStore]:
     """A store on a server; what it wrote there is removed."""
     settings = {"limits": LIMITS, "prefix": prefix(), "timeout": 5.0, **settings}
-    async with ValkeyStore(url, **settings) as store:
-        yield store
+    try:
+        async with ValkeyStore(url, **settings) as store:
+            yield store
+    finally:
+        if url == os.environ.get("REDIS_URL"):  # it outlives this test
+            with redis.Redis.from_url(url) as client:
+                for name in client.scan_iter(settings["prefix"] + "*"):
+                    client.delete(name)
 
 
 @asynccontextmanager

@@ -115,15 +115,17 @@ class Leases:
     async def living(self, nodes: set[str]) -> dict[str, int]:
         """Return the epoch that holds each node's lease now, asked a moment ago at most."""
         now = asyncio.get_running_loop().time()
-        unknown = [node for node in nodes if self._alive.get(node, (0, 0.0))[1] <= now]
+        held = {node: self._alive.get(node, (0, 0.0)) for node in nodes}
+        unknown = [node for node, (_, until) in held.items() if until <= now]
         if unknown:
             if len(self._alive) > MOST_NODES:
                 self._alive.clear()
             until = now + self._limits.lease / 15
             epochs = await self._calls.all(self._epoch, unknown)
-            for node, epoch in zip(unknown, epochs, strict=True):
-                self._alive[node] = epoch, until
-        return {node: self._alive[node][0] for node in nodes}
+            found = {node: (epoch, until) for node, epoch in zip(unknown, epochs, strict=True)}
+            self._alive.update(found)
+            held.update(found)
+        return {node: epoch for node, (epoch, _) in held.items()}
 
     async def _epoch(self, node: str) -> int:
         return number_of(await self._calls.run("lease", [node_key(self._prefix, node)]))

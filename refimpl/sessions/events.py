@@ -1,8 +1,8 @@
 """What the members of a room on one node are told, and its JSON.
 
-A page keeps the place of the last message it was given. `Joined` and `Resync` say where the messages
-end that follow them. A page whose connection breaks before these came asks again from the place it
-had: then it is told again, and knows by their ids the messages that it has already.
+A page keeps the place of the last message it was given. `Joined` and `Resync` say where the
+messages end that follow them. A page whose connection breaks before these came asks again from the
+place it had: it is told once more, and knows by their ids the messages that it has already.
 
 >>> as_json(Resync("harbour", Position("e2", 7), 3))
 '{"type":"resync","room":"harbour","epoch":"e2","number":7,"missing":3}'

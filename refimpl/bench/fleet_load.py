@@ -5,8 +5,9 @@ that counts is the CPU of both nodes a delivery. `room`: one room with members o
 at a rate, then as fast as the nodes can. `pairs`: many rooms with one member on each node, who
 answer each other, so that every message pays for a publication of its own.
 
-The client counts bytes and compares nothing while the clock runs. A text begins with the time of
-sending and the letter of its node; a delivery is the text, behind LEAD bytes of the node's own.
+The client counts bytes while the clock runs, and of pairs it looks at one letter. A text begins
+with the time of sending and the letter of its node; a delivery is the text, behind LEAD bytes of
+the node's own.
 """
 
 import asyncio

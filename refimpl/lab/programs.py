@@ -75,7 +75,8 @@ async def program(
     """Run a coroutine function in a process of its own while the block runs.
 
     main: prints its port as its first line, flushed. arguments: for main, as text. Raises
-    RuntimeError with what the process wrote to standard error where no port comes.
+    RuntimeError where the first line is no port, with it and the last line of standard error;
+    TimeoutError where none comes.
     """
     with tempfile.TemporaryFile("w+") as errors, _start(main, arguments, errors) as process:
         try:

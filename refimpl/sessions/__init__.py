@@ -6,20 +6,22 @@ was said while somebody could not listen? And who is right when they do not agre
 
 **Leases.** A node does not tell the store that it dies; it stops telling that it lives. It holds
 one lease, 15 seconds long, and renews it three times in that time. Its connections live as long as
-it does, so nothing is renewed for each of them, and readers leave out those whose node is late.
+it does, so nothing is renewed for each of them, and `present` leaves out those whose node is late.
 Whoever notices first sweeps up behind a dead node. What it held lies in many places (slots, in a
 cluster), so a sweep is many steps, each of which may be done twice: it can stop anywhere, and
 anybody can go on with it. Each room is told once who left, in the step that removes them.
 
 **Fencing.** A node that was only stopped does not know that it is dead. So each life of a node has
-a number, its epoch, and every write carries it: a write of an old life is refused in the same step
-that would have done it. The node then closes its sockets with 1012, and begins a new life. The
-other way round does not hold: a node that cannot *reach* the store is not dead but *degraded*. It
-keeps its sockets, says nothing, queues nothing, and tells its people so. After an outage of the
-store itself all leases are over, and everybody is given the time to come back first.
+a number, its epoch, and every write carries it. Whoever sweeps leaves a mark in each place that the
+dead life had: from then on a write of that life is refused in the same step that would have done
+it. The node then closes its sockets with 1012, and begins a new life. The other way round does not
+hold: a node that cannot *reach* the store is not dead but *degraded*. It keeps its sockets, says
+nothing, queues nothing, and tells its people so; only after half an hour, when the store may have
+forgotten who was dead, it ends its life by itself. After an outage of the store itself all leases
+are over, and everybody is given the time to come back first.
 
-**Numbers.** Pub/sub forgets who was not listening, and tells nobody. Therefore each message has a
-number, one above the one before, and lies in a stream for a while; number, stream and pub/sub are
+**Numbers.** Pub/sub forgets who was not listening, and they never know. Therefore each message has
+a number, one above the one before, and lies in a stream for a while; number, stream and pub/sub are
 one step. A node that sees a gap fills it from the stream, and where the stream has let go already
 it tells its people how many messages are missing: `Resync`, never silence. Behind the last message
 there is no next one that would show a gap, so nodes also compare the heads of their rooms with the
@@ -38,7 +40,7 @@ than is needed. A `Node` ties a store to a process: its people, its rooms, and w
 again and again.
 
 Not here: what people may do (chapter 11), tokens (12), and the draining of a node (13). No token
-and no password is written into the store. A room nobody is in is forgotten after
+and no password is written into the store. A room in which no node takes part is forgotten after
 `Limits.idle_room`.
 
 >>> import asyncio

@@ -31,8 +31,8 @@ class BadValue(SessionsError, ValueError):
 class Fenced(SessionsError):
     """The store says that this life of the node is over: close its sockets, begin a new life.
 
-    Nobody's fault: the node was stopped, or cut off, for longer than its lease. Nothing was
-    written.
+    The node was stopped, or cut off, for longer than its lease, or another process began a life
+    under its name. Nothing was written.
     """
 
 
@@ -52,7 +52,7 @@ class Busy(StoreUnavailable):
 
 
 class StoreFull(SessionsError):
-    """The store has no memory left for a change (OOM): nothing was written; give it memory."""
+    """The store has no memory left for a change (OOM), so it was not made; give it memory."""
 
 
 class StoreRefused(SessionsError):

@@ -1,6 +1,7 @@
 """The life of a node: begun, renewed, over when the store says so; and work that is done for ever.
 
-A store that cannot be reached says nothing, so it ends no life. Only a store that answers can.
+A store that cannot be reached says nothing, so it ends no life: only one that answers can. But a
+store remembers dead lives for `Limits.remember_dead`, and after half of that a node ends its life.
 """
 
 import asyncio

@@ -63,8 +63,8 @@ class Lease:
 class Connection:
     """One connection of a user. id: names the node and its life, as in "node-1.1780000000000.9f".
 
-    device: what the application calls it, for people to read. opened, active: Unix seconds by the
-    store's clock.
+    device: what the application calls it, for people to read. opened, active: seconds by the
+    store's clock, which is Unix time in Valkey.
     """
 
     id: str

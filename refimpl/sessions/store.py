@@ -1,9 +1,9 @@
 """The interface of a store, which `MemoryStore` and `ValkeyStore` both keep.
 
 A store knows which nodes live, which connections each user has, who is in which room, and what was
-said there. Each call is one step that happens wholly or not at all, and may be repeated: asked for
-twice, it is done once. Writes name the life of the node that asks for them. Notices of what an
-answer tells come before the answer.
+said there. What a call changes in one place (a user, a room) changes in one step, wholly or not at
+all. Every call but `begin` and `open` may be repeated: asked for twice, it is done once. Writes
+name the life of the node that asks for them. A change is told before its caller goes on.
 
 Functions that both stores share stand here too, so that there is one place where they are right.
 """

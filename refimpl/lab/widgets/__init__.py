@@ -1,8 +1,8 @@
 """Widgets: small things to play with in a chapter, each one file of JavaScript and one picture.
 
 A widget is a custom element in a self-contained HTML output: no build step and no other host. It
-works in JupyterLab, in VS Code and in an exported page. Where no script runs, its picture is seen.
-nbval compares the text.
+works in JupyterLab and in an exported page. Where no script runs, its picture is seen, or in a
+notebook that is not trusted its words. nbval compares all of it.
 
 >>> cluster()
 [widget] Two nodes, one room: send messages, cut node B off, kill it, and see what Ben is told.

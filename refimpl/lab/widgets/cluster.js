@@ -1,6 +1,6 @@
 // Two nodes, one store, one room. Ada is connected to node A, Ben to node B.
-// Every rule that chapter 10 builds is here in a line or two: numbers, a stream of the last
-// messages, a lease that outlives its node for a while, and a client that asks for what it missed.
+// Four rules of chapter 10 are here in a line or two each: numbers, a stream of the last messages, a
+// lease that outlives its node for a while, and a client that asks for what it missed.
 (() => {
   const KEPT = 4; // messages that the stream keeps
   const LEASE = 3; // seconds for which a dead node still counts as present
@@ -95,13 +95,21 @@
       if (this.cutOff) {
         this.said = "Node B lives and Ben stays connected. It hears nothing from the store.";
       } else if (!this.dead) {
+        this.comeBack();
         this.catchUp("Node B reaches the store again.");
       }
     }
 
+    // A node that the store called dead begins a new life, and its people come in again.
+    comeBack() {
+      if (this.cutOff) return;
+      if (this.lease === 0) this.seen.ada.push({ text: "Ben came" });
+      this.lease = LEASE;
+    }
+
     kill() {
       this.dead = !this.dead;
-      this.lease = LEASE;
+      if (!this.dead) this.comeBack();
       if (this.dead) this.said = "Ben's connection broke. The store does not know that yet.";
       else if (!this.cutOff) this.catchUp("Node B is back and Ben has connected again.");
       else this.said = "Node B is back, but cannot reach the store.";
@@ -115,17 +123,17 @@
     }
 
     wait() {
-      if (!this.dead) this.said = "Node B renews its lease.";
-      else if (this.lease > 1) {
+      if (this.reachesBen) {
+        this.lease = LEASE;
+        this.said = "Node B renews its lease.";
+      } else if (this.lease > 1) {
         this.lease -= 1;
         this.said = `Node B's lease ends in ${this.lease} s. Until then Ben counts as present.`;
-      } else {
+      } else if (this.lease === 1) {
         this.lease = 0;
         this.said = "The lease is over: Ada is told once that Ben left.";
-        if (!this.seen.ada.some((each) => each.text === "Ben left")) {
-          this.seen.ada.push({ text: "Ben left" });
-        }
-      }
+        this.seen.ada.push({ text: "Ben left" });
+      } else this.said = "The lease was over before. Ada is not told again.";
     }
 
     draw() {

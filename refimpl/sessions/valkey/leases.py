@@ -1,8 +1,8 @@
 """The leases of nodes in Valkey: who lives, who does not, and who has to be cleared away.
 
 A node holds one lease of its own; its connections live as long as it does. What it is going to
-write anywhere is noted in its own slot first, where its lease is looked at in the same step: a node
-whose life is over can write nothing new, and whoever clears it away finds all that it wrote.
+write anywhere is noted in its own slot first, which a life that was declared dead cannot do any
+more. So whoever clears a life away finds all that it wrote.
 """
 
 import asyncio

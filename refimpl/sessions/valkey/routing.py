@@ -3,9 +3,10 @@
 A cluster tells where a slot is: MOVED (from now on there), ASK (this once, it is moving). When a
 primary is lost its replica takes over, and the whole map is read again.
 
-An operation has one deadline, `timeout` seconds. Within it, what was lost with a connection is
-asked for again: every command of this floor may be repeated. A server that was away for longer is
-out of reach: commands for it fail at once, so that nothing gathers.
+A server that says nothing for `timeout` seconds is given up. From the first failure on an operation
+has `timeout` seconds more, in which it is asked for again: every command of this floor may be
+repeated. A server that was away for longer is out of reach: commands for it fail at once, so that
+nothing gathers.
 """
 
 import asyncio

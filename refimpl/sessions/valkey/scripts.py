@@ -1,8 +1,8 @@
 """The scripts, one for each change: `lua/NAME.lua` behind `lua/common.lua`.
 
-A server runs a script as one step, with nobody else's command in between, and only on keys of one
-slot. It is called by the hash of its text; a server that does not know it says NOSCRIPT, and gets
-the text.
+A server runs a script as one step, with nobody else's command in between; a cluster's only on keys
+of one slot. It is called by the hash of its text; a server that does not know it says NOSCRIPT, and
+gets the text.
 
 >>> SCRIPTS["publish"].sha == sha1(SCRIPTS["publish"].text).hexdigest().encode()
 True

@@ -1,6 +1,6 @@
 """Which of a cluster's 16,384 slots a key lives in: CRC16 of the part between braces.
 
-Keys with the same part in braces live in one slot, and only those can change in one step.
+Keys with the same part in braces live in one slot. In a cluster only those change in one step.
 
 >>> slot_of(b"{room:harbour}:meta") == slot_of(b"{room:harbour}:stream")
 True

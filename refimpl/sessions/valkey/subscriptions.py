@@ -1,7 +1,7 @@
 """Sharded channels: who listens to which, and listening again after every loss.
 
-A channel lives in the slot of its name, so its messages cross one server and not the whole cluster.
-What was sent while nobody listened is gone, and the server tells nobody: therefore each return to a
+A channel lives in the slot of its name, so its messages cross one shard and not the whole cluster.
+What was sent while nobody listened is gone, and nobody is told later: therefore each return to a
 channel is a `Recheck` for those who listen.
 """
 

@@ -1,5 +1,5 @@
 -- Stands before every script. VERSION is of the layout of keys and records: a release that finds a
--- newer one than its own writes nothing. Time is the server's, in milliseconds.
+-- newer one than its own does not publish, enter or open there. Time is the server's, in ms.
 local VERSION = 1
 
 local function now()

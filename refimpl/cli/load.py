@@ -13,7 +13,7 @@ import click
 from refimpl.bench import Report, churn, closed_loop, fleet, idle, open_loop, room, slow_reader
 from refimpl.bench.client import PeerFailed
 from refimpl.bench.fleet_load import PEERS as FLEET_PEERS
-from refimpl.bench.machine import LAST, on_core
+from refimpl.bench.machine import LAST, describe_machine, on_core
 from refimpl.cli.connect import describe_refusal
 from refimpl.cli.options import error_text
 from refimpl.cli.output import is_terminal, say
@@ -196,8 +196,9 @@ def run(
         draw(report, chart)
     if record:
         rows = {row.name: {"value": row.value, "unit": row.unit} for row in report.rows}
-        record_text = json.dumps({"title": report.title, "rows": rows, "series": report.series})
-        Path(record).write_text(record_text + "\n", encoding="utf-8")
+        found = {"title": report.title, "machine": describe_machine()}
+        text = json.dumps({**found, "rows": rows, "series": report.series})
+        Path(record).write_text(text + "\n", encoding="utf-8")
     return 0 if report.kept else 1
 
 

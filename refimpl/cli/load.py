@@ -196,8 +196,9 @@ def run(
         draw(report, chart)
     if record:
         rows = {row.name: {"value": row.value, "unit": row.unit} for row in report.rows}
-        found = {"title": report.title, "machine": describe_machine()}
-        text = json.dumps({**found, "rows": rows, "series": report.series})
+        found: dict[str, object] = {"title": report.title, "machine": describe_machine()}
+        found |= {"rows": rows, "series": report.series}
+        text = json.dumps(found)
         Path(record).write_text(text + "\n", encoding="utf-8")
     return 0 if report.kept else 1
 

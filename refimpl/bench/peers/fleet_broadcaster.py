@@ -34,8 +34,8 @@ def application(url: str, prefix: str) -> Starlette:
         async def listen_in() -> None:
             async with channels.subscribe(room) as subscriber:
                 await websocket.send_text("ready")
-                async for event in subscriber:
-                    await websocket.send_text(event.message)
+                while True:
+                    await websocket.send_text((await subscriber.get()).message)
 
         listening = asyncio.create_task(listen_in())
         try:

@@ -297,6 +297,15 @@ def test_a_drive_may_do_anything_with_the_answer():
     assert "got       None for a byte" in text
 
 
+def test_what_a_drive_complains_of_may_have_a_why_of_its_own():
+    def fail(f):
+        raise Wrong("no script", why="it did not compile")
+
+    text = said(exercise(Case("a script", drive=fail, shown="f()", expect=1, why="one")), len)
+    assert text.count("why") == 1
+    assert "why       it did not compile" in text
+
+
 def test_a_placeholder_inside_a_drive_is_not_attempted():
     def feed(f):
         return len(str(f(1)))

@@ -25,7 +25,14 @@ Row = tuple[str, str]
 
 
 class Wrong(Exception):
-    """Raised by a case's `drive` or `holds`: the result is wrong; the message says what was got."""
+    """Raised by a case's `drive` or `holds`: the result is wrong; the message says what was got.
+
+    why: what stands in place of the case's own `why`, where that would mislead (`drive` only).
+    """
+
+    def __init__(self, got: str, *, why: str = "") -> None:
+        super().__init__(got)
+        self.why = why
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,7 +103,9 @@ def _attempt(exercise: Exercise, case: Case, answer: Any) -> Verdict:
     except NotAttempted:
         return Verdict(State.NOT_ATTEMPTED)
     except Wrong as complaint:
-        return wrong(str(complaint), *_expected(exercise, case))
+        verdict = wrong(str(complaint), *_expected(exercise, case))
+        verdict.rows += [("why", complaint.why)] if complaint.why else []
+        return verdict
     except TimeLimitReached:
         raise
     except BaseException as error:  # SystemExit and KeyboardInterrupt count as mistakes too

@@ -60,6 +60,14 @@ a_moment_too_short = _present(max, holds=lambda now, end: now < end)
 the_last_line = _present(lambda old, new: new)
 
 
+def the_newest_that_still_holds(now, renewals, connections):
+    newest = {}
+    for time, node, epoch in renewals:
+        if time <= now <= time + 15:
+            newest[node] = max(newest.get(node, 0), epoch)
+    return sorted({user for user, node, epoch in connections if newest.get(node) == epoch})
+
+
 def in_order_and_often(now, renewals, connections):
     right = set(_present(max)(now, renewals, connections))
     return [user for user, _, _ in connections if user in right]
@@ -79,6 +87,18 @@ async def reads_then_writes(store, user, tab):
         tabs.append(tab)
         await store.set(_key(user), ",".join(tabs))
     return len(tabs)
+
+
+async def looks_before_the_script(store, user, tab):
+    tabs = (await store.get(_key(user)) or "").split(",")
+    if tab in tabs:
+        return len(tabs)
+    return await store.eval(APPENDS, 1, _key(user), tab)
+
+
+async def counts_behind_the_script(store, user, tab):
+    await store.eval(ADDS, 1, _key(user), tab)
+    return len((await store.get(_key(user))).split(","))
 
 
 async def a_set_instead(store, user, tab):
@@ -108,11 +128,20 @@ end
 local _, commas = string.gsub(text, ',', '')
 return commas + 1
 """
+ADDS = """
+local text = redis.call('GET', KEYS[1]) or ''
+for each in string.gmatch(text, '[^,]+') do
+  if each == ARGV[1] then return end
+end
+redis.call('SET', KEYS[1], text == '' and ARGV[1] or text .. ',' .. ARGV[1])
+"""
 always_appends = _scripted(APPENDS)
 finds_a_pattern = _scripted(FINDS)
 finds_a_piece = _scripted(FINDS.replace("ARGV[1])", "ARGV[1], 1, true)", 1))
 names_no_key = _scripted(APPENDS.replace("ARGV[1]", "ARGV[2]").replace("KEYS", "ARGV"), keys=0)
 returns_nothing = _scripted(APPENDS.replace("return commas + 1", ""))
+does_not_compile = _scripted(APPENDS.replace("commas + 1", "commas ++ 1"))
+fails_as_it_runs = _scripted(APPENDS.replace("commas + 1", "commas .. nil"))
 
 
 # --- send_to_tabs ---
@@ -166,6 +195,19 @@ async def catches_everything(store, user, send, text):
     sends = (send(node, each, text) for node, each in ids.items())
     results = await asyncio.gather(*sends, return_exceptions=True)
     lost = [each for each, result in zip(ids.values(), results, strict=True) if result]
+    return sorted(id for each in lost for id in each)
+
+
+async def catches_every_oserror(store, user, send, text):
+    async def send_one(node, ids):
+        try:
+            await send(node, ids, text)
+        except OSError:
+            return ids
+        return []
+
+    ids = await _by_node(store, user)
+    lost = await asyncio.gather(*(send_one(*each) for each in ids.items()))
     return sorted(id for each in lost for id in each)
 
 
@@ -326,6 +368,11 @@ class NeverGoesBack(Good):
             self.place = event["epoch"], event["number"]
 
 
+class TakesTheLargerPair(Good):
+    def move(self, event):
+        self.place = max(self.place, (event["epoch"], event["number"]))
+
+
 class DoublesDoNotMove(Good):
     def on_message(self, event):
         if event["id"] not in self.seen:
@@ -351,6 +398,7 @@ WRONG = {
         (every_life_counts, "one life at a time"),
         (the_latest_renewal_wins, "it is fenced"),
         (any_life_renews, "does not keep epoch 2 alive"),
+        (the_newest_that_still_holds, "does not bring epoch 1 back"),
         (sees_the_future, "is not known then"),
         (a_moment_too_short, "the lease still holds"),
         (the_last_line, "not the last"),
@@ -367,12 +415,16 @@ WRONG = {
     ],
     "add_tab": [
         (reads_then_writes, "inside of one script"),
+        (looks_before_the_script, "added the same tab"),
+        (counts_behind_the_script, "count inside of the script"),
         (a_set_instead, "old nodes read the list"),
         (always_appends, "the tab is there once"),
         (finds_a_pattern, "mean something in a Lua pattern"),
         (finds_a_piece, "a piece of another"),
         (names_no_key, "where to run it"),
         (returns_nothing, "how many tabs the user has"),
+        (does_not_compile, "did not compile"),
+        (fails_as_it_runs, "failed as it ran"),
     ],
     "send_to_tabs": [
         (one_send_a_tab, "two sends to node-1"),
@@ -381,6 +433,7 @@ WRONG = {
         (fails_in_silence, "[] as not reached"),
         (names_the_nodes, "['node-1'] as not reached"),
         (catches_everything, "nothing wider"),
+        (catches_every_oserror, "too many open files"),
         (sends_one_id, "a list of ids"),
     ],
     "find_gaps": [
@@ -404,8 +457,9 @@ WRONG = {
         (BelievesResync, "has not arrived yet"),
         (GoesBack, "never goes back"),
         (NeverGoesBack, "cannot be compared"),
+        (TakesTheLargerPair, "which is larger"),
         (DoublesDoNotMove, "it has arrived"),
         (FallsOverNews, "passed over"),
-        (TakesDegradedForYes, "may_send"),
+        (TakesDegradedForYes, "nothing can be sent"),
     ],
 }

@@ -92,6 +92,12 @@ EPOCHS = (
         why="the renewal at 39 is of epoch 1: it does not keep epoch 2 alive",
     ),
     Case(
+        "an old life behind a new one that is over",
+        call(40, [(20, "node-1", 2), (30, "node-1", 1)], ADA),
+        expect=[],
+        why="epoch 2 has begun, and its lease is over; that does not bring epoch 1 back",
+    ),
+    Case(
         "an epoch that comes later",
         call(12, [(5, "node-1", 1), (20, "node-1", 2)], ADA),
         expect=["ada"],

@@ -13,27 +13,34 @@ local text = redis.call('GET', KEYS[1])
 redis.call('SET', KEYS[1], text and text .. ',' .. ARGV[1] or ARGV[1])
 """
 
+LINE = "the number after user_script: is a line of the script; line 1 is that of the opening quotes"
+
 
 class Store:
-    """A store with three calls; meanwhile: what node B adds between a read and what follows it."""
+    """A store with three calls.
 
-    def __init__(self, client: Any, meanwhile: str = "") -> None:
+    What node B adds, once: `meanwhile` behind the first read or before the first script, whichever
+    comes first; `afterwards` behind the first script.
+    """
+
+    def __init__(self, client: Any, meanwhile: str = "", afterwards: str = "") -> None:
         self._client = client
-        self.meanwhile = meanwhile
+        self.meanwhile, self.afterwards = meanwhile, afterwards
 
     def __getattr__(self, name: str) -> Any:
         raise Wrong(f"store.{name}: this store has get, set and eval, and old nodes read the list")
 
-    async def other_node(self, key: str) -> None:
-        """Let node B add its tab, once."""
-        tab, self.meanwhile = self.meanwhile, ""
+    async def other_node(self, key: str, moment: str) -> None:
+        """Let node B add the tab that it has for a moment, once."""
+        tab = getattr(self, moment)
+        setattr(self, moment, "")
         if tab:
             await self._client.eval(APPEND, 1, key, tab)
 
     async def get(self, key: str) -> Any:
         """Read, and then node B comes."""
         found = await self._client.get(key)
-        await self.other_node(key)
+        await self.other_node(key, "meanwhile")
         return found
 
     async def set(self, key: str, value: str) -> Any:
@@ -41,16 +48,26 @@ class Store:
         return await self._client.set(key, value)
 
     async def eval(self, script: str, numkeys: int, *words: Any) -> Any:
-        """Run a script, whose keys must be named."""
+        """Run a script, whose keys must be named. Raises Wrong, with the store's words."""
+        from redis.exceptions import ResponseError
+
         keys = words[:numkeys]
         if not keys:
             raise Wrong("a script that names no keys: a cluster would not know where to run it")
-        await self.other_node(keys[0])
-        return await self._client.eval(script, numkeys, *words)
+        await self.other_node(keys[0], "meanwhile")
+        try:
+            answer = await self._client.eval(script, numkeys, *words)
+        except ResponseError as error:
+            reason = str(error)
+            compiles = not reason.startswith("Error compiling")
+            what = "failed as it ran" if compiles else "did not compile"
+            raise Wrong(f"the script {what}. The store says: {reason}", why=LINE) from None
+        await self.other_node(keys[0], "afterwards")
+        return answer
 
 
-def _adds(*tabs: str, before: str = "", meanwhile: str = "", user: str = "ada") -> Any:
-    """Add tabs, one after the other; return the last answer, and the list."""
+def _adds(*tabs: str, before: str = "", user: str = "ada", **other_node: str) -> Any:
+    """Add tabs, one after the other; return the last answer, and the list. other_node: see Store"""
 
     async def drive(add_tab: Add) -> object:
         import redis.asyncio as redis
@@ -63,7 +80,7 @@ def _adds(*tabs: str, before: str = "", meanwhile: str = "", user: str = "ada") 
                 if before:
                     await client.set(key, before)
                 for tab in tabs:
-                    answer = await add_tab(Store(client, meanwhile), user, tab)
+                    answer = await add_tab(Store(client, **other_node), user, tab)
                     if answer is ... or inspect.isawaitable(answer):
                         return answer
                 if await client.type(key) not in ("string", "none"):
@@ -123,6 +140,21 @@ ADD_TAB = Exercise(
             shown="await add_tab(store, 'ada', 'c1'), twice",
             expect=(1, "c1"),
             why="a node that got no answer asks again: the tab is there once",
+        ),
+        Case(
+            "the same tab on another node at the same moment",
+            drive=_adds("c2", before="c1", meanwhile="c2"),
+            shown="await add_tab(store, 'ada', 'c2'), while node B adds c2 to the list c1",
+            expect=(2, "c1,c2"),
+            why="node B added the same tab after you had looked: look for it inside of the script",
+        ),
+        Case(
+            "another node a moment later",
+            drive=_adds("c1", afterwards="b1"),
+            shown="await add_tab(store, 'ada', 'c1'), and node B adds b1 right behind it",
+            expect=(1, "c1,b1"),
+            why="count inside of the script: if both nodes count later, both get 2, and neither "
+            "knows that its tab was the first",
         ),
         Case(
             "an id as the package makes them, twice",

@@ -129,6 +129,14 @@ PLACES = (
     ),
     _case("cut off behind resync", ("e1", 2), said(2), resync(9, 3), of="place", why=MOVES),
     _case(
+        "cut off behind resync, in a new epoch",
+        ("e1", 2),
+        said(2),
+        resync(9, 3, "e2"),
+        of="place",
+        why=f"{MOVES}, of a new epoch too: with the old one the node knows that all is new",
+    ),
+    _case(
         "an old message comes again",
         ("e1", 5),
         said(5),
@@ -146,6 +154,15 @@ PLACES = (
         why="numbers of two epochs cannot be compared: the new epoch counts",
     ),
     _case(
+        "an epoch whose name is smaller",
+        ("1a", 2),
+        said(1, epoch="9f"),
+        resync(1, 0, "1a"),
+        said(2, epoch="1a"),
+        of="place",
+        why="epochs are drawn at random: ask whether they differ, not which is larger",
+    ),
+    _case(
         "a double in a new epoch",
         ("e2", 1),
         said(1),
@@ -157,9 +174,28 @@ PLACES = (
 )
 
 STATES = (
-    _case("may send at the start", True, of="may_send"),
-    _case("the store is out of reach", False, joined(0), store(True), of="may_send"),
-    _case("the store is back", True, store(True), store(False), of="may_send"),
+    _case(
+        "may send at the start",
+        True,
+        of="may_send",
+        why="nobody has said that the store is out of reach",
+    ),
+    _case(
+        "the store is out of reach",
+        False,
+        joined(0),
+        store(True),
+        of="may_send",
+        why="degraded True: nothing can be sent",
+    ),
+    _case(
+        "the store is back",
+        True,
+        store(True),
+        store(False),
+        of="may_send",
+        why="degraded False: the store answers again",
+    ),
 )
 
 PAGE = Exercise(

@@ -130,5 +130,13 @@ SEND_TO_TABS = Exercise(
             error=raises(KeyError),
             why="a KeyError is no network failure: catch ConnectionError and nothing wider",
         ),
+        Case(
+            "an error of the system in send",
+            drive=_sends("node-1", down=("node-1",), fault=OSError),
+            shown="await send_to_tabs(store, 'ada', send, 'ahoy'), where send raises OSError",
+            error=raises(OSError),
+            why="ConnectionError is one kind of OSError. Other kinds, such as too many open files, "
+            "say nothing about the node: catch ConnectionError alone",
+        ),
     ),
 )

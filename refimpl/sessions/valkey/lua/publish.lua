@@ -1,7 +1,7 @@
 -- Number a message, keep it, send it on. KEYS meta stream ids
 -- ARGV node epoch known_epoch known_number channel id data keep remember
--- UNKNOWN where the node takes no part in the room, or has seen more of it than there is: it has to
--- enter, which mends both, and publish again.
+-- UNKNOWN if the node has not entered the room, or is ahead of the store: enter again, then publish
+-- again.
 local held = redis.call('HMGET', KEYS[1], 'v', 'epoch', 'number', 'n:' .. ARGV[1])
 if held[1] and tonumber(held[1]) > VERSION then return 'VERSION' end
 if not held[2] or held[4] ~= ARGV[2] then return 'UNKNOWN' end
